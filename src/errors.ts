@@ -1,0 +1,86 @@
+import { types } from 'node:util';
+import { type Code, isPermanent, rowOf } from './answer.js';
+
+/** Which check of the signature headers failed. The sender is not told; the outcome is. */
+export type SignatureReason =
+  | 'missing_signature'
+  | 'malformed_signature'
+  | 'missing_timestamp'
+  | 'malformed_timestamp'
+  | 'stale_timestamp'
+  | 'future_timestamp'
+  | 'signature_mismatch';
+
+/** A delivery that was not taken. Recognise it by `name`: ESM and CJS builds have a class each. */
+export class WebhookError extends Error {
+  override readonly name: string = 'WebhookError';
+  readonly code: Code;
+  /** On `invalid_signature`: which check failed. */
+  readonly reason?: SignatureReason;
+  /** HTTP status that the middleware answers with; 0 for none. */
+  readonly status: number;
+  /** Whether the sender will give the event up after this answer. */
+  readonly permanent: boolean;
+  /** When another try can succeed, in milliseconds from now, where that is known. */
+  readonly retryAfterMs?: number;
+
+  constructor(
+    code: Code,
+    message: string,
+    detail: { reason?: SignatureReason; status?: number; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.code = code;
+    this.reason = detail.reason;
+    this.status = detail.status ?? rowOf(code).status;
+    this.permanent = isPermanent(this.status);
+    this.retryAfterMs = detail.retryAfterMs;
+  }
+
+  /** `instanceof` holds across the ESM and the CJS build, which are two module instances. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return hasBrand(value, webhookErrorBrand);
+  }
+}
+
+/** Throw it from a sink to say more than "failed". An error of this shape from elsewhere counts the same. */
+export class SinkError extends Error {
+  override readonly name: string = 'SinkError';
+  /** HTTP status with which the sink's service answered. */
+  readonly status?: number;
+  /** How long the sink's service asks to be left alone, in milliseconds. */
+  readonly retryAfterMs?: number;
+  /** That no repetition will help. */
+  readonly permanent: boolean;
+
+  constructor(
+    message: string,
+    detail: { status?: number; retryAfterMs?: number; permanent?: boolean; cause?: unknown } = {},
+  ) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.status = detail.status;
+    this.retryAfterMs = detail.retryAfterMs;
+    this.permanent = detail.permanent ?? false;
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return hasBrand(value, sinkErrorBrand);
+  }
+}
+
+const webhookErrorBrand: unique symbol = Symbol.for('vast-webhook.WebhookError') as never;
+const sinkErrorBrand: unique symbol = Symbol.for('vast-webhook.SinkError') as never;
+Object.defineProperty(WebhookError.prototype, webhookErrorBrand, { value: true });
+Object.defineProperty(SinkError.prototype, sinkErrorBrand, { value: true });
+
+function hasBrand(value: unknown, brand: symbol): boolean {
+  return typeof value === 'object' && value !== null && brand in value;
+}
+
+/** Whatever was thrown, as an Error. Jest's module realms defeat a bare `instanceof`. */
+export function toError(thrown: unknown): Error {
+  if (thrown instanceof Error || types.isNativeError(thrown)) return thrown;
+  return new Error(typeof thrown === 'string' ? thrown : 'something other than an Error was thrown', {
+    cause: thrown,
+  });
+}

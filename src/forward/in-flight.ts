@@ -1,0 +1,31 @@
+/** Counts what is under way, so that closing can wait for it. */
+export class InFlight {
+  #count = 0;
+  #closing = false;
+  #waiting: (() => void)[] = [];
+
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  enter(): void {
+    this.#count++;
+  }
+
+  leave(): void {
+    this.#count--;
+    if (this.#count === 0) {
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    }
+  }
+
+  /** Resolves when nothing is under way any more, or after `timeoutMs`. */
+  close(timeoutMs?: number): Promise<void> {
+    this.#closing = true;
+    if (this.#count === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      if (timeoutMs !== undefined) setTimeout(resolve, timeoutMs).unref();
+    });
+  }
+}

@@ -1,0 +1,96 @@
+import type { Delivery } from '../receive/delivery.js';
+
+/** What a sink gets beside the event. */
+export interface SinkContext {
+  readonly delivery: Delivery;
+  /** Aborted when the claim is lost or has lasted five minutes, not at the answer's deadline. */
+  readonly signal: AbortSignal;
+}
+
+/** Anything that must be told about an event. */
+export interface Sink<Event = unknown> {
+  /** Names it in the store and in outcomes. Unique among the sinks of a middleware; keep it over releases. */
+  readonly name: string;
+  /** Whether this event is for this sink. All are, without it. */
+  accepts?(event: Event): boolean;
+  /** Tells it. To reject or throw is to have failed; see `SinkError` for saying more. */
+  deliver(event: Event, context: SinkContext): Promise<void> | void;
+}
+
+/** A named function, which is called with every event. What it returns is awaited and ignored. */
+export type SinkFunction<Event = unknown> = (event: Event, context: SinkContext) => unknown;
+
+/** How one sink fared: `already` by an earlier delivery, `skipped` as not for it, `pending` when the answer went out. */
+export type SinkResult = 'delivered' | 'already' | 'skipped' | 'pending' | Error;
+
+/** Narrows a sink to events of some types (`['outbid', 'instance_*']`), or for which a predicate holds. */
+export function when<Event>(
+  types: string | readonly string[] | ((event: Event) => boolean),
+  sink: Sink<Event> | SinkFunction<Event>,
+): Sink<Event> {
+  const narrowed = toSink(sink);
+  const matches = typeof types === 'function' ? types : ofTypes(types);
+  return {
+    name: narrowed.name,
+    accepts: (event) => matches(event) && (narrowed.accepts?.(event) ?? true),
+    deliver: (event, context) => narrowed.deliver(event, context),
+  };
+}
+
+function ofTypes(types: string | readonly string[]): (event: unknown) => boolean {
+  const list = typeof types === 'string' ? [types] : types;
+  if (!Array.isArray(list) || list.length === 0 || !list.every(isTypePattern)) {
+    throw new TypeError(
+      "when(types, sink): types must be event types such as 'outbid' or 'instance_*' (a * only at the end), or a predicate",
+    );
+  }
+  const exact = new Set(list.filter((type) => !type.endsWith('*')));
+  const prefixes = list.filter((type) => type.endsWith('*')).map((type) => type.slice(0, -1));
+  return (event) => {
+    const type = typeOf(event);
+    if (type === undefined) return prefixes.includes('');
+    return exact.has(type) || prefixes.some((prefix) => type.startsWith(prefix));
+  };
+}
+
+function isTypePattern(type: unknown): type is string {
+  return typeof type === 'string' && /^[^*]+$|^[^*]*\*$/.test(type);
+}
+
+function typeOf(event: unknown): string | undefined {
+  const { notif_type: type } = event as { notif_type?: unknown };
+  return typeof type === 'string' ? type : undefined;
+}
+
+export function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
+  if (typeof sink !== 'function') {
+    if (typeof sink?.deliver !== 'function') {
+      throw new TypeError('a sink must be a named function or an object with a name and a deliver(event, context)');
+    }
+    checkName(sink.name);
+    return sink;
+  }
+  if (sink.name === '') {
+    throw new TypeError(
+      'a sink has no name: write `async function audit(event) {...}` instead of `async (event) => {...}`, or { name, deliver }',
+    );
+  }
+  return { name: sink.name, deliver: sink as Sink<Event>['deliver'] };
+}
+
+function checkName(name: unknown): void {
+  if (typeof name !== 'string' || name === '' || name.length > 255) {
+    throw new TypeError("a sink's name must be a string of 1 to 255 characters");
+  }
+}
+
+/** The sinks of one middleware or forwarder: each with a name, and no name twice. */
+export function toSinks<Event>(sinks: readonly (Sink<Event> | SinkFunction<Event>)[]): Sink<Event>[] {
+  const list = sinks.map(toSink);
+  const names = new Set<string>();
+  for (const { name } of list) {
+    if (names.has(name)) throw new TypeError(`two sinks are named "${name}": give one of them another name`);
+    names.add(name);
+  }
+  return list;
+}

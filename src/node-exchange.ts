@@ -1,0 +1,79 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Answer } from './answer.js';
+import type { Exchange } from './endpoint.js';
+import type { HandlerAnswer } from './forward/run.js';
+import type { Verified } from './receive/delivery.js';
+import { type RawBody, readRawBody } from './receive/raw-body.js';
+
+/** What Express and Koa have in common: a request and a response of `node:http`. */
+export abstract class NodeExchange<Event> implements Exchange<Event> {
+  protected readonly req: IncomingMessage;
+  protected readonly res: ServerResponse;
+
+  constructor(req: IncomingMessage, res: ServerResponse) {
+    this.req = req;
+    this.res = res;
+  }
+
+  get method(): string | undefined {
+    return this.req.method;
+  }
+
+  header(name: string): string | undefined {
+    return this.req.headers[name]?.toString();
+  }
+
+  readBody(limit: number, timeoutMs: number): RawBody | Promise<RawBody> {
+    return readRawBody({ stream: this.req, rawBody: this.rawBody, body: this.body }, limit, timeoutMs);
+  }
+
+  answer(answer: Answer): void {
+    // Nothing can be told to a sender that hung up, or after somebody else's answer.
+    if (answer.status === 0 || this.res.headersSent) this.unanswered();
+    else this.write(answer);
+    // The connection is about to be closed: what has arrived since must not make that a reset, which eats the answer.
+    if (!this.req.complete) this.req.resume();
+  }
+
+  /** What other middleware has left of the raw body. */
+  protected abstract readonly rawBody: unknown;
+  protected abstract readonly body: unknown;
+  protected abstract write(answer: Answer): void;
+  protected abstract unanswered(): void;
+  abstract handOn(verified: Verified<Event>, settle: (answer: HandlerAnswer) => void): void;
+}
+
+/**
+ * Tells the status that the handler has answered with. A handler that is still at work when the sender hangs up is
+ * waited for: its answer reaches nobody, but says whether the event was taken. `ended` is for frameworks that do
+ * not write an answer for nobody: how the handler ended, once it has.
+ */
+export function whenAnswered(
+  res: ServerResponse,
+  settle: (answer: HandlerAnswer) => void,
+  ended: () => HandlerAnswer | undefined = () => undefined,
+): void {
+  const answered = () => settle({ status: res.statusCode, error: ended()?.error });
+  const closed = () => {
+    if (res.writableEnded) return answered();
+    // The sender tries again after an answer that broke off, and must not find the event held.
+    if (res.headersSent) return settle({ status: 0, error: new Error('its answer broke off') });
+    const unheard = ended();
+    if (unheard !== undefined) return settle(unheard);
+    const { end } = res;
+    res.end = function endUnheard(this: ServerResponse, ...args: unknown[]) {
+      answered();
+      return Reflect.apply(end, this, args);
+    } as ServerResponse['end'];
+  };
+  if (isClosed(res)) {
+    closed();
+  } else {
+    res.once('finish', answered);
+    res.once('close', closed);
+  }
+}
+
+export function isClosed(res: ServerResponse): boolean {
+  return res.closed || res.destroyed;
+}

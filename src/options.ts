@@ -1,0 +1,153 @@
+import type { ErrorContext } from './forward/forwarder.js';
+import { memoryStore } from './forward/memory-store.js';
+import { type Sink, type SinkFunction, toSinks } from './forward/sink.js';
+import type { IdempotencyStore } from './forward/store.js';
+import { logError, logOutcomes, type Outcome } from './outcome.js';
+import type { VastEvent } from './providers/vast.js';
+import { parseLimit } from './receive/limit.js';
+
+export interface WebhookOptions<Event = VastEvent> {
+  /** The endpoint, below the mount. `/vast/webhooks` where the middleware is used without a path or route. */
+  readonly path?: string;
+  /** Which events are in flight, told and done. `memoryStore()` unless told otherwise. */
+  readonly store?: IdempotencyStore;
+  /** Who is told of each event, in parallel: named functions or `Sink` objects. */
+  readonly sinks?: readonly (Sink<Event> | SinkFunction<Event>)[];
+  /** Whether to call `next()` with the event and let its answer settle it. True without sinks, false with. */
+  readonly handoff?: boolean;
+  /** How old or early a delivery may be, in whole seconds: 300. */
+  readonly toleranceSeconds?: number;
+  /** The largest body, as a number of bytes or a text like `'64kb'`, the default. */
+  readonly limit?: number | string;
+  /** How long the whole body may take, in milliseconds: 5,000. */
+  readonly bodyTimeoutMs?: number;
+  /** By when to answer, in milliseconds from the request's arrival: 8,000. The sender gives up at 10 s. */
+  readonly deadlineMs?: number;
+  /** How long a claim on an event lasts unless renewed, in milliseconds: 30,000. */
+  readonly leaseMs?: number;
+  /** After how long a store call counts as failed, in milliseconds: 2,000. */
+  readonly storeTimeoutMs?: number;
+  /** How long a completed event is remembered, in milliseconds: 7 days. */
+  readonly completedTtlMs?: number;
+  /** Called once for each request on the endpoint, when it is answered. What it throws is swallowed. */
+  readonly onOutcome?: (outcome: Outcome) => unknown;
+  /** Hears what no outcome can carry: a sink that fails after the answer, a lost claim, a failed release. */
+  readonly onError?: (error: Error, context: ErrorContext) => unknown;
+  /** The clock in Unix milliseconds: `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** The part of the options that a forwarder without a web server has, too. */
+export type ForwarderOptions<Event = VastEvent> = Pick<
+  WebhookOptions<Event>,
+  'sinks' | 'store' | 'leaseMs' | 'storeTimeoutMs' | 'completedTtlMs' | 'onOutcome' | 'onError'
+>;
+
+export interface Settings<Event> {
+  readonly path: string | undefined;
+  readonly store: IdempotencyStore;
+  readonly sinks: readonly Sink<Event>[];
+  readonly handoff: boolean;
+  readonly toleranceSeconds: number;
+  /** Bytes. */
+  readonly limit: number;
+  readonly bodyTimeoutMs: number;
+  readonly deadlineMs: number;
+  readonly leaseMs: number;
+  readonly storeTimeoutMs: number;
+  readonly completedTtlMs: number;
+  readonly onOutcome: (outcome: Outcome) => void;
+  readonly onError: (error: Error, context: ErrorContext) => void;
+  readonly now: () => number;
+}
+
+const storeMethods = ['claim', 'renew', 'delivered', 'complete', 'release'] as const;
+const days = 24 * 60 * 60_000;
+/** The longest time that `setTimeout` takes; with more it fires at once. */
+const maxTimerMs = 2 ** 31 - 1;
+
+type Check = (value: unknown) => boolean;
+const isFunction: Check = (value) => typeof value === 'function';
+const isWholeUpTo =
+  (least: number, most: number): Check =>
+  (value) =>
+    Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+
+const milliseconds: [Check, string] = [
+  isWholeUpTo(1, maxTimerMs),
+  `a whole number of milliseconds, 1 to ${maxTimerMs}`,
+];
+
+/** What each option takes, and how to say so. */
+const checks: Readonly<Record<keyof WebhookOptions, readonly [Check, string]>> = {
+  path: [
+    (value) => typeof value === 'string' && /^\/[^?#]*$/.test(value),
+    "a path that begins with '/', such as '/vast/webhooks'",
+  ],
+  store: [
+    (value) => storeMethods.every((name) => isFunction(Object(value)[name])),
+    `a store with ${storeMethods.join(', ')}`,
+  ],
+  sinks: [Array.isArray, 'an array of named functions and sinks'],
+  handoff: [(value) => typeof value === 'boolean', 'true or false'],
+  toleranceSeconds: [isWholeUpTo(0, Number.MAX_SAFE_INTEGER), 'a whole number of seconds'],
+  limit: [(value) => parseLimit(value) !== undefined, "a number of bytes, or a text such as '64kb'"],
+  bodyTimeoutMs: milliseconds,
+  deadlineMs: milliseconds,
+  leaseMs: milliseconds,
+  storeTimeoutMs: milliseconds,
+  completedTtlMs: [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of milliseconds'],
+  onOutcome: [isFunction, 'a function'],
+  onError: [isFunction, 'a function'],
+  now: [isFunction, 'a function that gives Unix milliseconds, such as Date.now'],
+};
+
+/** Fills in the defaults. Throws a `TypeError` that names the option and what it takes. */
+export function settingsOf<Event>(options: WebhookOptions<Event> = {}): Settings<Event> {
+  check(options, Object.keys(checks) as (keyof WebhookOptions)[]);
+  const sinks = toSinks(options.sinks ?? []);
+  return {
+    path: options.path,
+    store: options.store ?? memoryStore(),
+    sinks,
+    handoff: options.handoff ?? sinks.length === 0,
+    toleranceSeconds: options.toleranceSeconds ?? 300,
+    limit: parseLimit(options.limit ?? '64kb') as number,
+    bodyTimeoutMs: options.bodyTimeoutMs ?? 5_000,
+    deadlineMs: options.deadlineMs ?? 8_000,
+    leaseMs: options.leaseMs ?? 30_000,
+    storeTimeoutMs: options.storeTimeoutMs ?? 2_000,
+    completedTtlMs: options.completedTtlMs ?? 7 * days,
+    onOutcome: unthrowing(options.onOutcome ?? logOutcomes()),
+    onError: unthrowing(options.onError ?? logError),
+    now: options.now ?? Date.now,
+  };
+}
+
+/** The same for `createForwarder`, whose lease is shorter since a queue tries again soon. */
+export function forwarderSettingsOf<Event>(options: ForwarderOptions<Event>): Settings<Event> {
+  check(options, ['sinks', 'store', 'leaseMs', 'storeTimeoutMs', 'completedTtlMs', 'onOutcome', 'onError']);
+  return settingsOf({ leaseMs: 15_000, ...options });
+}
+
+function check(options: object, allowed: readonly (keyof WebhookOptions)[]): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError('the options must be an object');
+  for (const [name, value] of Object.entries(options)) {
+    if (!allowed.includes(name as keyof WebhookOptions)) {
+      throw new TypeError(`there is no option "${name}": there are ${allowed.join(', ')}`);
+    }
+    if (value === undefined) continue;
+    const [isValid, form] = checks[name as keyof WebhookOptions];
+    if (!isValid(value)) throw new TypeError(`the option ${name} must be ${form}`);
+  }
+}
+
+/** A listener of the service's must not change what becomes of the delivery, also not by a promise that rejects. */
+function unthrowing<Args extends readonly unknown[]>(listener: (...args: Args) => unknown): (...args: Args) => void {
+  return (...args) => {
+    try {
+      const result = listener(...args);
+      if (result instanceof Promise) result.catch(() => {});
+    } catch {}
+  };
+}

@@ -1,0 +1,90 @@
+import type { IncomingMessage } from 'node:http';
+import getRawBody from 'raw-body';
+import { WebhookError } from '../errors.js';
+
+/** Where the raw bytes of a request may be. `rawBody` and `body` are what other middleware left on it. */
+export interface BodySource {
+  readonly rawBody: unknown;
+  readonly body: unknown;
+  readonly stream: IncomingMessage;
+}
+
+/** The bytes, or the text that a parser made of them when nothing better is left. */
+export type RawBody = Buffer | string;
+
+/**
+ * Keeps the raw bytes beside what a body parser makes of them: `express.json({ verify: keepRawBody })`.
+ * For services that cannot put the middleware before their parser.
+ */
+export function keepRawBody(req: IncomingMessage, _res: unknown, body: Buffer): void {
+  (req as IncomingMessage & { rawBody?: Buffer }).rawBody = body;
+}
+
+/**
+ * Reads the raw body within `limit` bytes and `timeoutMs`, or takes it from whoever has read it.
+ * Throws `payload_too_large`, `body_timeout`, `aborted` or `raw_body_unavailable`.
+ */
+export function readRawBody(source: BodySource, limit: number, timeoutMs: number): RawBody | Promise<Buffer> {
+  const { rawBody, body, stream } = source;
+  const kept = bytesOf(rawBody) ?? bytesOf(body);
+  if (kept !== undefined) return withinLimit(kept, limit);
+  if (stream.destroyed && !stream.complete) throw aborted();
+  // Bytes that somebody has taken from the stream do not come again, and waiting for them would hang.
+  if (stream.readableDidRead || !stream.readable) {
+    if (typeof rawBody === 'string') return withinLimit(rawBody, limit);
+    throw unavailable();
+  }
+  return readStream(stream, limit, timeoutMs);
+}
+
+function bytesOf(value: unknown): Buffer | undefined {
+  return ArrayBuffer.isView(value) ? toBuffer(value) : undefined;
+}
+
+/** The same bytes as a Buffer, not copied. */
+export function toBuffer(bytes: ArrayBufferView): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function withinLimit<T extends RawBody>(body: T, limit: number): T {
+  if (Buffer.byteLength(body) > limit) throw tooLarge(limit);
+  return body;
+}
+
+function readStream(stream: IncomingMessage, limit: number, timeoutMs: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(timedOut(timeoutMs)), timeoutMs);
+    timer.unref();
+    getRawBody(stream, { limit }, (error, body) => {
+      clearTimeout(timer);
+      if (error) reject(meaningOf(error, stream, limit));
+      else resolve(body);
+    });
+  });
+}
+
+function meaningOf(error: getRawBody.RawBodyError, stream: IncomingMessage, limit: number): WebhookError {
+  if (error.type === 'entity.too.large') return tooLarge(limit);
+  if (error.type === 'stream.not.readable' || error.type === 'stream.encoding.set') return unavailable();
+  if (error.type === 'request.aborted' || stream.destroyed) return aborted();
+  return new WebhookError('internal', `the body could not be read: ${error.message}`, { cause: error });
+}
+
+export function tooLarge(limit: number): WebhookError {
+  return new WebhookError('payload_too_large', `the body is larger than the limit of ${limit} bytes`);
+}
+
+function timedOut(timeoutMs: number): WebhookError {
+  return new WebhookError('body_timeout', `the body did not arrive within ${Math.round(timeoutMs)} ms`);
+}
+
+function aborted(): WebhookError {
+  return new WebhookError('aborted', 'the sender hung up before the body was there');
+}
+
+export function unavailable(): WebhookError {
+  return new WebhookError(
+    'raw_body_unavailable',
+    'a body parser has consumed the raw body: put the middleware before it, or keep the bytes with express.json({ verify: keepRawBody })',
+  );
+}

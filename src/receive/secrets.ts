@@ -1,0 +1,124 @@
+import { createSecretKey, type KeyObject } from 'node:crypto';
+import { toError, WebhookError } from '../errors.js';
+
+/** One signing secret, several of which any may match (rotation), or several with labels. */
+export type SecretList = string | readonly string[] | Readonly<Record<string, string>>;
+
+/** Signing secrets, or a function that gives them and is asked again when none matched. */
+export type Secret = SecretList | (() => SecretList | Promise<SecretList>);
+
+export interface SigningKey {
+  readonly label?: string;
+  readonly key: KeyObject;
+}
+
+/** How long a mismatch does not make a secret function be asked again. */
+const refreshEveryMs = 10_000;
+
+/** Throws a `TypeError` for a list that is empty or holds a secret that nobody can have meant. */
+export function signingKeys(secrets: SecretList): readonly SigningKey[] {
+  if (typeof secrets === 'string') return [signingKey(secrets)];
+  if (Array.isArray(secrets)) return notEmpty(secrets.map((secret) => signingKey(secret)));
+  if (typeof secrets === 'object' && secrets !== null) {
+    return notEmpty(Object.entries(secrets).map(([label, secret]) => signingKey(secret, label)));
+  }
+  throw new TypeError(
+    'the secret must be a string, an array of strings, an object { label: secret }, or a function that gives one: is the environment variable set?',
+  );
+}
+
+function notEmpty(keys: SigningKey[]): SigningKey[] {
+  if (keys.length === 0) throw new TypeError('the list of secrets is empty: give at least one');
+  return keys;
+}
+
+function signingKey(secret: unknown, label?: string): SigningKey {
+  const which = label === undefined ? 'the secret' : `the secret of "${label}"`;
+  if (typeof secret !== 'string') throw new TypeError(`${which} is not a string: is the environment variable set?`);
+  if (secret === '') throw new TypeError(`${which} is empty: anybody could sign with it`);
+  if (secret !== secret.trim()) {
+    throw new TypeError(`${which} has white space at an end, a newline from a file perhaps: trim it`);
+  }
+  return { label, key: createSecretKey(secret, 'utf8') };
+}
+
+/** Where the keys come from that a delivery is checked against. */
+export interface KeySource {
+  /** Throws `secret_unavailable`. `deadlineAt` is a time of `performance.now()`. */
+  keys(deadlineAt: number): readonly SigningKey[] | Promise<readonly SigningKey[]>;
+  /**
+   * After none of `keys` matched a delivery that arrived at `arrivedAt`: newer keys to try, or undefined when
+   * there can be none. Throws `secret_unavailable` while that cannot be said.
+   */
+  newer(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]>;
+}
+
+export function keySource(secret: Secret): KeySource {
+  if (typeof secret === 'function') return new AskedKeys(secret);
+  const keys = signingKeys(secret);
+  return { keys: () => keys, newer: () => undefined };
+}
+
+/** Keys from a function. All deliveries share what it gave last, and the call in flight. */
+class AskedKeys implements KeySource {
+  readonly #ask: () => SecretList | Promise<SecretList>;
+  #keys: readonly SigningKey[] | undefined;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #call: Promise<readonly SigningKey[]> | undefined;
+
+  constructor(ask: () => SecretList | Promise<SecretList>) {
+    this.#ask = ask;
+  }
+
+  keys(deadlineAt: number): readonly SigningKey[] | Promise<readonly SigningKey[]> {
+    return this.#keys ?? this.#fresh(deadlineAt);
+  }
+
+  newer(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]> {
+    // What was asked for since the delivery arrived cannot be out of date for it.
+    if (this.#askedAt >= arrivedAt) return undefined;
+    if (this.#call === undefined && performance.now() - this.#askedAt < refreshEveryMs) {
+      throw new WebhookError(
+        'secret_unavailable',
+        'no secret matches, and it is too early to ask for newer ones: a rotated secret will be known in seconds',
+        { retryAfterMs: this.#askedAt + refreshEveryMs - performance.now() },
+      );
+    }
+    return this.#fresh(deadlineAt);
+  }
+
+  async #fresh(deadlineAt: number): Promise<readonly SigningKey[]> {
+    this.#call ??= this.#start();
+    const call = this.#call;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const ms = Math.max(0, deadlineAt - performance.now());
+      timer = setTimeout(() => reject(new Error(`it gave nothing within ${Math.round(ms)} ms`)), ms);
+      timer.unref();
+    });
+    try {
+      return await Promise.race([call, late]);
+    } catch (error) {
+      throw new WebhookError('secret_unavailable', `the function for the secret failed: ${toError(error).message}`, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+      // After a failure the next delivery asks again, also while this call still hangs.
+      if (this.#call === call) this.#call = undefined;
+    }
+  }
+
+  #start(): Promise<readonly SigningKey[]> {
+    const startedAt = performance.now();
+    const ask = async () => {
+      const keys = signingKeys(await this.#ask());
+      if (startedAt > this.#askedAt) {
+        this.#keys = keys;
+        this.#askedAt = startedAt;
+      }
+      return keys;
+    };
+    return ask();
+  }
+}

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import { WebhookError } from '../errors.js';
+import type { Provider } from '../providers/provider.js';
+import { type VastEvent, vast } from '../providers/vast.js';
+import type { Verified } from './delivery.js';
+import { type RawBody, toBuffer, unavailable } from './raw-body.js';
+import { type SecretList, type SigningKey, signingKeys } from './secrets.js';
+import { checkHeaders, findKey, mismatch, type SignedHeaders } from './signature.js';
+
+const byteOrderMark = '\uFEFF';
+const replacement = '\uFFFD';
+const unusable = /[\p{Cc}\p{Cs}]/u;
+
+/** The key that signed a body, and the very bytes it signed. */
+interface Signed {
+  readonly key: SigningKey;
+  readonly bytes: Buffer;
+}
+
+/** A request that is genuine, whatever is in its body. */
+export interface Authentic extends Signed {
+  /** Unix seconds, as the header has it. */
+  readonly timestamp: string;
+  /** As the unsigned header has it. */
+  readonly attempt: string | undefined;
+  /** Unix milliseconds. */
+  readonly receivedAt: number;
+}
+
+/**
+ * Looks for the key that signed the body. Text that a parser decoded may have lost its byte-order mark, or bytes
+ * that were no UTF-8: the latter cannot be told from a forgery, so it throws `raw_body_unavailable`.
+ */
+export function findSigned(keys: readonly SigningKey[], headers: SignedHeaders, body: RawBody): Signed | undefined {
+  if (typeof body !== 'string') {
+    const key = findKey(keys, headers, body);
+    return key && { key, bytes: body };
+  }
+  for (const text of [body, byteOrderMark + body]) {
+    const bytes = Buffer.from(text);
+    const key = findKey(keys, headers, bytes);
+    if (key !== undefined) return { key, bytes };
+  }
+  if (body.includes(replacement)) throw unavailable();
+  return undefined;
+}
+
+/** The event in a genuine body. Throws `invalid_json` or `invalid_payload`. */
+export function parseEvent(bytes: Buffer): object {
+  let event: unknown;
+  try {
+    const text = bytes.toString('utf8');
+    event = JSON.parse(text.startsWith(byteOrderMark) ? text.slice(1) : text);
+  } catch {
+    throw new WebhookError('invalid_json', 'the body is genuine, but not JSON');
+  }
+  if (typeof event !== 'object' || event === null || Array.isArray(event)) {
+    throw new WebhookError('invalid_payload', 'the body is genuine JSON, but not an object');
+  }
+  return event;
+}
+
+/** The signed event id, or the hash of the body when there is none to use. */
+export function idOf(id: unknown, bytes: Buffer): string {
+  if (typeof id === 'string' && id.length >= 1 && id.length <= 255 && !unusable.test(id)) return id;
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+/** The event's type, if it has one. */
+export function typeOf<Event>(provider: Provider<Event>, event: Event): string | undefined {
+  const type = provider.typeOf(event);
+  return typeof type === 'string' ? type : undefined;
+}
+
+/** The event and the delivery that a genuine request carries. Throws `invalid_json` or `invalid_payload`. */
+export function toVerified<Event>(provider: Provider<Event>, authentic: Authentic): Verified<Event> {
+  const { key, bytes, timestamp, attempt, receivedAt } = authentic;
+  const event = parseEvent(bytes) as Event;
+  return {
+    event,
+    delivery: {
+      provider: provider.name,
+      id: idOf(provider.idOf(event), bytes),
+      attempt: attempt !== undefined && /^[1-9][0-9]{0,8}$/.test(attempt) ? Number(attempt) : 1,
+      webhook: key.label,
+      timestamp: Number(timestamp),
+      receivedAt,
+      rawBody: bytes,
+    },
+  };
+}
+
+export interface VerifyDeliveryInput {
+  /** As a server has them: a record in any case, or a `Headers`. */
+  readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** The raw bytes, or the exact text. */
+  readonly body: Uint8Array | string;
+  /** One secret, or several of which any may match. */
+  readonly secret: SecretList;
+  /** How old or early a delivery may be, 300 unless told otherwise. */
+  readonly toleranceSeconds?: number;
+  /** The clock in Unix milliseconds, `Date.now` unless told otherwise. */
+  readonly now?: () => number;
+}
+
+/**
+ * Verifies a Vast.ai delivery that was received in some other way than through the middleware.
+ * Throws a `WebhookError`: `invalid_signature` with its `reason`, `invalid_json` or `invalid_payload`.
+ */
+export function verifyDelivery(input: VerifyDeliveryInput): Verified<VastEvent> {
+  const { headers, body, secret, toleranceSeconds = 300, now = Date.now } = input;
+  const keys = signingKeys(secret);
+  const receivedAt = now();
+  const { signature, timestamp, attempt } = vast.headers;
+  const signedHeaders = checkHeaders(
+    headerOf(headers, signature),
+    headerOf(headers, timestamp),
+    toleranceSeconds,
+    receivedAt,
+  );
+  const signed = findSigned(keys, signedHeaders, typeof body === 'string' ? Buffer.from(body) : toBuffer(body));
+  if (signed === undefined) throw mismatch();
+  return toVerified(vast, {
+    ...signed,
+    timestamp: signedHeaders.timestamp,
+    attempt: headerOf(headers, attempt),
+    receivedAt,
+  });
+}
+
+/** A header's value; repeated ones joined as HTTP joins them, so that they do not pass for one. */
+function headerOf(headers: VerifyDeliveryInput['headers'], name: string): string | undefined {
+  if (typeof headers.get === 'function') return (headers as Headers).get(name) ?? undefined;
+  const values = Object.entries(headers)
+    .filter(([key, value]) => key.toLowerCase() === name && value !== undefined)
+    .flatMap(([, value]) => value as string | readonly string[]);
+  return values.length === 0 ? undefined : values.join(', ');
+}
