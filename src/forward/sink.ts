@@ -1,3 +1,4 @@
+import type { VastEvent } from '../providers/vast.js';
 import type { Delivery } from '../receive/delivery.js';
 
 /** What a sink gets beside the event. */
@@ -8,7 +9,7 @@ export interface SinkContext {
 }
 
 /** Anything that must be told about an event. */
-export interface Sink<Event = unknown> {
+export interface Sink<Event = VastEvent> {
   /** Names it in the store and in outcomes. Unique among the sinks of a middleware; keep it over releases. */
   readonly name: string;
   /** Whether this event is for this sink. All are, without it. */
@@ -18,13 +19,13 @@ export interface Sink<Event = unknown> {
 }
 
 /** A named function, which is called with every event. What it returns is awaited and ignored. */
-export type SinkFunction<Event = unknown> = (event: Event, context: SinkContext) => unknown;
+export type SinkFunction<Event = VastEvent> = (event: Event, context: SinkContext) => unknown;
 
 /** How one sink fared: `already` by an earlier delivery, `skipped` as not for it, `pending` when the answer went out. */
 export type SinkResult = 'delivered' | 'already' | 'skipped' | 'pending' | Error;
 
 /** Narrows a sink to events of some types (`['outbid', 'instance_*']`), or for which a predicate holds. */
-export function when<Event>(
+export function when<Event = VastEvent>(
   types: string | readonly string[] | ((event: Event) => boolean),
   sink: Sink<Event> | SinkFunction<Event>,
 ): Sink<Event> {

@@ -1,1 +1,2 @@
-export {};
+export { sampleEvent } from './sample-event.js';
+export { type SignedDelivery, type SignedDeliveryOptions, signedDelivery } from './signed-delivery.js';

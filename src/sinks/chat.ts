@@ -1,0 +1,80 @@
+import type { Sink } from '../forward/sink.js';
+import { providerOf } from '../providers/index.js';
+import type { Delivery } from '../receive/delivery.js';
+import { type HttpSinkOptions, poster } from './post.js';
+import { cut } from './text.js';
+
+/** What a chat message says of an event. */
+export interface ChatParts {
+  /** One line, never empty. */
+  readonly subject: string;
+  /** May be empty. */
+  readonly message: string;
+  /** Where to act on it. */
+  readonly url: string;
+  /** `type=... event_id=...` */
+  readonly details: string;
+}
+
+export interface ChatOptions<Event, Message> extends HttpSinkOptions {
+  /**
+   * Makes the message in place of the built-in one: its text, or the whole of it. `parts` are the event's texts,
+   * escaped for the chat; what is taken from `event` itself is not.
+   */
+  readonly format?: (event: Event, parts: ChatParts) => string | Message;
+}
+
+/** What one chat does differently from another. */
+export interface Chat<Message> {
+  /** For errors. */
+  readonly service: string;
+  /** The sink's name unless the user gives another. */
+  readonly name: string;
+  /** Disarms what the chat would read as a mention or markup. */
+  safe(text: string): string;
+  /** The built-in message. Its parts are as the sender wrote them. */
+  messageOf(parts: ChatParts): Message;
+  /** A text of the user's own as a message, cut to the chat's limit. */
+  ofText(text: string): Message;
+}
+
+export function chatSink<Event extends object, Message>(
+  chat: Chat<Message>,
+  webhookUrl: string,
+  options: ChatOptions<Event, Message>,
+): Sink<Event> {
+  const post = poster(chat.service, webhookUrl, options);
+  const { name = chat.name, format } = options;
+  const messageOf = (event: Event, parts: ChatParts): Message => {
+    if (format === undefined) return chat.messageOf(parts);
+    const message = format(event, escaped(parts, chat));
+    return typeof message === 'string' ? chat.ofText(message) : message;
+  };
+  return {
+    name,
+    async deliver(event, { delivery, signal }) {
+      await post(JSON.stringify(messageOf(event, partsOf(event, delivery))), signal);
+    },
+  };
+}
+
+const maxTypeLength = 100;
+
+function partsOf(event: object, delivery: Delivery): ChatParts {
+  const { subject, message, type, url } = providerOf(delivery.provider).summarize(event);
+  return {
+    subject: subject.replace(/\s+/g, ' ').trim() || type || 'Notification',
+    message: message.trim(),
+    url,
+    details: `type=${cut(type, maxTypeLength)} event_id=${delivery.id}`,
+  };
+}
+
+function escaped(parts: ChatParts, { safe }: Chat<unknown>): ChatParts {
+  return {
+    subject: safe(parts.subject),
+    message: safe(parts.message),
+    url: parts.url,
+    details: safe(parts.details),
+  };
+}

@@ -1,0 +1,35 @@
+const zeroWidthSpace = '\u200B';
+
+/**
+ * Keeps a chat from reading emphasis, code, lists, quotes and links out of plain text, with characters that have no
+ * width. Underscores inside words stay as they are, so that names can still be copied.
+ */
+export function withoutMarkup(text: string): string {
+  return text
+    .replace(/[*~`<|]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, `$&${zeroWidthSpace}`)
+    .replace(/^([ \t]*)([->])/gm, `$1${zeroWidthSpace}$2`);
+}
+
+const ellipsis = '…';
+const graphemes = new Intl.Segmenter();
+
+/**
+ * Cuts a text so that it measures `max` at most, the ellipsis in its place included, and cuts no character in two:
+ * neither an emoji of several code points nor a letter with its accents.
+ */
+export function cut(text: string, max: number, measure: (text: string) => number = (text) => text.length): string {
+  if (measure(text) <= max) return text;
+  const fits = (end: number) => measure(text.slice(0, end) + ellipsis) <= max;
+  let end = 0;
+  let tooMuch = text.length;
+  while (tooMuch - end > 1) {
+    const middle = (end + tooMuch) >> 1;
+    if (fits(middle)) end = middle;
+    else tooMuch = middle;
+  }
+  const segments = graphemes.segment(text);
+  end = segments.containing(end)?.index ?? end;
+  // A measure that looks at neighbours may give more for the shorter text.
+  while (end > 0 && !fits(end)) end = segments.containing(end - 1)?.index ?? 0;
+  return text.slice(0, end) + ellipsis;
+}
