@@ -73,10 +73,7 @@ export class Forwarder<Event> {
       const work = run.work(result.delivered);
       if (run.done || run.handedOn || deadlineAt === undefined) return await work;
       left = true;
-      return await run.byDeadline(
-        work.finally(() => inFlight.leave()),
-        deadlineAt,
-      );
+      return await run.byDeadline(work, deadlineAt, () => inFlight.leave());
     } catch (error) {
       return { duplicate: false, error: error as WebhookError };
     } finally {

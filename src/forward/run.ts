@@ -74,8 +74,11 @@ export class Run<Event> {
     }
   }
 
-  /** What `work` gives, or at `deadlineAt` that it is late: then the work goes on, and its failures are reported. */
-  byDeadline(work: Promise<Forwarded>, deadlineAt: number): Promise<Forwarded> {
+  /**
+   * What `work` gives, or at `deadlineAt` that it is late: then the work goes on, and its failures are reported.
+   * Calls `onSettled` when there is nothing more to come.
+   */
+  byDeadline(work: Promise<Forwarded>, deadlineAt: number, onSettled: () => void): Promise<Forwarded> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         if (this.handedOn || this.done) return;
@@ -89,6 +92,7 @@ export class Run<Event> {
         clearTimeout(timer);
         if (this.#late) this.#reportFailures(forwarded);
         else resolve(forwarded);
+        onSettled();
       });
     });
   }

@@ -1,0 +1,673 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SinkError, WebhookError } from '../../src/errors.js';
+import { Forwarder } from '../../src/forward/forwarder.js';
+import { InFlight } from '../../src/forward/in-flight.js';
+import type { Handler } from '../../src/forward/run.js';
+import { type Sink, type SinkContext, type SinkFunction, toSinks } from '../../src/forward/sink.js';
+import type { VastEvent } from '../../src/providers/vast.js';
+import type { Verified } from '../../src/receive/delivery.js';
+import { sampleEvent } from '../../src/testing/index.js';
+import { type Deferred, deferred } from '../support/deferred.js';
+import { fail, faultyStore, hang } from '../support/faulty-store.js';
+
+const leaseMs = 30_000;
+const minutes = 60_000;
+const key = 'receiver:vast:event-1';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const event = sampleEvent('outbid');
+const verified: Verified<VastEvent> = {
+  event,
+  delivery: { provider: 'vast', id: 'event-1', attempt: 1, timestamp: 0, receivedAt: 0, rawBody: Buffer.from('{}') },
+};
+
+/** A forwarder over a faulty store, with what it reported and whom it told. */
+function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
+  const faulty = faultyStore();
+  const errors: { message: string; sink?: string; id: string }[] = [];
+  const inFlight = new InFlight();
+  const forwarder = new Forwarder<VastEvent>({
+    scope: 'receiver',
+    sinks: toSinks(sinks),
+    store: faulty.store,
+    leaseMs,
+    storeTimeoutMs: 2_000,
+    completedTtlMs: 7 * 24 * 60 * minutes,
+    inFlight,
+    onError: ({ message }, { id, sink }) => errors.push(sink === undefined ? { message, id } : { message, id, sink }),
+  });
+  return {
+    ...faulty,
+    errors,
+    inFlight,
+    forward: (handler?: Handler) => forwarder.forward(verified, 'outbid', undefined, handler),
+    forwardWithin: (ms: number, handler?: Handler) =>
+      forwarder.forward(verified, 'outbid', performance.now() + ms, handler),
+    /** What another claim would be answered now. */
+    state: () => faulty.real.claim(key, 'probe', 1),
+  };
+}
+
+/** A sink that settles when the test says so, as often as it is told. */
+function slow(name: string) {
+  const told: (Deferred & SinkContext)[] = [];
+  const sink: Sink<VastEvent> = {
+    name,
+    deliver(_event, { delivery, signal }) {
+      const settling = deferred();
+      told.push({ ...settling, delivery, signal });
+      return settling.promise;
+    },
+  };
+  return { sink, told };
+}
+
+const settled = () => vi.advanceTimersByTimeAsync(0);
+
+describe('an event', () => {
+  it('is claimed under its scope, provider and signed id, told, and then completed: never the other way round', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, operations, calls } = setUp(sink);
+    const forwarding = forward();
+    await settled();
+    expect(operations()).toEqual(['claim']);
+    expect(calls[0]).toEqual(['claim', key, expect.any(String), leaseMs]);
+    told[0]?.resolve();
+    expect(await forwarding).toEqual({ duplicate: false, sinks: { slack: 'delivered' } });
+    expect(operations()).toEqual(['claim', 'complete']);
+    expect(calls[1]).toEqual(['complete', key, calls[0]?.[2], 7 * 24 * 60 * minutes]);
+  });
+
+  it('that is completed is a duplicate, and nobody is told', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, real, operations } = setUp(sink);
+    real.claim(key, 'other', 1_000);
+    real.complete(key, 'other', minutes);
+    expect(await forward()).toEqual({ duplicate: true });
+    expect(told).toHaveLength(0);
+    expect(operations()).toEqual(['claim']);
+  });
+
+  it('that somebody else holds is refused with what is left of the lease, and its claim is left alone', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, real, operations } = setUp(sink);
+    real.claim(key, 'other', 1_500);
+    const { error } = await forward();
+    expect(error).toMatchObject({ code: 'in_flight', retryAfterMs: 1_500 });
+    expect(told).toHaveLength(0);
+    expect(operations()).toEqual(['claim']);
+  });
+
+  it('has a token of its own for each claim', async () => {
+    const { forward, calls } = setUp();
+    await forward();
+    await forward();
+    expect(calls[0]?.[2]).not.toBe(calls[2]?.[2]);
+  });
+
+  it('without sinks is completed at once', async () => {
+    const { forward, operations } = setUp();
+    expect(await forward()).toEqual({ duplicate: false });
+    expect(operations()).toEqual(['claim', 'complete']);
+  });
+});
+
+describe('sinks', () => {
+  it('are told in parallel, and each is recorded when it has the event', async () => {
+    const slack = slow('slack');
+    const audit = slow('audit');
+    const { forward, calls, operations } = setUp(slack.sink, audit.sink);
+    const forwarding = forward();
+    await settled();
+    expect([slack.told.length, audit.told.length]).toEqual([1, 1]);
+    audit.told[0]?.resolve();
+    await settled();
+    expect(calls.at(-1)).toEqual(['delivered', key, expect.any(String), 'audit']);
+    slack.told[0]?.resolve();
+    expect((await forwarding).sinks).toEqual({ slack: 'delivered', audit: 'delivered' });
+    // Completing stands for the last one's record.
+    expect(operations()).toEqual(['claim', 'delivered', 'complete']);
+  });
+
+  it('that have had the event are not told again by a retry', async () => {
+    const failing = vi.fn(() => Promise.reject(new SinkError('refused', { status: 500 })));
+    const audit = vi.fn();
+    const { forward, operations } = setUp({ name: 'slack', deliver: failing }, { name: 'audit', deliver: audit });
+    const first = await forward();
+    expect(first.error).toMatchObject({ code: 'sink_failed', message: 'slack: refused', permanent: false });
+    expect(first.sinks).toEqual({ slack: new SinkError('refused', { status: 500 }), audit: 'delivered' });
+    expect(operations()).toEqual(['claim', 'delivered', 'release']);
+    failing.mockImplementation(() => Promise.resolve() as never);
+    expect(await forward()).toEqual({ duplicate: false, sinks: { slack: 'delivered', audit: 'already' } });
+    expect([failing.mock.calls.length, audit.mock.calls.length]).toEqual([2, 1]);
+  });
+
+  it('are recorded when another has failed before', async () => {
+    const slack = slow('slack');
+    const audit = slow('audit');
+    const { forward, operations } = setUp(slack.sink, audit.sink);
+    const forwarding = forward();
+    await settled();
+    slack.told[0]?.reject(new Error('no'));
+    await settled();
+    audit.told[0]?.resolve();
+    await forwarding;
+    expect(operations()).toEqual(['claim', 'delivered', 'release']);
+  });
+
+  it('that do not accept the event are skipped, and what is not for any of them is completed', async () => {
+    const deliver = vi.fn();
+    const { forward, state } = setUp({ name: 'slack', accepts: () => false, deliver });
+    expect(await forward()).toEqual({ duplicate: false, sinks: { slack: 'skipped' } });
+    expect(deliver).not.toHaveBeenCalled();
+    expect(state()).toEqual({ state: 'completed' });
+  });
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('no such field');
+      },
+      /no such field/,
+    ],
+    ['is asynchronous', async () => true, /must not be asynchronous/],
+  ])('whose predicate %s have failed, and the others are told', async (_what, accepts, message) => {
+    const deliver = vi.fn();
+    const audit = vi.fn();
+    const { forward } = setUp({ name: 'slack', accepts: accepts as never, deliver }, { name: 'audit', deliver: audit });
+    const { error, sinks } = await forward();
+    expect(error).toMatchObject({ code: 'sink_failed', message: expect.stringMatching(message) });
+    expect(sinks).toMatchObject({ slack: expect.any(Error), audit: 'delivered' });
+    expect([deliver.mock.calls.length, audit.mock.calls.length]).toEqual([0, 1]);
+  });
+
+  it('fail by throwing what they like', async () => {
+    const { forward } = setUp(
+      function text() {
+        throw 'just text';
+      },
+      async function nothing() {
+        throw undefined;
+      },
+    );
+    const { sinks } = await forward();
+    expect(sinks).toEqual({ text: new Error('just text'), nothing: expect.any(Error) });
+  });
+
+  it('get the delivery and a signal, which is the same for all of them', async () => {
+    const slack = slow('slack');
+    const audit = slow('audit');
+    const { forward } = setUp(slack.sink, audit.sink);
+    void forward();
+    await settled();
+    expect(slack.told[0]?.delivery).toBe(verified.delivery);
+    expect(slack.told[0]?.signal).toBeInstanceOf(AbortSignal);
+    expect(slack.told[0]?.signal).toBe(audit.told[0]?.signal);
+  });
+});
+
+describe('while sinks are at work', () => {
+  it('the claim is renewed at a third of its lease', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, operations, state } = setUp(sink);
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(2 * minutes);
+    expect(operations().filter((operation) => operation === 'renew')).toHaveLength(12);
+    expect(state()).toMatchObject({ state: 'in_flight' });
+    told[0]?.resolve();
+    await forwarding;
+    const count = operations().length;
+    await vi.advanceTimersByTimeAsync(10 * minutes);
+    expect(operations()).toHaveLength(count);
+  });
+
+  it('a failing renewal is reported, and the next one tried', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, fault, errors, operations } = setUp(sink);
+    const forwarding = forward();
+    await settled();
+    fault('renew', fail);
+    await vi.advanceTimersByTimeAsync(leaseMs / 3);
+    expect(errors).toEqual([{ id: 'event-1', message: expect.stringContaining('failed to renew: connection lost') }]);
+    fault('renew', undefined);
+    await vi.advanceTimersByTimeAsync(leaseMs / 3);
+    expect(operations().filter((operation) => operation === 'renew')).toHaveLength(2);
+    told[0]?.resolve();
+    expect((await forwarding).error).toBeUndefined();
+  });
+
+  it('a lost lease stops it: the signal is aborted, it is reported, and nothing is overwritten', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, real, fault, errors, operations } = setUp(sink);
+    const forwarding = forward();
+    await settled();
+    fault('renew', hang);
+    await vi.advanceTimersByTimeAsync(leaseMs + 1);
+    expect(real.claim(key, 'other', 10 * minutes)).toMatchObject({ state: 'acquired' });
+    fault('renew', undefined);
+    await vi.advanceTimersByTimeAsync(leaseMs);
+    expect((await forwarding).error).toMatchObject({ code: 'in_flight' });
+    expect(told[0]?.signal.aborted).toBe(true);
+    expect(errors.at(-1)?.message).toContain('claim on the event was lost');
+    told[0]?.resolve();
+    await settled();
+    expect(operations().filter((operation) => operation !== 'renew')).toEqual(['claim']);
+  });
+
+  it('gives up after five minutes: the sink has failed, the signal is aborted, the event is given back', async () => {
+    const slack = slow('slack');
+    const audit = slow('audit');
+    const { forward, state, operations } = setUp(slack.sink, audit.sink);
+    const forwarding = forward();
+    await settled();
+    audit.told[0]?.resolve();
+    await vi.advanceTimersByTimeAsync(5 * minutes - 1);
+    expect(slack.told[0]?.signal.aborted).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    const { error, sinks } = await forwarding;
+    expect(error).toMatchObject({ code: 'sink_failed' });
+    expect(sinks).toEqual({ slack: expect.any(Error), audit: 'delivered' });
+    expect(slack.told[0]?.signal.aborted).toBe(true);
+    expect(operations().at(-1)).toBe('release');
+    expect(state()).toEqual({ state: 'acquired', delivered: ['audit'] });
+    const count = operations().length;
+    slack.told[0]?.resolve();
+    await vi.advanceTimersByTimeAsync(10 * minutes);
+    expect(operations()).toHaveLength(count);
+  });
+
+  it('gives up after five minutes also with a longer lease', async () => {
+    const { sink } = slow('slack');
+    const faulty = faultyStore();
+    const forwarder = new Forwarder<VastEvent>({
+      scope: 'receiver',
+      sinks: [sink],
+      store: faulty.store,
+      leaseMs: 60 * minutes,
+      storeTimeoutMs: 2_000,
+      completedTtlMs: minutes,
+      inFlight: new InFlight(),
+      onError: () => {},
+    });
+    const forwarding = forwarder.forward(verified, 'outbid');
+    await vi.advanceTimersByTimeAsync(5 * minutes);
+    expect((await forwarding).error?.code).toBe('sink_failed');
+  });
+
+  it('a signal that is first asked for when the claim is over is aborted already', async () => {
+    let context: SinkContext | undefined;
+    const { forward } = setUp({
+      name: 'slack',
+      deliver: (_event, given) => {
+        context = given;
+        return new Promise(() => {});
+      },
+    });
+    void forward();
+    await vi.advanceTimersByTimeAsync(5 * minutes);
+    expect(context?.signal.aborted).toBe(true);
+  });
+});
+
+describe('the deadline', () => {
+  it('is kept by answering while the sinks go on, and what they reach is recorded', async () => {
+    const slack = slow('slack');
+    const audit = slow('audit');
+    const { forwardWithin, state, errors, inFlight } = setUp(slack.sink, audit.sink);
+    const forwarding = forwardWithin(8_000);
+    await settled();
+    audit.told[0]?.resolve();
+    await vi.advanceTimersByTimeAsync(8_000);
+    const { error, sinks } = await forwarding;
+    expect(error).toMatchObject({ code: 'deadline_exceeded', message: expect.stringContaining('slack') });
+    expect(sinks).toEqual({ slack: 'pending', audit: 'delivered' });
+    expect(slack.told[0]?.signal.aborted).toBe(false);
+    expect(state()).toMatchObject({ state: 'in_flight' });
+    slack.told[0]?.resolve();
+    await inFlight.close();
+    expect(state()).toEqual({ state: 'completed' });
+    expect(sinks).toEqual({ slack: 'pending', audit: 'delivered' });
+    expect(errors).toEqual([]);
+  });
+
+  it('passed, a sink that fails is reported, and the event given back', async () => {
+    const { sink, told } = slow('slack');
+    const { forwardWithin, state, errors, inFlight } = setUp(sink);
+    const forwarding = forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(100);
+    expect((await forwarding).error?.code).toBe('deadline_exceeded');
+    told[0]?.reject(new Error('too late, too'));
+    await inFlight.close();
+    expect(errors).toEqual([{ id: 'event-1', sink: 'slack', message: 'too late, too' }]);
+    expect(state()).toEqual({ state: 'acquired', delivered: [] });
+  });
+
+  it('passed, a completion that fails is reported', async () => {
+    const { sink, told } = slow('slack');
+    const { forwardWithin, fault, errors, inFlight } = setUp(sink);
+    fault('complete', fail);
+    const forwarding = forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(100);
+    await forwarding;
+    told[0]?.resolve();
+    await inFlight.close();
+    expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('failed to complete')]);
+  });
+
+  it('passed, the event is not handed on any more: a retry finds the sinks told', async () => {
+    const { sink, told } = slow('slack');
+    const handler = vi.fn();
+    const { forwardWithin, inFlight, state, errors } = setUp(sink);
+    const forwarding = forwardWithin(100, handler);
+    await vi.advanceTimersByTimeAsync(100);
+    await forwarding;
+    told[0]?.resolve();
+    await inFlight.close();
+    expect(handler).not.toHaveBeenCalled();
+    expect(state()).toEqual({ state: 'acquired', delivered: ['slack'] });
+    expect(errors).toEqual([]);
+  });
+
+  it('says so when it is the store that is waited for', async () => {
+    const { forwardWithin, fault } = setUp(function audit() {});
+    fault('complete', hang);
+    const forwarding = forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(100);
+    const { error, sinks } = await forwarding;
+    expect(error).toMatchObject({ code: 'deadline_exceeded', message: expect.stringContaining('idempotency store') });
+    expect(sinks).toEqual({ audit: 'delivered' });
+  });
+
+  it('bounds the claim, too', async () => {
+    const { forwardWithin, fault } = setUp();
+    fault('claim', hang);
+    const forwarding = forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(100);
+    expect((await forwarding).error?.code).toBe('store_unavailable');
+  });
+
+  it('does not hold up who is done before', async () => {
+    const { sink, told } = slow('slack');
+    const { forwardWithin } = setUp(sink);
+    const forwarding = forwardWithin(8_000);
+    await settled();
+    told[0]?.resolve();
+    expect(await forwarding).toMatchObject({ sinks: { slack: 'delivered' } });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('a store', () => {
+  const nonsense: [string, (real: () => unknown) => unknown][] = [
+    ['rejects', fail],
+    [
+      'throws',
+      () => {
+        throw new Error('connection lost');
+      },
+    ],
+    ['answers nothing', () => undefined],
+    ['answers null', async () => null],
+    ['answers OK', async () => 'OK'],
+    ['answers an unknown state', async () => ({ state: 'fine' })],
+    ['forgets the delivered list', async () => ({ state: 'acquired' })],
+    ['forgets how long', async () => ({ state: 'in_flight' })],
+  ];
+
+  it.each(nonsense)('that %s at the claim is unavailable, and nothing runs', async (_what, fault) => {
+    const deliver = vi.fn();
+    const faulty = setUp({ name: 'slack', deliver });
+    faulty.fault('claim', fault);
+    expect((await faulty.forward()).error).toMatchObject({ code: 'store_unavailable', status: 503, permanent: false });
+    expect(deliver).not.toHaveBeenCalled();
+    expect(faulty.operations()).toEqual(['claim']);
+  });
+
+  it('that hangs is unavailable after its time, and a claim granted later is given back', async () => {
+    const { forward, fault, operations, state } = setUp();
+    const late = deferred();
+    fault('claim', (real) => late.promise.then(real));
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(1_999);
+    expect(operations()).toEqual(['claim']);
+    await vi.advanceTimersByTimeAsync(1);
+    expect((await forwarding).error).toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringContaining('2000 ms'),
+    });
+    late.resolve();
+    await settled();
+    expect(operations()).toEqual(['claim', 'release']);
+    expect(state()).toEqual({ state: 'acquired', delivered: [] });
+  });
+
+  it('that refuses a late claim is left alone', async () => {
+    const { forward, fault, operations, real } = setUp();
+    real.claim(key, 'other', minutes);
+    const late = deferred();
+    fault('claim', (claim) => late.promise.then(claim));
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(2_000);
+    await forwarding;
+    late.resolve();
+    await settled();
+    expect(operations()).toEqual(['claim']);
+  });
+
+  it.each([
+    ['rejects', fail],
+    ['answers nonsense', async () => 1],
+  ])('that %s when completing makes the delivery fail, and the event is given back', async (_what, fault) => {
+    const { forward, fault: set, operations } = setUp(function audit() {});
+    set('complete', fault);
+    expect((await forward()).error).toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringContaining('complete'),
+    });
+    expect(operations()).toEqual(['claim', 'complete', 'release']);
+  });
+
+  it('that says at completion that the claim is lost makes the delivery fail, and nothing is released', async () => {
+    const { forward, fault, operations, errors } = setUp(function audit() {});
+    fault('complete', async () => false);
+    expect((await forward()).error).toMatchObject({ code: 'in_flight' });
+    expect(operations()).toEqual(['claim', 'complete']);
+    expect(errors).toHaveLength(1);
+  });
+
+  it('that fails to record a sink makes the delivery fail, the other sinks are told and recorded', async () => {
+    const slack = slow('slack');
+    const { forward, fault, calls, operations } = setUp(function audit() {}, slack.sink);
+    fault('delivered', fail);
+    const forwarding = forward();
+    await settled();
+    fault('delivered', undefined);
+    slack.told[0]?.resolve();
+    expect((await forwarding).error).toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringContaining('delivered'),
+    });
+    expect(operations()).toEqual(['claim', 'delivered', 'delivered', 'release']);
+    expect(calls[2]?.[3]).toBe('slack');
+  });
+
+  it('that is still recording one sink when the last one is done gets the last one’s record, too', async () => {
+    const recording = deferred();
+    const slack = slow('slack');
+    const { forward, fault, operations } = setUp(function audit() {}, slack.sink);
+    fault('delivered', (real) => recording.promise.then(real));
+    const forwarding = forward();
+    await settled();
+    slack.told[0]?.resolve();
+    await settled();
+    expect(operations()).toEqual(['claim', 'delivered', 'delivered']);
+    recording.resolve();
+    expect((await forwarding).error).toBeUndefined();
+    expect(operations()).toEqual(['claim', 'delivered', 'delivered', 'complete']);
+  });
+
+  it('that says at a record that the claim is lost stops the delivery', async () => {
+    const slack = slow('slack');
+    const { forward, fault, operations } = setUp(function audit() {}, slack.sink);
+    fault('delivered', async () => false);
+    expect((await forward()).error).toMatchObject({ code: 'in_flight' });
+    expect(slack.told[0]?.signal.aborted).toBe(true);
+    expect(operations()).toEqual(['claim', 'delivered']);
+  });
+
+  it('that fails to release is reported', async () => {
+    const { forward, fault, errors } = setUp(async function audit() {
+      throw new Error('no');
+    });
+    fault('release', fail);
+    expect((await forward()).error?.code).toBe('sink_failed');
+    expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('failed to release')]);
+  });
+});
+
+describe('the handler', () => {
+  const answering =
+    (status: number, error?: unknown): Handler =>
+    (settle) =>
+      settle({ status, error });
+
+  it.each([200, 204, 299])('that answers %i has taken the event', async (status) => {
+    const { forward, state } = setUp();
+    expect(await forward(answering(status))).toEqual({ duplicate: false, handlerStatus: status });
+    expect(state()).toEqual({ state: 'completed' });
+  });
+
+  it.each([
+    [500, false],
+    [503, false],
+    [408, false],
+    [429, false],
+    [0, false],
+    [302, true],
+    [400, true],
+    [404, true],
+  ])('that answers %i has not, which is permanent: %s', async (status, permanent) => {
+    const { forward, state } = setUp();
+    const { error, handlerStatus } = await forward(answering(status));
+    expect(error).toMatchObject({ code: 'handler_failed', status, permanent });
+    expect(error?.message.includes('gives the event up')).toBe(permanent);
+    expect(handlerStatus).toBe(status);
+    expect(state()).toEqual({ state: 'acquired', delivered: [] });
+  });
+
+  it('that answers 404 is asked whether it is there', async () => {
+    expect((await setUp().forward(answering(404))).error?.message).toContain('Is there a handler for this path');
+  });
+
+  it('comes after the sinks, which are recorded before it', async () => {
+    const order: string[] = [];
+    const { forward, operations, state } = setUp(async function audit() {
+      order.push('audit');
+    });
+    await forward((settle) => {
+      order.push('handler');
+      settle({ status: 500 });
+    });
+    expect(order).toEqual(['audit', 'handler']);
+    expect(operations()).toEqual(['claim', 'delivered', 'release']);
+    expect(state()).toEqual({ state: 'acquired', delivered: ['audit'] });
+  });
+
+  it('does not come when a sink has failed', async () => {
+    const handler = vi.fn();
+    const { forward } = setUp(async function audit() {
+      throw new Error('no');
+    });
+    await forward(handler);
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  it('keeps its claim while it is at work, also past the deadline', async () => {
+    const answer = deferred<number>();
+    const { forwardWithin, state, operations } = setUp();
+    const forwarding = forwardWithin(8_000, (settle) => void answer.promise.then((status) => settle({ status })));
+    await vi.advanceTimersByTimeAsync(2 * minutes);
+    expect(state()).toMatchObject({ state: 'in_flight' });
+    expect(operations()).toContain('renew');
+    answer.resolve(200);
+    expect((await forwarding).error).toBeUndefined();
+    expect(state()).toEqual({ state: 'completed' });
+  });
+
+  it('loses its claim after five minutes', async () => {
+    const { forward, state } = setUp();
+    const forwarding = forward(() => {});
+    await vi.advanceTimersByTimeAsync(5 * minutes);
+    expect((await forwarding).error).toMatchObject({ code: 'handler_failed', status: 0 });
+    expect(state()).toEqual({ state: 'acquired', delivered: [] });
+  });
+
+  it('that has lost its claim is waited for, and nothing is overwritten', async () => {
+    const answer = deferred<number>();
+    const { forward, fault, errors, operations } = setUp();
+    fault('renew', async () => false);
+    const forwarding = forward((settle) => void answer.promise.then((status) => settle({ status })));
+    await vi.advanceTimersByTimeAsync(leaseMs);
+    expect(errors).toHaveLength(1);
+    answer.resolve(200);
+    expect(await forwarding).toEqual({ duplicate: false, handlerStatus: 200 });
+    expect(operations()).toEqual(['claim', 'renew']);
+  });
+
+  it('has answered when completing fails, so that only a report can tell', async () => {
+    const { forward, fault, errors } = setUp();
+    fault('complete', fail);
+    expect(await forward(answering(200))).toEqual({ duplicate: false, handlerStatus: 200 });
+    expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('failed to complete')]);
+  });
+});
+
+describe('what is in flight', () => {
+  it('is waited for at closing, sinks behind the deadline included', async () => {
+    const { sink, told } = slow('slack');
+    const { forwardWithin, inFlight } = setUp(sink);
+    void forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(200);
+    let closed = false;
+    const closing = inFlight.close().then(() => {
+      closed = true;
+    });
+    await settled();
+    expect(closed).toBe(false);
+    told[0]?.resolve();
+    await closing;
+  });
+
+  it('is not waited for longer than the time given', async () => {
+    const { sink } = slow('slack');
+    const { forward, inFlight } = setUp(sink);
+    void forward();
+    await settled();
+    const closing = inFlight.close(5_000);
+    await vi.advanceTimersByTimeAsync(5_000);
+    await closing;
+  });
+
+  it.each(['duplicate', 'in_flight', 'store down', 'accepted'])('ends with each delivery: %s', async (how) => {
+    const { forward, real, fault, inFlight } = setUp();
+    if (how !== 'accepted') real.claim(key, 'other', minutes);
+    if (how === 'duplicate') real.complete(key, 'other', minutes);
+    if (how === 'store down') fault('claim', fail);
+    await forward();
+    await inFlight.close();
+  });
+});
+
+it('errors are recognised across builds by their brand', () => {
+  const foreign = Object.create(Error.prototype, { [Symbol.for('vast-webhook.WebhookError')]: { value: true } });
+  expect(foreign instanceof WebhookError).toBe(true);
+  expect(foreign instanceof SinkError).toBe(false);
+  expect((new Error('x') as unknown) instanceof WebhookError).toBe(false);
+});
