@@ -1,5 +1,5 @@
 import { type Answer, answerTo } from './answer.js';
-import { WebhookError } from './errors.js';
+import { toError, toWebhookError, WebhookError } from './errors.js';
 import { isPromise } from './forward/bounded-store.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
@@ -74,12 +74,17 @@ export class Endpoint<Event extends object> implements Closable {
     } catch (error) {
       forwarded = { duplicate: false, error: toWebhookError(error) };
     }
-    const { error, handlerStatus } = forwarded;
-    if (handlerStatus === undefined && error?.code !== 'aborted') {
-      exchange.answer(answerTo(error?.code, error?.retryAfterMs, forwarded.sinks));
-    }
+    if (forwarded.handlerStatus === undefined) this.#answer(exchange, forwarded, verified?.delivery.id);
     onOutcome(outcomeOf(forwarded, authentic, verified?.delivery, type, performance.now() - arrivedAt));
     this.#inFlight.leave();
+  }
+
+  #answer(exchange: Exchange<Event>, { error, sinks }: Forwarded, id: string | undefined): void {
+    try {
+      exchange.answer(answerTo(error?.code, error?.retryAfterMs, sinks));
+    } catch (failure) {
+      this.settings.onError(toError(failure), { id });
+    }
   }
 
   /** Lets only genuine requests through, the cheapest check first. Throws a `WebhookError`. */
@@ -119,9 +124,4 @@ export class Endpoint<Event extends object> implements Closable {
 function checkEncoding(encoding: string | undefined): void {
   if (encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') return;
   throw new WebhookError('unsupported_encoding', 'the body is compressed, and the signature is over other bytes');
-}
-
-function toWebhookError(error: unknown): WebhookError {
-  if (error instanceof WebhookError) return error;
-  return new WebhookError('internal', 'an unexpected error: see its cause', { cause: error });
 }

@@ -84,3 +84,9 @@ export function toError(thrown: unknown): Error {
     cause: thrown,
   });
 }
+
+/** Whatever was thrown on a delivery's way, as the error that its outcome carries. */
+export function toWebhookError(thrown: unknown): WebhookError {
+  if (thrown instanceof WebhookError) return thrown;
+  return new WebhookError('internal', `an unexpected error: ${toError(thrown).message}`, { cause: thrown });
+}

@@ -75,13 +75,17 @@ export function logOutcomes(): (outcome: Outcome) => void {
 
 export function logError(error: Error, { id, type, sink }: ErrorContext): void {
   const about = sink === undefined ? '' : ` sink=${JSON.stringify(sink)}`;
-  console.error(`vast-webhook: after the answer${about}${eventOf(id, type)}: ${error.message}`);
+  console.error(`vast-webhook: after the answer${about}${eventOf(id, type)}: ${oneLine(error.message)}`);
 }
 
 function lineOf({ result, status, code, reason, permanent, id, type, error }: Outcome): string {
   const what = reason === undefined ? code : `${code} (${reason})`;
   const lost = permanent && result === 'failed' ? ' and lost' : '';
-  return `vast-webhook: ${result}${lost} ${status} ${what}${eventOf(id, type)}: ${error?.message}`;
+  return `vast-webhook: ${result}${lost} ${status} ${what}${eventOf(id, type)}: ${oneLine(error?.message ?? '')}`;
+}
+
+function oneLine(message: string): string {
+  return message.replace(/\p{Cc}+/gu, ' ');
 }
 
 /** Quoted, since both are the sender's text and a line must stay one. */

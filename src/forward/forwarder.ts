@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { toError, WebhookError } from '../errors.js';
+import { toError, toWebhookError, WebhookError } from '../errors.js';
 import type { Verified } from '../receive/delivery.js';
 import { BoundedStore, isPromise } from './bounded-store.js';
 import { Claim } from './claim.js';
@@ -10,7 +10,8 @@ import type { ClaimResult, IdempotencyStore } from './store.js';
 
 /** Which event, and which sink if it was one, an error is about. */
 export interface ErrorContext {
-  readonly id: string;
+  /** The signed event id, unless there was none yet. */
+  readonly id?: string;
   readonly type?: string;
   readonly sink?: string;
 }
@@ -75,7 +76,7 @@ export class Forwarder<Event> {
       left = true;
       return await run.byDeadline(work, deadlineAt, () => inFlight.leave());
     } catch (error) {
-      return { duplicate: false, error: error as WebhookError };
+      return { duplicate: false, error: toWebhookError(error) };
     } finally {
       if (!left) inFlight.leave();
     }

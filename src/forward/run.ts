@@ -1,5 +1,5 @@
 import { isPermanent } from '../answer.js';
-import { toError, WebhookError } from '../errors.js';
+import { toError, toWebhookError, WebhookError } from '../errors.js';
 import type { Delivery, Verified } from '../receive/delivery.js';
 import { isPromise } from './bounded-store.js';
 import type { Claim } from './claim.js';
@@ -68,7 +68,7 @@ export class Run<Event> {
       if (isPromise(completed) ? await completed : completed) return this.#end();
       return this.#end(lostError());
     } catch (error) {
-      return await this.#giveBack(error as WebhookError);
+      return await this.#giveBack(toWebhookError(error));
     } finally {
       this.done = true;
     }
@@ -152,7 +152,7 @@ export class Run<Event> {
       const recorded = this.#claim.delivered(sink.name);
       if (isPromise(recorded)) await recorded;
     } catch (error) {
-      this.#storeError ??= error as WebhookError;
+      this.#storeError ??= toWebhookError(error);
     } finally {
       this.#recording--;
     }
@@ -244,12 +244,13 @@ function sinkFailed(results: Readonly<Record<string, SinkResult>>): WebhookError
 }
 
 function handlerFailed(status: number, cause: unknown): WebhookError {
-  const what = status === 0 ? 'the handler failed' : `the handler answered ${status}`;
-  return new WebhookError('handler_failed', what + adviceFor(status), { status, cause });
+  const what = status === 0 ? 'the handler gave no answer' : `the handler answered ${status}`;
+  const why = cause === undefined ? '' : `: ${toError(cause).message}`;
+  return new WebhookError('handler_failed', what + adviceFor(status) + why, { status, cause });
 }
 
 function adviceFor(status: number): string {
   if (!isPermanent(status)) return '';
   const lost = ', after which the sender gives the event up: answer 2xx when it is taken, 5xx to have it again';
-  return status === 404 ? `${lost}. Is there a handler for this path behind the middleware?` : lost;
+  return status === 404 ? `${lost} (is there a handler for this path behind the middleware?)` : lost;
 }

@@ -563,7 +563,7 @@ describe('the handler', () => {
   });
 
   it('that answers 404 is asked whether it is there', async () => {
-    expect((await setUp().forward(answering(404))).error?.message).toContain('Is there a handler for this path');
+    expect((await setUp().forward(answering(404))).error?.message).toContain('is there a handler for this path');
   });
 
   it('comes after the sinks, which are recorded before it', async () => {
