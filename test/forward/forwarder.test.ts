@@ -30,7 +30,7 @@ const verified: Verified<VastEvent> = {
 /** A forwarder over a faulty store, with what it reported and whom it told. */
 function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
   const faulty = faultyStore();
-  const errors: { message: string; sink?: string; id: string }[] = [];
+  const errors: { message: string; sink?: string; id?: string }[] = [];
   const inFlight = new InFlight();
   const forwarder = new Forwarder<VastEvent>({
     scope: 'receiver',
