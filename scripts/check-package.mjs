@@ -1,0 +1,108 @@
+/** Checks what users get: the packed tarball, in projects that hold nothing else. Needs no network. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const sizeLimit = '40 kB';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const modules = join(root, 'node_modules');
+const work = mkdtempSync(join(tmpdir(), 'vast-webhook-'));
+
+const tsc = join(modules, 'typescript/bin/tsc');
+const nodeTypes = { '@types/node': '@types/node' };
+
+/** Projects in test/consumers. `links`: what else is installed, by its name there and its folder in node_modules. */
+const consumers = [
+  { what: 'ES modules, run', folder: 'esm', args: ['index.mjs'] },
+  { what: 'CommonJS, run', folder: 'cjs', args: ['index.cjs'] },
+  ...[
+    ['NodeNext, ES modules', 'module', '--module', 'nodenext'],
+    ['NodeNext, CommonJS', 'commonjs', '--module', 'nodenext'],
+    ['Node16, CommonJS', 'commonjs', '--module', 'node16'],
+    ['bundler', 'module', '--module', 'esnext', '--moduleResolution', 'bundler'],
+    ['node10', 'commonjs', '--module', 'commonjs', '--moduleResolution', 'node10', '--ignoreDeprecations', '6.0'],
+  ].map(([what, type, ...flags]) => ({
+    what: `TypeScript, ${what}`,
+    folder: 'types',
+    type,
+    args: [tsc, '-p', '.', ...flags],
+    links: nodeTypes,
+  })),
+  ...[
+    ['Express 5', 'express', { '@types/express': '@types/express' }],
+    ['Express 4', 'express', { '@types/express': '@types/express4' }],
+    ['Koa 3', 'koa', { '@types/koa': '@types/koa' }],
+    ['Koa 2', 'koa', { '@types/koa': '@types/koa2' }],
+    ['@koa/router', 'koa-router', { '@koa/router': '@koa/router', '@types/koa': '@types/koa' }],
+  ].map(([what, folder, links]) => ({
+    what: `TypeScript, beside the types of ${what}`,
+    folder,
+    type: 'module',
+    args: [tsc, '-p', '.', '--module', 'nodenext'],
+    links: { ...nodeTypes, ...links },
+  })),
+];
+
+let failures = 0;
+
+try {
+  run('npm', ['run', 'build']);
+  const [{ filename, size, entryCount }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', work]));
+  const tarball = join(work, filename);
+
+  for (const consumer of consumers) check(consumer.what, () => checkConsumer(consumer, tarball));
+  check('publint', () => runTool('publint/src/cli.js', ['run', tarball, '--strict']));
+  check('are the types wrong', () =>
+    runTool('@arethetypeswrong/cli/dist/index.js', [tarball, '--no-definitely-typed']),
+  );
+  check(`packed size ${size} bytes in ${entryCount} files, limit ${sizeLimit}`, () => checkSize(tarball));
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
+if (failures > 0) {
+  console.error(`\n${failures} checks of the package failed`);
+  process.exitCode = 1;
+}
+
+function checkConsumer({ folder, type = 'commonjs', args, links = {} }, tarball) {
+  const project = mkdtempSync(join(work, `${folder}-`));
+  cpSync(join(root, 'test/consumers', folder), project, { recursive: true });
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type }));
+  const installed = join(project, 'node_modules/vast-webhook');
+  mkdirSync(installed, { recursive: true });
+  run('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
+  for (const [name, source] of Object.entries({ 'raw-body': 'raw-body', ...links })) {
+    const link = join(project, 'node_modules', name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join(modules, source), link, 'dir');
+  }
+  run(process.execPath, args, project);
+}
+
+function checkSize(tarball) {
+  const config = join(work, '.size-limit.json');
+  writeFileSync(config, JSON.stringify([{ path: tarball, limit: sizeLimit, brotli: false }]));
+  runTool('size-limit/bin.js', ['--config', config]);
+}
+
+function runTool(file, args) {
+  return run(process.execPath, [join(modules, file), ...args]);
+}
+
+function run(command, args, cwd = root) {
+  return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function check(what, body) {
+  try {
+    body();
+    console.log(`ok      ${what}`);
+  } catch (error) {
+    failures++;
+    console.log(`FAILED  ${what}`);
+    console.log(`\n${error.message}\n${error.stdout ?? ''}`);
+  }
+}

@@ -1,0 +1,54 @@
+const assert = require('node:assert/strict');
+const root = require('vast-webhook');
+const koa = require('vast-webhook/koa');
+const sinks = require('vast-webhook/sinks');
+const stores = require('vast-webhook/stores');
+const testing = require('vast-webhook/testing');
+
+const entries = { '': root, '/koa': koa, '/sinks': sinks, '/stores': stores, '/testing': testing };
+const secret = 'a secret of the consumer';
+
+function thrownBy({ verifyDelivery }) {
+  try {
+    verifyDelivery({ headers: {}, body: '{}', secret });
+  } catch (error) {
+    return error;
+  }
+  assert.fail('an unsigned delivery was taken');
+}
+
+async function main() {
+  // What an ES module in the same process gets, which may be another instance of the code.
+  const esm = {};
+  for (const path of Object.keys(entries)) esm[path] = await import(`vast-webhook${path}`);
+  for (const [path, entry] of Object.entries(entries)) {
+    const names = Object.keys(esm[path]).filter((name) => name !== 'default' && name !== 'module.exports');
+    assert.notEqual(names.length, 0);
+    assert.deepEqual(Object.keys(entry).sort(), names.sort(), `vast-webhook${path} has the same names in both builds`);
+  }
+
+  const event = testing.sampleEvent('low_credit');
+  const signed = testing.signedDelivery(event, secret);
+  assert.deepEqual(root.verifyDelivery({ ...signed, secret }).event, event);
+  assert.equal(typeof root.vastWebhook(secret).close, 'function');
+  assert.equal(typeof koa.vastWebhook(secret).close, 'function');
+  assert.equal(stores.memoryStore, root.memoryStore, 'every entry shares one instance of the code');
+  assert.equal(require('vast-webhook/package.json').name, 'vast-webhook');
+
+  const builds = [root, esm['']];
+  for (const from of builds) {
+    for (const { WebhookError, SinkError } of builds) {
+      const refused = thrownBy(from);
+      const failed = new from.SinkError('no such channel', { status: 404, permanent: true });
+      assert.ok(refused instanceof WebhookError && refused instanceof Error);
+      assert.ok(failed instanceof SinkError && failed instanceof Error);
+      assert.ok(!(refused instanceof SinkError) && !(failed instanceof WebhookError));
+      assert.ok(!(new Error('any') instanceof WebhookError) && !(undefined instanceof WebhookError));
+    }
+  }
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});

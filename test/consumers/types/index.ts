@@ -1,0 +1,199 @@
+import { createServer } from 'node:http';
+import {
+  type ClaimResult,
+  type Closable,
+  type Code,
+  createForwarder,
+  type Delivery,
+  type ErrorContext,
+  type Forward,
+  type ForwarderOptions,
+  type IdempotencyStore,
+  keepRawBody,
+  memoryStore,
+  type Outcome,
+  type QueuedDelivery,
+  type Secret,
+  type Severity,
+  type SignatureReason,
+  type Sink,
+  type SinkContext,
+  SinkError,
+  type SinkFunction,
+  type SinkResult,
+  sign,
+  type UnknownVastEvent,
+  type VastEvent,
+  type VastEventOf,
+  type VastType,
+  type VastTypeInfo,
+  type VastWebhook,
+  type Verified,
+  vastTypes,
+  vastWebhook,
+  verifyDelivery,
+  WebhookError,
+  type WebhookOptions,
+  when,
+} from 'vast-webhook';
+import { type KoaContext, vastWebhook as koaVastWebhook, type VastState } from 'vast-webhook/koa';
+import { googleChat, slack } from 'vast-webhook/sinks';
+import { memoryStore as sameMemoryStore } from 'vast-webhook/stores';
+import { sampleEvent, signedDelivery } from 'vast-webhook/testing';
+
+const secret = 'a secret of the consumer';
+
+// Every form of secret.
+vastWebhook(secret);
+vastWebhook([secret, 'an older one']);
+vastWebhook({ renter: secret, host: 'another' });
+vastWebhook(() => secret);
+vastWebhook(async () => ({ renter: secret }));
+
+// Every option, and the context's types inferred where functions are written in place.
+const hook: VastWebhook = vastWebhook(secret, {
+  path: '/hooks/vast',
+  store: memoryStore({ maxCompleted: 1000 }),
+  sinks: [
+    slack('https://hooks.slack.com/services/T/B/x', { name: 'slack:ops' }),
+    when(['instance_*', 'outbid'], googleChat('https://chat.googleapis.com/v1/spaces/x/messages')),
+    when(({ user_id }: VastEvent) => user_id === 123, slack('https://hooks.slack.com/services/T/B/y')),
+    async function audit(event, { delivery, signal }) {
+      event satisfies VastEvent;
+      delivery satisfies Delivery;
+      signal satisfies AbortSignal;
+      if (event.notif_type === 'webhook_test') throw new SinkError('not wanted', { status: 422, permanent: true });
+    },
+    {
+      name: 'object',
+      accepts: (event) => event.notif_type !== 'idle_gpu',
+      deliver: async (event) => void event.message,
+    },
+  ],
+  handoff: true,
+  toleranceSeconds: 300,
+  limit: '64kb',
+  bodyTimeoutMs: 5000,
+  deadlineMs: 8000,
+  leaseMs: 30_000,
+  storeTimeoutMs: 2000,
+  completedTtlMs: 604_800_000,
+  onOutcome(outcome) {
+    outcome satisfies Outcome;
+    outcome.code satisfies Code | undefined;
+    outcome.reason satisfies SignatureReason | undefined;
+    outcome.sinks?.audit satisfies SinkResult | undefined;
+  },
+  onError(error, context) {
+    error satisfies Error;
+    context satisfies ErrorContext;
+  },
+  now: Date.now,
+});
+createServer((req, res) => hook(req, res, () => res.writeHead(404).end()));
+hook satisfies Closable;
+hook.close(1000) satisfies Promise<void>;
+
+// The union of events is open, and narrows all the same.
+const { event, delivery } = verifyDelivery({ ...signedDelivery(sampleEvent('outbid'), secret), secret });
+verifyDelivery({ headers: new Headers(), body: new Uint8Array(), secret, toleranceSeconds: 60, now: () => 0 });
+if (event.notif_type === 'low_credit') {
+  event.notif_type satisfies 'low_credit';
+  event.subject satisfies string;
+}
+switch (event.notif_type) {
+  case 'outbid':
+  case 'instance_stopped':
+    event.timestamp satisfies number;
+    break;
+  case 'a_type_of_next_year':
+    event satisfies UnknownVastEvent;
+    event.new_field satisfies unknown;
+    break;
+  default:
+    event.notif_type satisfies string;
+}
+sampleEvent('outbid') satisfies VastEventOf<'outbid'>;
+vastTypes.outbid.severity satisfies Severity;
+(Object.keys(vastTypes) as VastType[]).map((type): VastTypeInfo => vastTypes[type]);
+delivery.rawBody.length satisfies number;
+delivery.webhook satisfies string | undefined;
+
+// `instanceof` narrows.
+function describe(error: unknown): string {
+  if (error instanceof WebhookError) return `${error.code} ${error.reason} ${error.status} ${error.permanent}`;
+  if (error instanceof SinkError) return `${error.status} ${error.retryAfterMs} ${error.permanent}`;
+  return String(error);
+}
+describe(new Error());
+
+// What users write themselves: a store, a sink, a function that makes options, a worker.
+export class TableStore implements IdempotencyStore {
+  claim(_key: string, _token: string, _leaseMs: number): ClaimResult {
+    return { state: 'in_flight', retryAfterMs: 1000 };
+  }
+  async renew(): Promise<boolean> {
+    return true;
+  }
+  delivered = () => true;
+  complete = () => true;
+  release = () => true;
+}
+export const pager: Sink<VastEvent> = { name: 'pager', deliver() {} };
+export const log: SinkFunction<VastEvent> = function log(event, context: SinkContext) {
+  console.log(event.subject, context.delivery.attempt);
+};
+export const options: WebhookOptions = { sinks: [pager, log], store: new TableStore() };
+export const workerOptions: ForwarderOptions = { sinks: [pager], store: sameMemoryStore() };
+const forward: Forward = createForwarder(workerOptions);
+forward(delivery) satisfies Promise<void>;
+forward(JSON.parse(JSON.stringify(delivery)) as QueuedDelivery);
+sign('{}', secret, 1_772_490_100) satisfies string;
+keepRawBody satisfies (req: never, res: never, body: Buffer) => void;
+
+// Koa's middleware needs no types of Koa's.
+koaVastWebhook(secret, { path: '/hooks/vast' }) satisfies (ctx: KoaContext, next: () => Promise<void>) => Promise<void>;
+export const state = (vast: Verified<VastEvent>): VastState => ({ vast });
+export const secrets: Secret[] = [secret, [secret], { label: secret }, () => secret];
+
+// What the compiler must refuse.
+// @ts-expect-error an environment variable may be missing
+vastWebhook(process.env.VAST_WEBHOOK_SECRET);
+// @ts-expect-error
+vastWebhook(42);
+// @ts-expect-error
+vastWebhook();
+// @ts-expect-error the option is toleranceSeconds
+vastWebhook(secret, { tolerance: 300 });
+// @ts-expect-error
+vastWebhook(secret, { toleranceSeconds: '300' });
+// @ts-expect-error
+vastWebhook(secret, { limit: true });
+// @ts-expect-error
+vastWebhook(secret, { handoff: 'yes' });
+// @ts-expect-error a sink has a name
+vastWebhook(secret, { sinks: [{ deliver() {} }] });
+// @ts-expect-error
+vastWebhook(secret, { sinks: slack('https://hooks.slack.com/services/T/B/x') });
+// @ts-expect-error
+vastWebhook(secret, { store: new Map() });
+// @ts-expect-error
+vastWebhook(secret, { onOutcome: (outcome: string) => outcome });
+// @ts-expect-error the same in Koa
+koaVastWebhook(secret, { tolerance: 300 });
+// @ts-expect-error a forwarder has no endpoint
+createForwarder({ sinks: [pager], path: '/vast/webhooks' });
+// @ts-expect-error
+memoryStore({ max: 1000 });
+// @ts-expect-error
+slack();
+// @ts-expect-error
+slack('https://hooks.slack.com/services/T/B/x', { timeout: 1000 });
+// @ts-expect-error
+verifyDelivery({ headers: {}, body: '' });
+// @ts-expect-error
+sampleEvent('no_such_type');
+// @ts-expect-error
+if (event.notif_type === 42) describe(event);
+// @ts-expect-error events are as they were signed
+event.subject = '';
