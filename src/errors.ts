@@ -11,7 +11,7 @@ export type SignatureReason =
   | 'future_timestamp'
   | 'signature_mismatch';
 
-/** A delivery that was not taken. Recognise it by `name`: ESM and CJS builds have a class each. */
+/** A delivery that was not taken. `instanceof` knows it from the ESM and the CJS build, which have a class each. */
 export class WebhookError extends Error {
   override readonly name: string = 'WebhookError';
   readonly code: Code;
@@ -37,9 +37,8 @@ export class WebhookError extends Error {
     this.retryAfterMs = detail.retryAfterMs;
   }
 
-  /** `instanceof` holds across the ESM and the CJS build, which are two module instances. */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return hasBrand(value, webhookErrorBrand);
+    return isInstance(this, value, WebhookError, webhookErrorBrand);
   }
 }
 
@@ -64,7 +63,7 @@ export class SinkError extends Error {
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
-    return hasBrand(value, sinkErrorBrand);
+    return isInstance(this, value, SinkError, sinkErrorBrand);
   }
 }
 
@@ -73,7 +72,9 @@ const sinkErrorBrand: unique symbol = Symbol.for('vast-webhook.SinkError') as ne
 Object.defineProperty(WebhookError.prototype, webhookErrorBrand, { value: true });
 Object.defineProperty(SinkError.prototype, sinkErrorBrand, { value: true });
 
-function hasBrand(value: unknown, brand: symbol): boolean {
+/** By the brand for the class itself, as usual for classes made from it. */
+function isInstance(asked: unknown, value: unknown, branded: unknown, brand: symbol): boolean {
+  if (asked !== branded) return Function.prototype[Symbol.hasInstance].call(asked, value);
   return typeof value === 'object' && value !== null && brand in value;
 }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { pathMatcher, pathOf } from './receive/path.js';
+import { isRoot, type PathTest, pathMatcher, pathOf } from './receive/path.js';
 
 /** What Express 4 and 5 keep of a `use` or a route; their routers' stacks are made of these. */
 interface Layer {
@@ -11,16 +11,20 @@ interface Layer {
 }
 type Stack = readonly Layer[];
 
+interface App {
+  readonly parent?: App;
+  /** Express 4, whose `router` throws. */
+  readonly _router?: { readonly stack: Stack };
+  readonly router?: { readonly stack: Stack };
+}
+
 interface ExpressRequest extends IncomingMessage {
-  readonly app?: { readonly _router?: { readonly stack: Stack }; readonly router?: { readonly stack: Stack } };
-  readonly path?: string;
+  readonly app?: App;
+  readonly path?: string | null;
   readonly route?: { readonly stack?: Stack };
 }
 
 type Middleware = ((...args: never[]) => void) & { readonly close: unknown };
-type PathTest = (path: string) => boolean;
-
-const isRoot: PathTest = (path) => path === '/';
 
 /**
  * Tells which requests are on the middleware's endpoint. A route that holds it is its endpoint. Without a `path`,
@@ -39,15 +43,15 @@ export function expressEndpoint(
     // Tracing wraps layers in functions that carry our properties on.
     handle === middleware || (handle as Partial<Middleware> | undefined)?.close === middleware.close;
 
-  const testIn = (stack: Stack, inRouter: boolean): PathTest | undefined => {
+  const testIn = (stack: Stack, isMounted: boolean): PathTest | undefined => {
     const tests: PathTest[] = [];
     for (const layer of stack) {
       const nested = (layer.handle as { stack?: Stack } | undefined)?.stack;
       if (isSelf(layer.handle)) {
         const usedWithoutPath = layer.slash ?? layer.regexp?.fast_slash;
         if (usedWithoutPath) tests.push(matches);
-        // A router is mounted itself, and that may be meant for the endpoint.
-        if (!usedWithoutPath || inRouter) tests.push(isRoot);
+        // A router or app that is mounted itself may be meant to be the endpoint.
+        if (!usedWithoutPath || isMounted) tests.push(isRoot);
       } else if (Array.isArray(nested)) {
         const test = testIn(nested, true);
         if (test) tests.push(test);
@@ -61,13 +65,14 @@ export function expressEndpoint(
     // An earlier route leaves itself on the request, so it counts only if it holds the middleware.
     if (req.route?.stack?.some(({ handle }) => isSelf(handle))) return true;
     if (req.app === undefined) return path === undefined || matches(pathOf(req.url ?? ''));
-    if (path !== undefined) return matches(req.path as string);
+    if (path !== undefined) return matches(req.path);
     let test = testOfApp.get(req.app);
     if (test === undefined) {
-      test = testIn((req.app._router ?? req.app.router)?.stack ?? [], false);
+      const { stack } = req.app._router ?? req.app.router ?? { stack: [] };
+      test = testIn(stack, req.app.parent !== undefined);
       if (test === undefined) return true;
       testOfApp.set(req.app, test);
     }
-    return test(req.path as string);
+    return test(req.path);
   };
 }

@@ -1,4 +1,4 @@
-import { pathMatcher, pathOf } from './receive/path.js';
+import { isRoot, pathMatcher, pathOf } from './receive/path.js';
 
 interface RouterLayer {
   readonly methods: readonly string[];
@@ -31,7 +31,7 @@ export function koaEndpoint(
     if (matched.some(({ methods, stack }) => methods.length > 0 && stack.includes(middleware))) return true;
     if (path !== undefined || ctx.app.middleware.includes(middleware)) return matches(ctx.path);
     // In a route below the mount, but wrapped, the mount says nothing of the endpoint.
-    if (isMounted(ctx) && matched.length === 0) return ctx.path === '/' || matches(ctx.path);
+    if (isMounted(ctx) && matched.length === 0) return isRoot(ctx.path) || matches(ctx.path);
     return true;
   };
 }

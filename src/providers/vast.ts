@@ -95,8 +95,9 @@ function linkOf(type: string): string {
   return vastTypeInfo(type)?.link ?? (type.startsWith('instance_') ? '/instances/' : '/');
 }
 
+/** JSON can hold half a surrogate pair, which chats refuse. */
 function text(value: unknown): string {
-  return typeof value === 'string' ? value : '';
+  return typeof value === 'string' ? value.toWellFormed() : '';
 }
 
 export const vast: Provider<VastEvent> = {

@@ -2,11 +2,9 @@ const units: Readonly<Record<string, number>> = { b: 0, kb: 1, mb: 2, gb: 3, tb:
 
 /** A number of bytes, or a text such as `'64kb'` in units of 1,024, as `raw-body` takes it. */
 export function parseLimit(limit: unknown): number | undefined {
-  if (typeof limit === 'number') return limit > 0 && Number.isFinite(limit) ? Math.floor(limit) : undefined;
-  if (typeof limit !== 'string') return undefined;
-  const parts = /^(\d+(?:\.\d+)?) *(b|kb|mb|gb|tb|pb)?$/i.exec(limit);
+  const parts = /^(\d+(?:\.\d+)?) *(b|kb|mb|gb|tb|pb)?$/i.exec(String(limit));
   // raw-body takes what it cannot read for "no limit"; here that would let anybody fill the memory.
   if (!parts) return undefined;
   const bytes = Math.floor(Number(parts[1]) * 1024 ** (units[(parts[2] ?? 'b').toLowerCase()] as number));
-  return bytes > 0 && Number.isFinite(bytes) ? bytes : undefined;
+  return bytes >= 1 && Number.isFinite(bytes) ? bytes : undefined;
 }

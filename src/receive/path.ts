@@ -1,11 +1,16 @@
+/** Frameworks have no path for an absolute-form target that ends with the host. */
+export type PathTest = (path: string | null | undefined) => boolean;
+
+export const isRoot: PathTest = pathMatcher('/');
+
 /**
  * Whether a request path is the endpoint. It errs on the side of yes: Express and Koa routers look past case and
  * one trailing slash, other servers past percent-encoding and stray white space, and a handler behind the
  * middleware must not be reached by a spelling that only the router understands.
  */
-export function pathMatcher(endpoint: string): (path: string) => boolean {
+export function pathMatcher(endpoint: string): PathTest {
   const normal = normalize(endpoint);
-  return (path) => path === endpoint || normalize(path) === normal;
+  return (path) => path === endpoint || normalize(path ?? '/') === normal;
 }
 
 function normalize(path: string): string {

@@ -27,10 +27,21 @@ export function keepRawBody(req: IncomingMessage, _res: unknown, body: Buffer): 
 export function readRawBody(source: BodySource, limit: number, timeoutMs: number): RawBody | Promise<Buffer> {
   const { rawBody, body, stream } = source;
   const kept = bytesOf(rawBody) ?? bytesOf(body);
-  if (kept !== undefined) return withinLimit(kept, limit);
-  if (stream.destroyed && !stream.complete) throw aborted();
+  const isUnread = stream.readable && !stream.readableDidRead;
+  if (kept !== undefined) {
+    withinLimit(kept, limit);
+    // A parser behind must not find the body once more, and put it in the event's place.
+    const drained = isUnread ? readStream(stream, limit, timeoutMs) : undefined;
+    return (
+      drained?.then(
+        () => kept,
+        () => kept,
+      ) ?? kept
+    );
+  }
+  if (stream.destroyed && !(stream.complete && stream.readableDidRead)) throw aborted();
   // Bytes that somebody has taken from the stream do not come again, and waiting for them would hang.
-  if (stream.readableDidRead || !stream.readable) {
+  if (!isUnread) {
     if (typeof rawBody === 'string') return withinLimit(rawBody, limit);
     throw unavailable();
   }

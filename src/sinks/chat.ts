@@ -45,6 +45,9 @@ export function chatSink<Event extends object, Message>(
 ): Sink<Event> {
   const post = poster(chat.service, webhookUrl, options);
   const { name = chat.name, format } = options;
+  if (format !== undefined && typeof format !== 'function') {
+    throw new TypeError(`${chat.service}: format must be a function`);
+  }
   const messageOf = (event: Event, parts: ChatParts): Message => {
     if (format === undefined) return chat.messageOf(parts);
     const message = format(event, escaped(parts, chat));
@@ -61,13 +64,18 @@ export function chatSink<Event extends object, Message>(
 const maxTypeLength = 100;
 
 function partsOf(event: object, delivery: Delivery): ChatParts {
-  const { subject, message, type, url } = providerOf(delivery.provider).summarize(event);
+  const { subject, message, type: anyType, url } = providerOf(delivery.provider).summarize(event);
+  const type = oneLine(anyType);
   return {
-    subject: subject.replace(/\s+/g, ' ').trim() || type || 'Notification',
+    subject: oneLine(subject) || type || 'Notification',
     message: message.trim(),
     url,
     details: `type=${cut(type, maxTypeLength)} event_id=${delivery.id}`,
   };
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
 }
 
 function escaped(parts: ChatParts, { safe }: Chat<unknown>): ChatParts {

@@ -81,8 +81,13 @@ function refused(service: string, { status, headers }: Response, reason: string)
 /** RFC 9110, 10.2.3: seconds or a date. */
 function retryAfterMs(value: string | null): number | undefined {
   if (value === null || value.trim() === '') return undefined;
-  const ms = Number.isFinite(Number(value)) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  const ms = Number.isFinite(Number(value)) ? Number(value) * 1000 : dateOf(value) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
+/** `Date.parse` takes much more for a date than HTTP has. */
+function dateOf(value: string): number {
+  return value.endsWith(' GMT') ? Date.parse(value) : Number.NaN;
 }
 
 /**
@@ -97,7 +102,7 @@ async function reasonOf(response: Response): Promise<string> {
       text += decoder.decode(chunk, { stream: true });
       if (text.length > maxReasonBytes) return '';
     }
-    if (text.startsWith('{')) text = String(JSON.parse(text).error?.status);
+    if (text.startsWith('{')) text = String(JSON.parse(text).error?.status ?? '');
   } catch {
     return '';
   }
@@ -105,6 +110,6 @@ async function reasonOf(response: Response): Promise<string> {
 }
 
 function codeOf(error: unknown): string {
-  const { cause, name } = error as { cause?: { code?: unknown }; name?: unknown };
+  const { cause, name } = Object(error) as { cause?: { code?: unknown }; name?: unknown };
   return String(cause?.code ?? name ?? 'unknown error');
 }

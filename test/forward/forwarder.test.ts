@@ -670,4 +670,7 @@ it('errors are recognised across builds by their brand', () => {
   expect(foreign instanceof WebhookError).toBe(true);
   expect(foreign instanceof SinkError).toBe(false);
   expect((new Error('x') as unknown) instanceof WebhookError).toBe(false);
+  class Limited extends SinkError {}
+  expect(new SinkError('x') instanceof Limited).toBe(false);
+  expect(new Limited('x') instanceof Limited && new Limited('x') instanceof SinkError).toBe(true);
 });
