@@ -1,0 +1,159 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createServer } from 'node:http';
+import { path, secret } from './deliveries.mjs';
+
+// Frameworks and the package are imported by the candidate that uses them: each runs in a process of its own,
+// and what it does not need must not be in it.
+
+/** What each candidate is: whether it verifies, and how to make its `http.Server`. */
+export const candidates = {
+  bare: {
+    verifies: false,
+    about: 'node:http: reads the body, answers 204',
+    async server() {
+      return createServer((req, res) => readBody(req, () => res.writeHead(204).end()));
+    },
+  },
+  'bare-hmac': {
+    verifies: true,
+    about: 'the same, with one HMAC, timingSafeEqual, JSON.parse and a Map',
+    async server() {
+      const seen = new Map();
+      return createServer((req, res) => {
+        readBody(req, (body) => {
+          if (!isSigned(req.headers, body)) return res.writeHead(401).end();
+          const event = JSON.parse(body);
+          if (!seen.has(event.event_id)) seen.set(event.event_id, Date.now());
+          res.writeHead(204).end();
+        });
+      });
+    },
+  },
+  'express-alone': {
+    verifies: false,
+    about: 'Express 5: answers 204, leaves the body unread',
+    async server() {
+      const { default: express } = await import('express');
+      const app = express();
+      app.post(path, (_req, res) => res.status(204).end());
+      return createServer(app);
+    },
+  },
+  'express-unchecked': {
+    verifies: false,
+    about: 'Express 5: reads the raw body, answers 204',
+    async server() {
+      const { default: express } = await import('express');
+      const app = express();
+      app.post(path, express.raw({ type: '*/*' }), (_req, res) => res.status(204).end());
+      return createServer(app);
+    },
+  },
+  'express-hand': {
+    verifies: true,
+    about: 'Express 5: verified as a careful person writes it by hand',
+    async server() {
+      const { default: express } = await import('express');
+      const app = express();
+      const seen = new Map();
+      app.post(path, express.raw({ type: '*/*' }), (req, res) => {
+        if (!isRecent(req.get('x-vast-timestamp'))) return res.status(401).end();
+        if (!isSigned(req.headers, req.body)) return res.status(401).end();
+        const event = JSON.parse(req.body);
+        if (!seen.has(event.event_id)) seen.set(event.event_id, Date.now());
+        res.status(204).end();
+      });
+      return createServer(app);
+    },
+  },
+  'express-ours': {
+    verifies: true,
+    about: 'Express 5: app.use(vastWebhook(secret)) and a handler',
+    async server() {
+      const { default: express } = await import('express');
+      const { vastWebhook } = await import('vast-webhook');
+      const app = express();
+      app.use(vastWebhook(secret));
+      app.post(path, (_req, res) => res.status(204).end());
+      return createServer(app);
+    },
+  },
+  'koa-unchecked': {
+    verifies: false,
+    about: 'Koa 3: reads the raw body, answers 204',
+    async server() {
+      const { default: Koa } = await import('koa');
+      const { default: getRawBody } = await import('raw-body');
+      const app = new Koa();
+      app.use(async (ctx, next) => {
+        if (ctx.method !== 'POST' || ctx.path !== path) return next();
+        await getRawBody(ctx.req, { limit: '64kb' });
+        ctx.status = 204;
+      });
+      return createServer(app.callback());
+    },
+  },
+  'koa-hand': {
+    verifies: true,
+    about: 'Koa 3: verified as a careful person writes it by hand',
+    async server() {
+      const { default: Koa } = await import('koa');
+      const { default: getRawBody } = await import('raw-body');
+      const app = new Koa();
+      const seen = new Map();
+      app.use(async (ctx, next) => {
+        if (ctx.method !== 'POST' || ctx.path !== path) return next();
+        ctx.status = 401;
+        if (!isRecent(ctx.get('x-vast-timestamp'))) return;
+        const body = await getRawBody(ctx.req, { limit: '64kb' });
+        if (!isSigned(ctx.headers, body)) return;
+        const event = JSON.parse(body);
+        if (!seen.has(event.event_id)) seen.set(event.event_id, Date.now());
+        ctx.status = 204;
+      });
+      return createServer(app.callback());
+    },
+  },
+  'koa-ours': {
+    verifies: true,
+    about: 'Koa 3: app.use(vastWebhook(secret)) and a handler',
+    async server() {
+      const { default: Koa } = await import('koa');
+      const { vastWebhook } = await import('vast-webhook/koa');
+      const app = new Koa();
+      app.use(vastWebhook(secret));
+      app.use((ctx) => {
+        ctx.status = 204;
+      });
+      return createServer(app.callback());
+    },
+  },
+  'front-ours': {
+    verifies: true,
+    about: 'vastWebhook with a path and a sink, in front of an Express app',
+    async server() {
+      const { default: express } = await import('express');
+      const { vastWebhook } = await import('vast-webhook');
+      const app = express();
+      const hook = vastWebhook(secret, { path, sinks: [async function audit() {}] });
+      return createServer((req, res) => hook(req, res, () => app(req, res)));
+    },
+  },
+};
+
+function readBody(req, done) {
+  const chunks = [];
+  req.on('data', (chunk) => chunks.push(chunk));
+  req.on('end', () => done(Buffer.concat(chunks)));
+}
+
+function isRecent(timestamp) {
+  return /^\d{1,15}$/.test(timestamp) && Math.abs(Math.floor(Date.now() / 1000) - Number(timestamp)) <= 300;
+}
+
+function isSigned(headers, body) {
+  const signature = headers['x-vast-signature-256'];
+  if (typeof signature !== 'string' || !/^sha256=[0-9a-f]{64}$/.test(signature)) return false;
+  const expected = createHmac('sha256', secret).update(`${headers['x-vast-timestamp']}.`).update(body).digest();
+  return timingSafeEqual(expected, Buffer.from(signature.slice('sha256='.length), 'hex'));
+}

@@ -1,0 +1,44 @@
+import { candidates } from './candidates.mjs';
+import { Child } from './child.mjs';
+import { goals, heading, median, pairedRatios, table } from './report.mjs';
+
+/** CPU time a delivery, in-process: each candidate in a child, one batch of each a round. */
+export async function cpu(quick) {
+  const { rounds, deliveries } = quick ? { rounds: 7, deliveries: 2000 } : { rounds: 30, deliveries: 4000 };
+  heading(
+    `CPU time a delivery, without the network: ${rounds} rounds of ${deliveries.toLocaleString('en')} deliveries`,
+  );
+  const names = Object.keys(candidates);
+  const children = new Map(names.map((name) => [name, new Child('cpu-candidate.mjs', [name])]));
+  for (const child of children.values()) await child.ask({ warmUp: quick ? 10_000 : 20_000 });
+  const results = [];
+  // The first round warms up again what went cold while the others warmed up.
+  for (let round = -1; round < rounds; round++) {
+    const result = {};
+    for (const [name, child] of children) result[name] = await child.ask({ deliveries });
+    if (round >= 0) results.push(result);
+  }
+  for (const child of children.values()) child.end();
+
+  table(
+    names.map((name) => [
+      name,
+      `${median(results.map((result) => result[name])).toFixed(1)} µs`,
+      candidates[name].about,
+    ]),
+    ['left', 'right', 'left'],
+  );
+  console.log();
+  goals(
+    [
+      ['express-ours', 'express-unchecked', 1.15],
+      ['express-ours', 'express-hand', 0.95],
+      ['koa-ours', 'koa-hand', 0.9],
+      ['front-ours', 'bare-hmac', 1.8],
+    ].map(([ours, other, atMost]) => ({
+      name: `${ours} / ${other}`,
+      values: pairedRatios(results, ours, other),
+      atMost,
+    })),
+  );
+}

@@ -1,0 +1,58 @@
+import { candidates } from './candidates.mjs';
+import { Child } from './child.mjs';
+import { goals, heading, median, pairedRatios, table } from './report.mjs';
+
+const names = ['bare-hmac', 'express-hand', 'express-ours', 'koa-hand', 'koa-ours', 'front-ours'];
+
+/** Requests a second over loopback sockets: each candidate serves in a child, and another child sends. */
+export async function load(quick) {
+  const { rounds, deliveries } = quick ? { rounds: 5, deliveries: 2000 } : { rounds: 20, deliveries: 8000 };
+  const connections = 32;
+  heading(
+    `Requests a second over ${connections} loopback connections: ${rounds} rounds of ${deliveries.toLocaleString('en')} deliveries`,
+  );
+  const generator = new Child('load-generator.mjs');
+  const servers = new Map();
+  for (const name of names) servers.set(name, new Child('load-server.mjs', [name]));
+  const results = [];
+  const busy = Object.fromEntries(names.map((name) => [name, { server: [], generator: [] }]));
+  // The first two rounds only warm up.
+  for (let round = -2; round < rounds; round++) {
+    const result = {};
+    for (const [name, server] of servers) {
+      const { port } = await server.ask({});
+      const run = await generator.ask({ port, connections, deliveries });
+      const { cpuMs } = await server.ask({});
+      result[name] = deliveries / (run.ms / 1000);
+      if (round < 0) continue;
+      busy[name].server.push(cpuMs / run.ms);
+      busy[name].generator.push(run.cpuMs / run.ms);
+    }
+    if (round >= 0) results.push(result);
+  }
+  generator.end();
+  for (const server of servers.values()) server.end();
+
+  const percent = (values) => `${(100 * median(values)).toFixed(0)} %`;
+  table(
+    [
+      ['', 'requests/s', 'server busy', 'sender busy', ''],
+      ...names.map((name) => [
+        name,
+        Math.round(median(results.map((result) => result[name]))).toLocaleString('en'),
+        percent(busy[name].server),
+        percent(busy[name].generator),
+        candidates[name].about,
+      ]),
+    ],
+    ['left', 'right', 'right', 'right', 'left'],
+  );
+  console.log();
+  goals([
+    {
+      name: 'front-ours / express-hand',
+      values: pairedRatios(results, 'front-ours', 'express-hand'),
+      atLeast: 4,
+    },
+  ]);
+}

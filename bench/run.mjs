@@ -1,0 +1,22 @@
+// npm run bench -- [--quick] [cpu] [load] [memory] [import]
+import { cpus } from 'node:os';
+import { cpu } from './cpu.mjs';
+import { importCost } from './import.mjs';
+import { load } from './load.mjs';
+import { memory } from './memory.mjs';
+
+const parts = { cpu, load, memory, import: importCost };
+const args = process.argv.slice(2);
+const quick = args.includes('--quick');
+const asked = args.filter((arg) => arg !== '--quick');
+const unknown = asked.filter((arg) => !Object.hasOwn(parts, arg));
+
+if (unknown.length > 0) {
+  console.error(`unknown: ${unknown.join(' ')}. Usage: npm run bench -- [--quick] [${Object.keys(parts).join('] [')}]`);
+  process.exit(2);
+}
+
+const processors = cpus();
+console.log(`Node ${process.versions.node}, ${processors.length} x ${processors[0]?.model.trim()}`);
+console.log('Figures are medians; in brackets the middle half of the rounds.');
+for (const name of asked.length > 0 ? asked : Object.keys(parts)) await parts[name](quick);

@@ -1,0 +1,37 @@
+import express from 'express';
+import { vastWebhook } from 'vast-webhook';
+
+const { VAST_WEBHOOK_SECRET, PORT = '8787' } = process.env;
+if (!VAST_WEBHOOK_SECRET) {
+  console.error('Set VAST_WEBHOOK_SECRET to the secret of the Vast.ai webhook.');
+  process.exit(1);
+}
+
+const webhook = vastWebhook(VAST_WEBHOOK_SECRET);
+
+const app = express();
+// Runs for genuine, new events only. A 2xx settles an event; with a 5xx, or an error, it comes again.
+app.post('/vast/webhooks', webhook, async (req, res) => {
+  const { event, delivery } = req.vast;
+  if (event.notif_type === 'outbid') await raiseBid(event);
+  else console.log(`nothing to do for ${event.notif_type}`);
+  console.log(`done with ${delivery.id}`);
+  res.sendStatus(204);
+});
+
+/** Your own work goes here. */
+async function raiseBid(event) {
+  console.log(`would raise the bid: ${event.subject}`);
+}
+
+const server = app.listen(Number(PORT), '127.0.0.1', (error) => {
+  if (error) throw error;
+  console.log(`Listening on http://127.0.0.1:${server.address().port}/vast/webhooks`);
+});
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  process.once(signal, async () => {
+    server.close();
+    await webhook.close(); // handlers at work finish first; what still comes is asked to come again
+  });
+}

@@ -1,0 +1,224 @@
+import { readFile } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type SignedDeliveryOptions, sampleEvent, signedDelivery } from '../../src/testing/index.js';
+import {
+  type ChatStandIn,
+  type GoogleChatStandInMessage,
+  googleChatStandIn,
+  type SlackStandInMessage,
+  slackStandIn,
+} from '../support/chat-stand-in.js';
+import { type Checkout, checkout, type Program } from './checkout.js';
+
+const secret = 'a-secret-of-the-tests';
+let project: Checkout;
+let running: Program | undefined;
+
+beforeAll(async () => {
+  project = await checkout();
+}, 60_000);
+afterAll(() => project?.remove());
+afterEach(async () => {
+  running?.kill('SIGKILL');
+  await running?.exited;
+});
+
+async function readmeOf(example: string): Promise<string> {
+  return readFile(new URL(`../../examples/${example}/README.md`, import.meta.url), 'utf8');
+}
+
+/** Runs the command that the README documents, on a free port, up to where it says its address. */
+async function start(example: string, env: Record<string, string>): Promise<{ program: Program; url: string }> {
+  const program = await run(example, { VAST_WEBHOOK_SECRET: secret, PORT: '0', ...env });
+  const [, url = ''] = await program.printed(/^Listening on (http:\S+)$/m);
+  return { program, url };
+}
+
+async function run(example: string, env: Record<string, string>): Promise<Program> {
+  const commands = [...(await readmeOf(example)).matchAll(/^```sh\n(.*)\n```$/gm)].map(([, command]) => command);
+  expect(commands).toHaveLength(1);
+  const [build, start = ''] = commands[0]?.split(' && ') ?? [];
+  expect(build).toBe('npm run build');
+  const [node, ...args] = start.split(' ');
+  expect(node).toBe('node');
+  running = project.start(args, env);
+  return running;
+}
+
+function send(url: string, event: object, options?: SignedDeliveryOptions): Promise<Response> {
+  const { body, headers } = signedDelivery(event, secret, options);
+  return fetch(url, { method: 'POST', body, headers });
+}
+
+async function expectCleanStop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  program.kill(signal);
+  expect(await program.exited).toBe(0);
+  expect(program.stderr).toBe('');
+}
+
+describe.each([
+  ['express', ['VAST_WEBHOOK_SECRET', 'SLACK_WEBHOOK_URL']],
+  ['koa', ['VAST_WEBHOOK_SECRET', 'GOOGLE_CHAT_URL']],
+  ['handoff', ['VAST_WEBHOOK_SECRET']],
+  ['custom-sink', ['VAST_WEBHOOK_SECRET', 'PAGER_URL']],
+])('examples/%s', (example, variables) => {
+  it.each(variables)('says in one sentence that %s is missing', async (missing) => {
+    const env = Object.fromEntries(variables.map((name) => [name, 'https://chat.example/hook']));
+    delete env[missing];
+    const program = await run(example, env);
+    expect(await program.exited).toBe(1);
+    expect(program.stdout).toBe('');
+    expect(program.stderr).toMatch(/^Set [^\n]+\.\n$/);
+    for (const name of variables) expect(program.stderr).toContain(name);
+  });
+
+  it('documents what it reads from the environment', async () => {
+    const readme = await readmeOf(example);
+    for (const name of [...variables, 'PORT']) expect(readme).toContain(`\`${name}\``);
+  });
+
+  it('stops on SIGINT, too', async () => {
+    const env = Object.fromEntries(variables.slice(1).map((name) => [name, 'https://chat.example/hook']));
+    const { program } = await start(example, env);
+    await expectCleanStop(program, 'SIGINT');
+  });
+});
+
+describe('examples/express', () => {
+  let slack: ChatStandIn<SlackStandInMessage>;
+  beforeAll(async () => {
+    slack = await slackStandIn();
+  });
+  afterAll(() => slack.close());
+
+  it('tells Slack what somebody has to act on, and logs everything', async () => {
+    const { program, url } = await start('express', { SLACK_WEBHOOK_URL: slack.url });
+    const outbid = sampleEvent('outbid');
+    const test = sampleEvent('webhook_test');
+    expect((await send(url, outbid)).status).toBe(204);
+    expect((await send(url, outbid, { attempt: 2 })).status).toBe(204);
+    expect((await send(url, test)).status).toBe(204);
+    expect((await send(url, sampleEvent('outbid'), { timestamp: 1 })).status).toBe(401);
+
+    expect(slack.messages.map(({ text }) => text)).toEqual([expect.stringContaining(outbid.event_id)]);
+    await program.printed(/webhook_test: /);
+    program.kill('SIGTERM');
+    expect(await program.exited).toBe(0);
+    expect(program.stdout.split('\n').slice(1)).toEqual([
+      `outbid: ${outbid.subject}`,
+      `webhook_test: ${test.subject}`,
+      '',
+    ]);
+    expect(program.stderr).toMatch(/^vast-webhook: rejected 401 invalid_signature \(stale_timestamp\): .*\n$/);
+  });
+
+  it('lets other routes be', async () => {
+    const { program, url } = await start('express', { SLACK_WEBHOOK_URL: slack.url });
+    expect(await (await fetch(new URL('/health', url))).json()).toEqual({ ok: true });
+    await expectCleanStop(program);
+  });
+
+  it('finishes what is in flight before it stops', async () => {
+    const { program, url } = await start('express', { SLACK_WEBHOOK_URL: slack.url });
+    const asked = new Promise<ServerResponse>((resolve) => {
+      slack.misbehave = resolve;
+    });
+    const answer = send(url, sampleEvent('outbid'));
+    const held = await asked;
+    slack.misbehave = undefined;
+    program.kill('SIGTERM');
+    held.end('ok');
+    expect((await answer).status).toBe(204);
+    expect(await program.exited).toBe(0);
+  });
+});
+
+describe('examples/koa', () => {
+  let chat: ChatStandIn<GoogleChatStandInMessage>;
+  beforeAll(async () => {
+    chat = await googleChatStandIn();
+  });
+  afterAll(() => chat.close());
+
+  it('tells Google Chat and logs, each event once', async () => {
+    const { program, url } = await start('koa', { GOOGLE_CHAT_URL: chat.url });
+    const event = sampleEvent('low_credit');
+    expect((await send(url, event)).status).toBe(204);
+    expect((await send(url, event, { attempt: 2 })).status).toBe(204);
+    expect(chat.messages.map(({ text }) => text)).toEqual([expect.stringContaining(event.event_id)]);
+    await program.printed(/low_credit: /);
+    expect(await (await fetch(new URL('/health', url))).json()).toEqual({ ok: true });
+    await expectCleanStop(program);
+    expect(program.stdout.split('\n').slice(1)).toEqual([`low_credit: ${event.subject}`, '']);
+  });
+});
+
+describe('examples/handoff', () => {
+  it('lets the handler do the work, once an event', async () => {
+    const { program, url } = await start('handoff', {});
+    const outbid = sampleEvent('outbid');
+    const test = sampleEvent('webhook_test');
+    expect((await send(url, outbid)).status).toBe(204);
+    expect((await send(url, outbid, { attempt: 2 })).status).toBe(204);
+    expect((await send(url, test)).status).toBe(204);
+    await program.printed(new RegExp(`done with ${test.event_id}`));
+    await expectCleanStop(program);
+    expect(program.stdout.split('\n').slice(1)).toEqual([
+      `would raise the bid: ${outbid.subject}`,
+      `done with ${outbid.event_id}`,
+      'nothing to do for webhook_test',
+      `done with ${test.event_id}`,
+      '',
+    ]);
+  });
+});
+
+describe('examples/custom-sink', () => {
+  let answer: (res: ServerResponse) => void;
+  const alarms: unknown[] = [];
+  const pager = createServer(async (req, res) => {
+    alarms.push(await json(req));
+    answer(res);
+  });
+  let pagerUrl: string;
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => pager.listen(0, '127.0.0.1', resolve));
+    pagerUrl = `http://127.0.0.1:${(pager.address() as AddressInfo).port}/alarms`;
+  });
+  afterAll(() => {
+    pager.close();
+    pager.closeAllConnections();
+  });
+
+  it('pages for grave events only, and says what is known of a failure', async () => {
+    const { program, url } = await start('custom-sink', { PAGER_URL: pagerUrl });
+    answer = (res) => res.writeHead(202).end();
+    const grave = sampleEvent('billing_failed');
+    expect((await send(url, grave)).status).toBe(204);
+    expect((await send(url, sampleEvent('webhook_test'))).status).toBe(204);
+    expect((await send(url, { ...grave, event_id: 'an-odd-one', notif_type: 'constructor' })).status).toBe(204);
+    expect(alarms).toEqual([{ key: grave.event_id, summary: grave.subject, details: grave.message }]);
+
+    answer = (res) => res.writeHead(429, { 'Retry-After': '7' }).end();
+    const busy = await send(url, sampleEvent('outbid'));
+    expect([busy.status, await busy.json()]).toEqual([502, { ok: false, error: 'sink_failed', sinks: { pager: 429 } }]);
+    answer = (res) => res.writeHead(410).end();
+    expect((await send(url, sampleEvent('outbid'))).status).toBe(502);
+
+    await program.printed(/No repetition/);
+    await expectCleanStop(program);
+    expect(program.stdout.split('\n').slice(1)).toEqual([
+      'billing_failed: accepted, pager: delivered',
+      'webhook_test: accepted, pager: skipped',
+      'constructor: accepted, pager: skipped',
+      'outbid: sink_failed, pager: the pager answered 429',
+      'The pager wants to be left alone for 7000 ms.',
+      'outbid: sink_failed, pager: the pager answered 410',
+      'No repetition will help: see to the pager.',
+      '',
+    ]);
+  });
+});
