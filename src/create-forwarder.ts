@@ -1,6 +1,7 @@
 import { WebhookError } from './errors.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
+import type { Forwarded } from './forward/run.js';
 import { type ForwarderOptions, forwarderSettingsOf } from './options.js';
 import { outcomeOf } from './outcome.js';
 import { providerOf } from './providers/index.js';
@@ -38,7 +39,9 @@ export function createForwarder(options: ForwarderOptions<VastEvent>): Forward {
     const type = typeOf(provider, event);
     const forwarded = inFlight.closing
       ? { duplicate: false, error: new WebhookError('closing', 'the forwarder is closed') }
-      : await forwarder.forward({ event, delivery }, type);
+      : await new Promise<Forwarded>((resolve) => {
+          forwarder.forward({ event, delivery }, type, Number.POSITIVE_INFINITY, undefined, resolve);
+        });
     settings.onOutcome(outcomeOf(forwarded, undefined, delivery, type, performance.now() - startedAt));
     if (forwarded.error !== undefined) throw forwarded.error;
   }

@@ -1,25 +1,24 @@
 import { type Answer, answerTo } from './answer.js';
 import { toError, toWebhookError, WebhookError } from './errors.js';
-import { isPromise } from './forward/bounded-store.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
-import type { Forwarded, HandlerAnswer } from './forward/run.js';
+import type { Forwarded, Handler, HandlerAnswer } from './forward/run.js';
 import { type Settings, settingsOf, type WebhookOptions } from './options.js';
 import { outcomeOf } from './outcome.js';
 import type { Provider } from './providers/provider.js';
 import type { Verified } from './receive/delivery.js';
-import { type RawBody, tooLarge } from './receive/raw-body.js';
-import { type KeySource, keySource, type Secret } from './receive/secrets.js';
-import { checkHeaders, mismatch } from './receive/signature.js';
-import { type Authentic, findSigned, toVerified, typeOf } from './receive/verify.js';
+import { type OnBody, type RawBody, tooLarge } from './receive/raw-body.js';
+import { type KeySource, keySource, type Secret, type SigningKey } from './receive/secrets.js';
+import { checkHeaders, mismatch, type SignedHeaders } from './receive/signature.js';
+import { type Authentic, findSigned, type Signed, toVerified, typeOf } from './receive/verify.js';
 
 /** One request on the endpoint, as a front door presents it, and the ways to end it. */
 export interface Exchange<Event> {
   readonly method: string | undefined;
   /** A header by its lower-case name. Of repeated ones, the values joined by commas. */
   header(name: string): string | undefined;
-  /** Throws what `readRawBody` throws. */
-  readBody(limit: number, timeoutMs: number): RawBody | Promise<RawBody>;
+  /** Calls `done` once, as `readRawBody` does. */
+  readBody(limit: number, timeoutMs: number, done: OnBody): void;
   answer(answer: Answer): void;
   /** Passes the event to the service's own handler, and tells how that answered. Does not throw. */
   handOn(verified: Verified<Event>, settle: (answer: HandlerAnswer) => void): void;
@@ -32,91 +31,143 @@ export interface Closable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The way of a delivery from request to answer, the same behind every front door. */
+/** Where deliveries arrive: the same behind every front door. */
 export class Endpoint<Event extends object> implements Closable {
   readonly settings: Settings<Event>;
-  readonly #provider: Provider<Event>;
-  readonly #keys: KeySource;
-  readonly #forwarder: Forwarder<Event>;
-  readonly #inFlight = new InFlight();
+  readonly provider: Provider<Event>;
+  readonly keys: KeySource;
+  readonly forwarder: Forwarder<Event>;
+  readonly inFlight = new InFlight();
 
   constructor(provider: Provider<Event>, secret: Secret, options?: WebhookOptions<Event>) {
-    this.#provider = provider;
-    this.#keys = keySource(secret);
+    this.provider = provider;
+    this.keys = keySource(secret);
     this.settings = settingsOf(options);
-    this.#forwarder = new Forwarder({ ...this.settings, scope: 'receiver', inFlight: this.#inFlight });
+    this.forwarder = new Forwarder({ ...this.settings, scope: 'receiver', inFlight: this.inFlight });
+  }
+
+  /** Answers the request, or hands it on. Does not throw. */
+  serve(exchange: Exchange<Event>): void {
+    new Passage(this, exchange).start();
   }
 
   close(timeoutMs?: number): Promise<void> {
-    return this.#inFlight.close(timeoutMs);
+    return this.inFlight.close(timeoutMs);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
 
-  /** Answers the request, or hands it on. Never rejects. */
-  async serve(exchange: Exchange<Event>): Promise<void> {
-    const arrivedAt = performance.now();
-    const { handoff, deadlineMs, onOutcome } = this.settings;
-    let authentic: Authentic | undefined;
-    let verified: Verified<Event> | undefined;
-    let type: string | undefined;
-    let forwarded: Forwarded;
-    this.#inFlight.enter();
-    try {
-      authentic = await this.#authenticate(exchange, arrivedAt);
-      const event = toVerified(this.#provider, authentic);
-      verified = event;
-      type = typeOf(this.#provider, event.event);
-      const handler = handoff ? (settle: (answer: HandlerAnswer) => void) => exchange.handOn(event, settle) : undefined;
-      forwarded = await this.#forwarder.forward(event, type, arrivedAt + deadlineMs, handler);
-    } catch (error) {
-      forwarded = { duplicate: false, error: toWebhookError(error) };
-    }
-    if (forwarded.handlerStatus === undefined) this.#answer(exchange, forwarded, verified?.delivery.id);
-    onOutcome(outcomeOf(forwarded, authentic, verified?.delivery, type, performance.now() - arrivedAt));
-    this.#inFlight.leave();
+/**
+ * One delivery's way from request to answer, the cheapest check first. Like the forwarder's runs it makes no promise
+ * of its own; each step that is called back ends in `#end` whatever it throws.
+ */
+class Passage<Event extends object> {
+  readonly #endpoint: Endpoint<Event>;
+  readonly #exchange: Exchange<Event>;
+  readonly #arrivedAt = performance.now();
+  #receivedAt = 0;
+  #authentic: Authentic | undefined;
+  #verified: Verified<Event> | undefined;
+  #type: string | undefined;
+
+  constructor(endpoint: Endpoint<Event>, exchange: Exchange<Event>) {
+    this.#endpoint = endpoint;
+    this.#exchange = exchange;
   }
 
-  #answer(exchange: Exchange<Event>, { error, sinks }: Forwarded, id: string | undefined): void {
-    try {
-      exchange.answer(answerTo(error?.code, error?.retryAfterMs, sinks));
-    } catch (failure) {
-      this.settings.onError(toError(failure), { id });
-    }
+  get #deadlineAt(): number {
+    return this.#arrivedAt + this.#endpoint.settings.deadlineMs;
   }
 
-  /** Lets only genuine requests through, the cheapest check first. Throws a `WebhookError`. */
-  async #authenticate(exchange: Exchange<Event>, arrivedAt: number): Promise<Authentic> {
-    const { toleranceSeconds, limit, bodyTimeoutMs, deadlineMs, now } = this.settings;
-    const names = this.#provider.headers;
-    if (this.#inFlight.closing) throw new WebhookError('closing', 'the service is shutting down');
+  start(): void {
+    this.#endpoint.inFlight.enter();
+    this.#step(() => {
+      const headers = this.#checkHead();
+      const { limit, bodyTimeoutMs, deadlineMs } = this.#endpoint.settings;
+      this.#exchange.readBody(limit, Math.min(bodyTimeoutMs, deadlineMs), (error, body) => {
+        if (error !== undefined) this.#fail(error);
+        else this.#step(() => this.#verify(headers, body as RawBody, this.#endpoint.keys.known));
+      });
+    });
+  }
+
+  /** All that can be said before a byte of the body is read. */
+  #checkHead(): SignedHeaders {
+    const { provider, inFlight, settings } = this.#endpoint;
+    const exchange = this.#exchange;
+    if (inFlight.closing) throw new WebhookError('closing', 'the service is shutting down');
     if (exchange.method !== 'POST') {
       throw new WebhookError('method_not_allowed', `${exchange.method} on the endpoint, which takes POST only`);
     }
-    const receivedAt = now();
-    if (!Number.isFinite(receivedAt)) throw new TypeError('the option now gave something other than a time');
+    this.#receivedAt = settings.now();
+    if (!Number.isFinite(this.#receivedAt)) throw new TypeError('the option now gave something other than a time');
     const headers = checkHeaders(
-      exchange.header(names.signature),
-      exchange.header(names.timestamp),
-      toleranceSeconds,
-      receivedAt,
+      exchange.header(provider.headers.signature),
+      exchange.header(provider.headers.timestamp),
+      settings.toleranceSeconds,
+      this.#receivedAt,
     );
     checkEncoding(exchange.header('content-encoding'));
-    if (Number(exchange.header('content-length')) > limit) throw tooLarge(limit);
-    const read = exchange.readBody(limit, Math.min(bodyTimeoutMs, deadlineMs));
-    const body = isPromise(read) ? await read : read;
-    const deadlineAt = arrivedAt + deadlineMs;
-    const known = this.#keys.keys(deadlineAt);
-    let keys = isPromise(known) ? await known : known;
-    for (;;) {
-      const signed = findSigned(keys, headers, body);
-      if (signed !== undefined)
-        return { ...signed, timestamp: headers.timestamp, attempt: exchange.header(names.attempt), receivedAt };
-      const newer = this.#keys.newer(arrivedAt, deadlineAt);
-      if (newer === undefined) throw mismatch();
-      keys = await newer;
+    if (Number(exchange.header('content-length')) > settings.limit) throw tooLarge(settings.limit);
+    return headers;
+  }
+
+  #verify(headers: SignedHeaders, body: RawBody, keys: readonly SigningKey[]): void {
+    const signed = findSigned(keys, headers, body);
+    if (signed !== undefined) {
+      this.#forward(headers, signed);
+      return;
+    }
+    const newer = this.#endpoint.keys.newer(this.#arrivedAt, this.#deadlineAt);
+    if (newer === undefined) throw mismatch();
+    newer.then(
+      (newerKeys) => this.#step(() => this.#verify(headers, body, newerKeys)),
+      (error) => this.#fail(error),
+    );
+  }
+
+  #forward({ timestamp }: SignedHeaders, { key, bytes }: Signed): void {
+    const { provider, forwarder, settings } = this.#endpoint;
+    const attempt = this.#exchange.header(provider.headers.attempt);
+    this.#authentic = { key, bytes, timestamp, attempt, receivedAt: this.#receivedAt };
+    const verified = toVerified(provider, this.#authentic);
+    this.#verified = verified;
+    this.#type = typeOf(provider, verified.event);
+    const handler: Handler | undefined = settings.handoff
+      ? (settle) => this.#exchange.handOn(verified, settle)
+      : undefined;
+    forwarder.forward(verified, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded));
+  }
+
+  #step(take: () => void): void {
+    try {
+      take();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#end({ duplicate: false, error: toWebhookError(error) });
+  }
+
+  #end(forwarded: Forwarded): void {
+    const { settings, inFlight } = this.#endpoint;
+    const delivery = this.#verified?.delivery;
+    if (forwarded.handlerStatus === undefined) this.#answer(forwarded, delivery?.id);
+    const durationMs = performance.now() - this.#arrivedAt;
+    settings.onOutcome(outcomeOf(forwarded, this.#authentic, delivery, this.#type, durationMs));
+    inFlight.leave();
+  }
+
+  #answer({ error, sinks }: Forwarded, id: string | undefined): void {
+    try {
+      this.#exchange.answer(answerTo(error?.code, error?.retryAfterMs, sinks));
+    } catch (failure) {
+      this.#endpoint.settings.onError(toError(failure), { id });
     }
   }
 }

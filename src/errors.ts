@@ -36,10 +36,6 @@ export class WebhookError extends Error {
     this.permanent = isPermanent(this.status);
     this.retryAfterMs = detail.retryAfterMs;
   }
-
-  static override [Symbol.hasInstance](value: unknown): boolean {
-    return isInstance(this, value, WebhookError, webhookErrorBrand);
-  }
 }
 
 /** Throw it from a sink to say more than "failed". An error of this shape from elsewhere counts the same. */
@@ -61,22 +57,22 @@ export class SinkError extends Error {
     this.retryAfterMs = detail.retryAfterMs;
     this.permanent = detail.permanent ?? false;
   }
-
-  static override [Symbol.hasInstance](value: unknown): boolean {
-    return isInstance(this, value, SinkError, sinkErrorBrand);
-  }
 }
 
-const webhookErrorBrand: unique symbol = Symbol.for('vast-webhook.WebhookError') as never;
-const sinkErrorBrand: unique symbol = Symbol.for('vast-webhook.SinkError') as never;
-Object.defineProperty(WebhookError.prototype, webhookErrorBrand, { value: true });
-Object.defineProperty(SinkError.prototype, sinkErrorBrand, { value: true });
-
-/** By the brand for the class itself, as usual for classes made from it. */
-function isInstance(asked: unknown, value: unknown, branded: unknown, brand: symbol): boolean {
-  if (asked !== branded) return Function.prototype[Symbol.hasInstance].call(asked, value);
-  return typeof value === 'object' && value !== null && brand in value;
+/** Lets `instanceof` know an error of the other build's class by its brand. Classes made from it work as usual. */
+function brand(errorClass: typeof WebhookError | typeof SinkError, name: string): void {
+  const symbol = Symbol.for(`vast-webhook.${name}`);
+  Object.defineProperty(errorClass.prototype, symbol, { value: true });
+  Object.defineProperty(errorClass, Symbol.hasInstance, {
+    value(this: unknown, error: unknown): boolean {
+      if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, error);
+      return typeof error === 'object' && error !== null && symbol in error;
+    },
+  });
 }
+
+brand(WebhookError, 'WebhookError');
+brand(SinkError, 'SinkError');
 
 /** Whatever was thrown, as an Error. Jest's module realms defeat a bare `instanceof`. */
 export function toError(thrown: unknown): Error {

@@ -13,8 +13,8 @@ export type { Code } from './answer.js';
 export { createForwarder, type Forward, type QueuedDelivery } from './create-forwarder.js';
 export type { Closable } from './endpoint.js';
 export { type SignatureReason, SinkError, WebhookError } from './errors.js';
-export type { ErrorContext } from './forward/forwarder.js';
 export { type MemoryStoreOptions, memoryStore } from './forward/memory-store.js';
+export type { ErrorContext } from './forward/run.js';
 export { type Sink, type SinkContext, type SinkFunction, type SinkResult, when } from './forward/sink.js';
 export type { ClaimResult, IdempotencyStore } from './forward/store.js';
 export type { ForwarderOptions, WebhookOptions } from './options.js';
@@ -62,7 +62,7 @@ export function vastWebhook(secret: Secret, options?: WebhookOptions): VastWebho
   const endpoint = new Endpoint(vast, secret, options);
   const middleware = Object.assign(
     function vastWebhook(req: Request, res: ServerResponse, next: Next): void {
-      if (isEndpoint(req)) void endpoint.serve(new ExpressExchange(req, res, next));
+      if (isEndpoint(req)) endpoint.serve(new ExpressExchange(req, res, next));
       else next();
     },
     {

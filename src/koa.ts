@@ -51,7 +51,7 @@ export function vastWebhook(secret: Secret, options?: WebhookOptions): VastWebho
       }
       // Handing on, the answer is written after this promise, and settles the event only then.
       return new Promise((resolve, reject) => {
-        void endpoint.serve(new KoaExchange(ctx, next, resolve, reject));
+        endpoint.serve(new KoaExchange(ctx, next, resolve, reject));
       });
     },
     {

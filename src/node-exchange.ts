@@ -3,7 +3,7 @@ import type { Answer } from './answer.js';
 import type { Exchange } from './endpoint.js';
 import type { HandlerAnswer } from './forward/run.js';
 import type { Verified } from './receive/delivery.js';
-import { type RawBody, readRawBody } from './receive/raw-body.js';
+import { type OnBody, readRawBody } from './receive/raw-body.js';
 
 /** What Express and Koa have in common: a request and a response of `node:http`. */
 export abstract class NodeExchange<Event> implements Exchange<Event> {
@@ -23,8 +23,8 @@ export abstract class NodeExchange<Event> implements Exchange<Event> {
     return this.req.headers[name]?.toString();
   }
 
-  readBody(limit: number, timeoutMs: number): RawBody | Promise<RawBody> {
-    return readRawBody({ stream: this.req, rawBody: this.rawBody, body: this.body }, limit, timeoutMs);
+  readBody(limit: number, timeoutMs: number, done: OnBody): void {
+    readRawBody({ stream: this.req, rawBody: this.rawBody, body: this.body }, limit, timeoutMs, done);
   }
 
   answer(answer: Answer): void {

@@ -1,5 +1,5 @@
-import type { ErrorContext } from './forward/forwarder.js';
 import { memoryStore } from './forward/memory-store.js';
+import type { ErrorContext } from './forward/run.js';
 import { type Sink, type SinkFunction, toSinks } from './forward/sink.js';
 import type { IdempotencyStore } from './forward/store.js';
 import { logError, logOutcomes, type Outcome } from './outcome.js';

@@ -1,7 +1,6 @@
 import { type Code, rowOf } from './answer.js';
 import type { SignatureReason } from './errors.js';
-import type { ErrorContext } from './forward/forwarder.js';
-import type { Forwarded } from './forward/run.js';
+import type { ErrorContext, Forwarded } from './forward/run.js';
 import type { SinkResult } from './forward/sink.js';
 import type { Delivery } from './receive/delivery.js';
 import type { Authentic } from './receive/verify.js';

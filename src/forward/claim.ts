@@ -1,40 +1,36 @@
-import type { BoundedStore } from './bounded-store.js';
-import { isPromise } from './bounded-store.js';
+import type { ClaimResult, IdempotencyStore } from './store.js';
+import { callStore, isBoolean, isClaimResult, type Next, type Operation } from './store-call.js';
 
 /** How long a claim is renewed for work that does not settle. */
 const maxWorkMs = 5 * 60_000;
 
-export type ClaimEnd = 'lost' | 'expired';
+/** What a claim is taken with, the same for all of a middleware's. Durations are milliseconds. */
+export interface ClaimSettings {
+  readonly store: IdempotencyStore;
+  readonly leaseMs: number;
+  readonly storeTimeoutMs: number;
+  readonly completedTtlMs: number;
+}
 
 /** The exclusive right to process one event, kept up while the work goes on. */
 export class Claim {
-  readonly #store: BoundedStore;
+  readonly #settings: ClaimSettings;
   readonly #key: string;
   readonly #token: string;
-  readonly #leaseMs: number;
-  readonly #ttlMs: number;
-  readonly #onError: (error: unknown) => void;
+  readonly #onError: (error: Error) => void;
   #since = 0;
   #timer: NodeJS.Timeout | undefined;
   #abort: AbortController | undefined;
   /** Why the claim is over although its holder has not settled it. */
-  end: ClaimEnd | undefined;
+  end: 'lost' | 'expired' | undefined;
   /** Called once when that happens. */
   onEnd: (() => void) | undefined;
 
-  constructor(
-    store: BoundedStore,
-    key: string,
-    token: string,
-    leaseMs: number,
-    ttlMs: number,
-    onError: (error: unknown) => void,
-  ) {
-    this.#store = store;
+  /** `onError` hears what goes wrong where nobody waits for it. */
+  constructor(settings: ClaimSettings, key: string, token: string, onError: (error: Error) => void) {
+    this.#settings = settings;
     this.#key = key;
     this.#token = token;
-    this.#leaseMs = leaseMs;
-    this.#ttlMs = ttlMs;
     this.#onError = onError;
   }
 
@@ -47,6 +43,19 @@ export class Claim {
     return this.#abort.signal;
   }
 
+  /** Asks for the event. Granted after we gave up on it, it is given back: nobody would settle it. */
+  take(withinMs: number, next: Omit<Next<ClaimResult>, 'late'>): void {
+    const { store, leaseMs, storeTimeoutMs } = this.#settings;
+    const claim = () => store.claim(this.#key, this.#token, leaseMs);
+    callStore('claim', claim, isClaimResult, Math.min(storeTimeoutMs, withinMs), {
+      ok: next.ok,
+      fail: next.fail,
+      late: ({ state }) => {
+        if (state === 'acquired') this.release(() => {});
+      },
+    });
+  }
+
   /** Renews at a third of the lease, until the claim is settled or over. */
   keepUp(): void {
     if (this.#since !== 0) return;
@@ -54,52 +63,72 @@ export class Claim {
     this.#schedule();
   }
 
-  /** Records that a sink has had the event. Throws `store_unavailable`; false when the claim was lost. */
-  delivered(sink: string): boolean | Promise<boolean> {
-    return this.#unlessLost(this.#store.delivered(this.#key, this.#token, sink));
+  /** Records that a sink has had the event. `ok` hears whether the claim is still ours. */
+  delivered(sink: string, next: Next<boolean>): void {
+    this.#held('delivered', ({ store }) => store.delivered(this.#key, this.#token, sink), next);
   }
 
-  complete(): boolean | Promise<boolean> {
+  complete(next: Next<boolean>): void {
     this.#stop();
-    return this.#unlessLost(this.#store.complete(this.#key, this.#token, this.#ttlMs));
+    this.#held('complete', ({ store, completedTtlMs }) => store.complete(this.#key, this.#token, completedTtlMs), next);
   }
 
-  /** Gives the event back. What goes wrong is reported, since the lease ends by itself. */
-  async release(): Promise<void> {
+  /** Gives the event back. What goes wrong is only reported, since the lease ends by itself. */
+  release(then: () => void): void {
     this.#stop();
-    if (this.end === 'lost') return;
-    try {
-      await this.#unlessLost(this.#store.release(this.#key, this.#token, this.#ttlMs));
-    } catch (error) {
-      this.#onError(error);
+    if (this.end === 'lost') {
+      then();
+      return;
     }
+    this.#held('release', ({ store, completedTtlMs }) => store.release(this.#key, this.#token, completedTtlMs), {
+      ok: then,
+      fail: (error) => {
+        this.#onError(error);
+        then();
+      },
+    });
   }
 
-  #unlessLost(held: boolean | Promise<boolean>): boolean | Promise<boolean> {
-    if (isPromise(held)) return held.then((value) => this.#unlessLost(value));
-    if (!held) this.#over('lost');
-    return held;
+  #held(
+    operation: Operation,
+    call: (settings: ClaimSettings) => boolean | PromiseLike<boolean>,
+    { ok, fail }: Next<boolean>,
+  ): void {
+    callStore(operation, () => call(this.#settings), isBoolean, this.#settings.storeTimeoutMs, {
+      ok: (held) => {
+        if (!held) this.#over('lost');
+        ok(held);
+      },
+      fail,
+    });
   }
 
   #schedule(): void {
     const left = this.#since + maxWorkMs - performance.now();
-    this.#timer = setTimeout(() => void this.#renew(), Math.max(0, Math.min(this.#leaseMs / 3, left)));
+    this.#timer = setTimeout(() => this.#renew(), Math.max(0, Math.min(this.#settings.leaseMs / 3, left)));
     this.#timer.unref();
   }
 
-  async #renew(): Promise<void> {
+  #renew(): void {
     const timer = this.#timer;
-    if (performance.now() - this.#since >= maxWorkMs) return this.#over('expired');
-    try {
-      await this.#unlessLost(this.#store.renew(this.#key, this.#token, this.#leaseMs));
-    } catch (error) {
-      // The lease may outlast the store's trouble, and what ran out but was not taken is still ours.
-      this.#onError(error);
+    if (performance.now() - this.#since >= maxWorkMs) {
+      this.#over('expired');
+      return;
     }
-    if (this.#timer === timer && this.end === undefined) this.#schedule();
+    const goOn = () => {
+      if (this.#timer === timer) this.#schedule();
+    };
+    this.#held('renew', ({ store, leaseMs }) => store.renew(this.#key, this.#token, leaseMs), {
+      ok: goOn,
+      fail: (error) => {
+        // The lease may outlast the store's trouble, and what ran out but was not taken is still ours.
+        this.#onError(error);
+        goOn();
+      },
+    });
   }
 
-  #over(end: ClaimEnd): void {
+  #over(end: 'lost' | 'expired'): void {
     if (this.end !== undefined) return;
     this.end = end;
     this.#stop();
@@ -115,7 +144,7 @@ export class Claim {
   }
 }
 
-function reasonOf(end: ClaimEnd): Error {
+function reasonOf(end: 'lost' | 'expired'): Error {
   return end === 'lost'
     ? new Error('the claim on the event was lost: its lease ran out and somebody else has claimed it since')
     : new Error(`the work on the event did not settle within ${maxWorkMs / 60_000} minutes: its claim is given back`);

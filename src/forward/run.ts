@@ -1,8 +1,9 @@
 import { isPermanent } from '../answer.js';
-import { toError, toWebhookError, WebhookError } from '../errors.js';
+import { toError, WebhookError } from '../errors.js';
+import { isPromise } from '../promise.js';
 import type { Delivery, Verified } from '../receive/delivery.js';
-import { isPromise } from './bounded-store.js';
 import type { Claim } from './claim.js';
+import type { InFlight } from './in-flight.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
 
 /** How the service's own handler ended: its HTTP status, 0 when it gave none. */
@@ -23,83 +24,87 @@ export interface Forwarded {
   readonly sinks?: Readonly<Record<string, SinkResult>>;
 }
 
-/** The work that one claim on an event is held for: sinks first, then the handler, then done or given back. */
+/** What all runs of a forwarder share. */
+export interface RunSettings<Event> {
+  readonly sinks: readonly Sink<Event>[];
+  readonly inFlight: InFlight;
+  /** Hears what no outcome can carry. Does not throw. */
+  readonly onError: (error: Error, context: ErrorContext) => void;
+}
+
+/** Which event, and which sink if it was one, an error is about. */
+export interface ErrorContext {
+  /** The signed event id, unless there was none yet. */
+  readonly id?: string;
+  readonly type?: string;
+  readonly sink?: string;
+}
+
+/**
+ * The work that one claim on an event is held for: the sinks, then the handler, then done or given back. It goes from
+ * step to step without promises of its own: a delivery that nobody keeps waiting runs through in one go.
+ */
 export class Run<Event> {
-  readonly #sinks: readonly Sink<Event>[];
+  readonly #settings: RunSettings<Event>;
   readonly #verified: Verified<Event>;
+  readonly #type: string | undefined;
   readonly #claim: Claim;
   readonly #handler: Handler | undefined;
-  readonly #onError: (error: Error, sink?: string) => void;
+  readonly #done: (forwarded: Forwarded) => void;
   readonly #results: Record<string, SinkResult> = {};
-  #failed = 0;
-  #open = 0;
+  /** How many sinks are at work, and how many records of sinks on their way to the store. */
+  #atWork = 0;
   #recording = 0;
+  #failed = 0;
   #storeError: WebhookError | undefined;
+  #concluded = false;
+  #handedOn = false;
+  #handlerStatus: number | undefined;
+  #deadline: NodeJS.Timeout | undefined;
   #late = false;
-  /** Whether the handler has the event: from then on only its answer counts. */
-  handedOn = false;
-  /** Whether the work has ended. */
-  done = false;
+  #ended = false;
 
+  /** `done` is called once: at the end, or at the deadline. What goes wrong after that goes to `onError`. */
   constructor(
-    sinks: readonly Sink<Event>[],
+    settings: RunSettings<Event>,
     verified: Verified<Event>,
+    type: string | undefined,
     claim: Claim,
     handler: Handler | undefined,
-    onError: (error: Error, sink?: string) => void,
+    done: (forwarded: Forwarded) => void,
   ) {
-    this.#sinks = sinks;
+    this.#settings = settings;
     this.#verified = verified;
+    this.#type = type;
     this.#claim = claim;
     this.#handler = handler;
-    this.#onError = onError;
-  }
-
-  /** Does it all, and never rejects. `told` names the sinks that earlier claims have served. */
-  async work(told: readonly string[]): Promise<Forwarded> {
-    try {
-      const due = this.#due(told);
-      if (due.length > 0) await this.#tell(due);
-      const error = this.#failure();
-      if (error !== undefined) return await this.#giveBack(error);
-      if (this.#handler !== undefined && !this.#late) return await this.#handOn(this.#handler);
-      if (this.#handler !== undefined) return await this.#giveBack();
-      const completed = this.#claim.complete();
-      if (isPromise(completed) ? await completed : completed) return this.#end();
-      return this.#end(lostError());
-    } catch (error) {
-      return await this.#giveBack(toWebhookError(error));
-    } finally {
-      this.done = true;
-    }
+    this.#done = done;
   }
 
   /**
-   * What `work` gives, or at `deadlineAt` that it is late: then the work goes on, and its failures are reported.
-   * Calls `onSettled` when there is nothing more to come.
+   * `told` names the sinks that earlier claims have served. At `deadlineAt`, a time of `performance.now()`, it is
+   * late: the work goes on without an answer. A handler that has the event is waited for.
    */
-  byDeadline(work: Promise<Forwarded>, deadlineAt: number, onSettled: () => void): Promise<Forwarded> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        if (this.handedOn || this.done) return;
-        this.#late = true;
-        const pending = Object.keys(this.#results).filter((name) => this.#results[name] === 'pending');
-        const what = pending.length > 0 ? pending.join(', ') : 'the idempotency store';
-        resolve(this.#end(new WebhookError('deadline_exceeded', `still at work at the deadline: ${what}`)));
-      }, deadlineAt - performance.now());
-      timer.unref();
-      void work.then((forwarded) => {
-        clearTimeout(timer);
-        if (this.#late) this.#reportFailures(forwarded);
-        else resolve(forwarded);
-        onSettled();
-      });
-    });
+  start(told: readonly string[], deadlineAt: number): void {
+    const due = this.#due(told);
+    this.#atWork = due.length;
+    if (due.length === 0) {
+      this.#conclude();
+    } else {
+      this.#claim.onEnd = () => this.#conclude();
+      const context = new Context(this.#verified.delivery, this.#claim);
+      for (const sink of due) this.#tell(sink, context);
+      if (!this.#concluded) this.#claim.keepUp();
+    }
+    if (!this.#ended && !this.#handedOn && deadlineAt !== Number.POSITIVE_INFINITY) {
+      this.#deadline = setTimeout(() => this.#answerLate(), deadlineAt - performance.now());
+      this.#deadline.unref();
+    }
   }
 
   #due(told: readonly string[]): Sink<Event>[] {
     const due: Sink<Event>[] = [];
-    for (const sink of this.#sinks) {
+    for (const sink of this.#settings.sinks) {
       if (told.includes(sink.name)) {
         this.#results[sink.name] = 'already';
         continue;
@@ -116,51 +121,73 @@ export class Run<Event> {
     return due;
   }
 
-  /** Resolves when all sinks have settled and are recorded, or when the claim is over. */
-  #tell(due: readonly Sink<Event>[]): Promise<void> {
-    const { delivery, event } = this.#verified;
-    const context = new Context(delivery, this.#claim);
-    this.#open = due.length;
-    return new Promise((resolve) => {
-      this.#claim.onEnd = resolve;
-      this.#claim.keepUp();
-      for (const sink of due) {
-        void this.#tellOne(sink, event, context).then(() => {
-          if (this.#open === 0 && this.#recording === 0) resolve();
-        });
-      }
+  #tell(sink: Sink<Event>, context: SinkContext): void {
+    let told: unknown;
+    try {
+      told = sink.deliver(this.#verified.event, context);
+    } catch (error) {
+      this.#refused(sink, error);
+      return;
+    }
+    if (isPromise(told)) {
+      told.then(
+        () => this.#took(sink),
+        (error) => this.#refused(sink, error),
+      );
+    } else {
+      this.#took(sink);
+    }
+  }
+
+  #took(sink: Sink<Event>): void {
+    this.#atWork--;
+    if (this.#concluded) return;
+    this.#results[sink.name] = 'delivered';
+    const isLast = this.#atWork === 0 && this.#recording === 0 && this.#failed === 0 && !this.#storeError;
+    if (isLast && this.#handler === undefined) {
+      // Completing says of this sink, too, that it was told: one call less for most deliveries.
+      this.#conclude();
+      return;
+    }
+    this.#recording++;
+    const recorded = () => {
+      this.#recording--;
+      this.#whenAllTold();
+    };
+    this.#claim.delivered(sink.name, {
+      ok: recorded,
+      fail: (error) => {
+        this.#storeError ??= error;
+        recorded();
+      },
     });
   }
 
-  async #tellOne(sink: Sink<Event>, event: Event, context: SinkContext): Promise<void> {
-    try {
-      const told: unknown = sink.deliver(event, context);
-      if (isPromise(told)) await told;
-    } catch (error) {
-      this.#open--;
-      if (this.#claim.end === undefined) this.#fail(sink.name, error);
-      return;
-    }
-    this.#open--;
-    if (this.#claim.end !== undefined) return;
-    this.#results[sink.name] = 'delivered';
-    // Completing says of the last sink that it was told, too: one call less for most deliveries.
-    const isLast = this.#open === 0 && this.#recording === 0 && this.#failed === 0 && !this.#storeError;
-    if (isLast && this.#handler === undefined) return;
-    this.#recording++;
-    try {
-      const recorded = this.#claim.delivered(sink.name);
-      if (isPromise(recorded)) await recorded;
-    } catch (error) {
-      this.#storeError ??= toWebhookError(error);
-    } finally {
-      this.#recording--;
-    }
+  #refused(sink: Sink<Event>, error: unknown): void {
+    this.#atWork--;
+    if (this.#concluded) return;
+    this.#fail(sink.name, error);
+    this.#whenAllTold();
   }
 
   #fail(sink: string, error: unknown): void {
     this.#results[sink] = toError(error);
     this.#failed++;
+  }
+
+  #whenAllTold(): void {
+    if (this.#atWork === 0 && this.#recording === 0) this.#conclude();
+  }
+
+  /** All sinks have settled and are recorded, or the claim is over. */
+  #conclude(): void {
+    if (this.#concluded) return;
+    this.#concluded = true;
+    const error = this.#failure();
+    if (error !== undefined) this.#giveBack(error);
+    else if (this.#handler === undefined) this.#complete();
+    else if (this.#late) this.#giveBack();
+    else this.#handOn(this.#handler);
   }
 
   #failure(): WebhookError | undefined {
@@ -170,49 +197,82 @@ export class Run<Event> {
         if (result === 'pending') this.#fail(name, new Error('did not settle before its claim ended'));
       }
     }
-    if (this.#failed > 0) return sinkFailed(this.#results);
-    return this.#storeError;
+    return this.#failed > 0 ? sinkFailed(this.#results) : this.#storeError;
   }
 
-  async #handOn(handler: Handler): Promise<Forwarded> {
-    this.handedOn = true;
-    this.#claim.keepUp();
-    const { status, error } = await new Promise<HandlerAnswer>((settle) => {
-      this.#claim.onEnd = () => {
-        if (this.#claim.end === 'expired') settle({ status: 0, error: new Error('it did not answer in time') });
-      };
-      handler(settle);
+  #complete(): void {
+    this.#claim.complete({
+      ok: (held) => this.#end(held ? undefined : lostError()),
+      fail: (error) => this.#giveBack(error),
     });
+  }
+
+  #handOn(handler: Handler): void {
+    this.#handedOn = true;
+    clearTimeout(this.#deadline);
+    this.#claim.onEnd = () => {
+      if (this.#claim.end === 'expired') this.#answered({ status: 0, error: new Error('not in time') });
+    };
+    this.#claim.keepUp();
+    try {
+      handler((answer) => this.#answered(answer));
+    } catch (error) {
+      this.#answered({ status: 0, error });
+    }
+  }
+
+  #answered({ status, error }: HandlerAnswer): void {
+    if (this.#handlerStatus !== undefined) return;
+    this.#handlerStatus = status;
     if (status < 200 || status > 299) {
-      return { ...(await this.#giveBack(handlerFailed(status, error))), handlerStatus: status };
+      this.#giveBack(handlerFailed(status, error));
+    } else if (this.#claim.end !== undefined) {
+      this.#end();
+    } else {
+      this.#claim.complete({
+        ok: () => this.#end(),
+        fail: (failure) => {
+          // The sender has its 2xx already, so that no answer can tell.
+          this.#report(failure);
+          this.#end();
+        },
+      });
     }
-    if (this.#claim.end === undefined) {
-      try {
-        const completed = this.#claim.complete();
-        if (isPromise(completed)) await completed;
-      } catch (failure) {
-        // The sender has its 2xx already, so that no answer can tell.
-        this.#onError(toError(failure));
-      }
-    }
-    return { ...this.#end(), handlerStatus: status };
   }
 
-  async #giveBack(error?: WebhookError): Promise<Forwarded> {
-    await this.#claim.release();
-    return this.#end(error);
+  #giveBack(error?: WebhookError): void {
+    this.#claim.release(() => this.#end(error));
   }
 
-  #end(error?: WebhookError): Forwarded {
-    const sinks = this.#sinks.length > 0 ? { ...this.#results } : undefined;
-    return { duplicate: false, error, sinks };
+  #end(error?: WebhookError): void {
+    this.#ended = true;
+    clearTimeout(this.#deadline);
+    if (this.#late) this.#reportFailures(error);
+    else this.#done(this.#forwarded(error));
+    this.#settings.inFlight.leave();
   }
 
-  #reportFailures({ error, sinks = {} }: Forwarded): void {
-    if (error !== undefined && error.code !== 'sink_failed') this.#onError(error);
-    for (const [name, result] of Object.entries(sinks)) {
-      if (typeof result !== 'string') this.#onError(result, name);
+  #answerLate(): void {
+    this.#late = true;
+    const pending = Object.keys(this.#results).filter((name) => this.#results[name] === 'pending');
+    const what = pending.length > 0 ? pending.join(', ') : 'the idempotency store';
+    this.#done(this.#forwarded(new WebhookError('deadline_exceeded', `still at work at the deadline: ${what}`)));
+  }
+
+  #forwarded(error?: WebhookError): Forwarded {
+    const sinks = this.#settings.sinks.length > 0 ? { ...this.#results } : undefined;
+    return { duplicate: false, error, handlerStatus: this.#handlerStatus, sinks };
+  }
+
+  #reportFailures(error: WebhookError | undefined): void {
+    if (error !== undefined && error.code !== 'sink_failed') this.#report(error);
+    for (const [name, result] of Object.entries(this.#results)) {
+      if (typeof result !== 'string') this.#report(result, name);
     }
+  }
+
+  #report(error: Error, sink?: string): void {
+    this.#settings.onError(error, { id: this.#verified.delivery.id, type: this.#type, sink });
   }
 }
 

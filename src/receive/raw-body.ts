@@ -20,32 +20,31 @@ export function keepRawBody(req: IncomingMessage, _res: unknown, body: Buffer): 
   (req as IncomingMessage & { rawBody?: Buffer }).rawBody = body;
 }
 
+/** Takes the body, or why there is none. */
+export type OnBody = (error: WebhookError | undefined, body?: RawBody) => void;
+
 /**
- * Reads the raw body within `limit` bytes and `timeoutMs`, or takes it from whoever has read it.
- * Throws `payload_too_large`, `body_timeout`, `aborted` or `raw_body_unavailable`.
+ * Reads the raw body within `limit` bytes and `timeoutMs`, or takes it from whoever has read it. Calls `done` once,
+ * with the body or with `payload_too_large`, `body_timeout`, `aborted` or `raw_body_unavailable`.
  */
-export function readRawBody(source: BodySource, limit: number, timeoutMs: number): RawBody | Promise<Buffer> {
+export function readRawBody(source: BodySource, limit: number, timeoutMs: number, done: OnBody): void {
   const { rawBody, body, stream } = source;
   const kept = bytesOf(rawBody) ?? bytesOf(body);
   const isUnread = stream.readable && !stream.readableDidRead;
   if (kept !== undefined) {
-    withinLimit(kept, limit);
     // A parser behind must not find the body once more, and put it in the event's place.
-    const drained = isUnread ? readStream(stream, limit, timeoutMs) : undefined;
-    return (
-      drained?.then(
-        () => kept,
-        () => kept,
-      ) ?? kept
-    );
+    if (isUnread) readStream(stream, limit, timeoutMs, () => takeWithin(limit, kept, done));
+    else takeWithin(limit, kept, done);
+  } else if (isUnread) {
+    readStream(stream, limit, timeoutMs, done);
+  } else if (stream.destroyed && !(stream.complete && stream.readableDidRead)) {
+    done(aborted());
+  } else if (typeof rawBody === 'string') {
+    takeWithin(limit, rawBody, done);
+  } else {
+    // Bytes that somebody has taken from the stream do not come again: to wait for them would hang.
+    done(unavailable());
   }
-  if (stream.destroyed && !(stream.complete && stream.readableDidRead)) throw aborted();
-  // Bytes that somebody has taken from the stream do not come again, and waiting for them would hang.
-  if (!isUnread) {
-    if (typeof rawBody === 'string') return withinLimit(rawBody, limit);
-    throw unavailable();
-  }
-  return readStream(stream, limit, timeoutMs);
 }
 
 function bytesOf(value: unknown): Buffer | undefined {
@@ -57,20 +56,23 @@ export function toBuffer(bytes: ArrayBufferView): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function withinLimit<T extends RawBody>(body: T, limit: number): T {
-  if (Buffer.byteLength(body) > limit) throw tooLarge(limit);
-  return body;
+function takeWithin(limit: number, body: RawBody, done: OnBody): void {
+  if (Buffer.byteLength(body) > limit) done(tooLarge(limit));
+  else done(undefined, body);
 }
 
-function readStream(stream: IncomingMessage, limit: number, timeoutMs: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(timedOut(timeoutMs)), timeoutMs);
-    timer.unref();
-    getRawBody(stream, { limit }, (error, body) => {
-      clearTimeout(timer);
-      if (error) reject(meaningOf(error, stream, limit));
-      else resolve(body);
-    });
+function readStream(stream: IncomingMessage, limit: number, timeoutMs: number, done: OnBody): void {
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    done(timedOut(timeoutMs));
+  }, timeoutMs);
+  timer.unref();
+  getRawBody(stream, { limit }, (error, body) => {
+    clearTimeout(timer);
+    if (isLate) return;
+    if (error) done(meaningOf(error, stream, limit));
+    else done(undefined, body);
   });
 }
 

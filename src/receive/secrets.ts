@@ -44,34 +44,30 @@ function signingKey(secret: unknown, label?: string): SigningKey {
 
 /** Where the keys come from that a delivery is checked against. */
 export interface KeySource {
-  /** Throws `secret_unavailable`. `deadlineAt` is a time of `performance.now()`. */
-  keys(deadlineAt: number): readonly SigningKey[] | Promise<readonly SigningKey[]>;
+  /** Those known now; none before a function was first asked. */
+  readonly known: readonly SigningKey[];
   /**
-   * After none of `keys` matched a delivery that arrived at `arrivedAt`: newer keys to try, or undefined when
-   * there can be none. Throws `secret_unavailable` while that cannot be said.
+   * After none of `known` matched a delivery that arrived at `arrivedAt`: newer keys to try, or undefined when there
+   * can be none. Throws, or rejects with, `secret_unavailable` while that cannot be said. Both are times of
+   * `performance.now()`.
    */
   newer(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]>;
 }
 
 export function keySource(secret: Secret): KeySource {
   if (typeof secret === 'function') return new AskedKeys(secret);
-  const keys = signingKeys(secret);
-  return { keys: () => keys, newer: () => undefined };
+  return { known: signingKeys(secret), newer: () => undefined };
 }
 
 /** Keys from a function. All deliveries share what it gave last, and the call in flight. */
 class AskedKeys implements KeySource {
   readonly #ask: () => SecretList | Promise<SecretList>;
-  #keys: readonly SigningKey[] | undefined;
+  known: readonly SigningKey[] = [];
   #askedAt = Number.NEGATIVE_INFINITY;
   #call: Promise<readonly SigningKey[]> | undefined;
 
   constructor(ask: () => SecretList | Promise<SecretList>) {
     this.#ask = ask;
-  }
-
-  keys(deadlineAt: number): readonly SigningKey[] | Promise<readonly SigningKey[]> {
-    return this.#keys ?? this.#fresh(deadlineAt);
   }
 
   newer(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]> {
@@ -114,7 +110,7 @@ class AskedKeys implements KeySource {
     const ask = async () => {
       const keys = signingKeys(await this.#ask());
       if (startedAt > this.#askedAt) {
-        this.#keys = keys;
+        this.known = keys;
         this.#askedAt = startedAt;
       }
       return keys;

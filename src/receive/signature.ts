@@ -8,7 +8,8 @@ const timestampPattern = /^[0-9]{1,15}$/;
 /** The headers of a delivery that passed for well-formed and recent. Nothing in it is verified yet. */
 export interface SignedHeaders {
   readonly timestamp: string;
-  readonly digest: Buffer;
+  /** What the sender says the HMAC is, in hex. */
+  readonly digest: string;
 }
 
 /**
@@ -18,11 +19,12 @@ export interface SignedHeaders {
  */
 export function sign(body: string | Uint8Array, secret: string, timestamp: number | string): string {
   const [signing] = signingKeys(secret);
-  return `sha256=${hmac(signing as SigningKey, String(timestamp), body).toString('hex')}`;
+  return `sha256=${hmac(signing as SigningKey, String(timestamp), body)}`;
 }
 
-function hmac({ key }: SigningKey, timestamp: string, body: string | Uint8Array): Buffer {
-  return createHmac('sha256', key).update(`${timestamp}.`).update(body).digest();
+/** In hex: a text costs less than a Buffer of its own for each delivery. */
+function hmac({ key }: SigningKey, timestamp: string, body: string | Uint8Array): string {
+  return createHmac('sha256', key).update(`${timestamp}.`).update(body).digest('hex');
 }
 
 /** Throws `invalid_signature` unless both headers have their form and the time is within the window. */
@@ -52,7 +54,7 @@ export function checkHeaders(
       `signed ${-ageSeconds} s from now, more than ${toleranceSeconds} s: check this clock`,
     );
   }
-  return { timestamp, digest: Buffer.from(signature.slice(7), 'hex') };
+  return { timestamp, digest: signature.slice('sha256='.length) };
 }
 
 /** The key that signed the body. All are tried, so that the time tells nothing. */
@@ -61,9 +63,10 @@ export function findKey(
   { timestamp, digest }: SignedHeaders,
   body: Uint8Array,
 ): SigningKey | undefined {
+  const claimed = Buffer.from(digest);
   let found: SigningKey | undefined;
   for (const key of keys) {
-    if (timingSafeEqual(hmac(key, timestamp, body), digest)) found ??= key;
+    if (timingSafeEqual(Buffer.from(hmac(key, timestamp, body)), claimed)) found ??= key;
   }
   return found;
 }

@@ -12,7 +12,7 @@ const replacement = '\uFFFD';
 const unusable = /[\p{Cc}\p{Cs}]/u;
 
 /** The key that signed a body, and the very bytes it signed. */
-interface Signed {
+export interface Signed {
   readonly key: SigningKey;
   readonly bytes: Buffer;
 }

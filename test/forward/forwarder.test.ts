@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SinkError, WebhookError } from '../../src/errors.js';
 import { Forwarder } from '../../src/forward/forwarder.js';
 import { InFlight } from '../../src/forward/in-flight.js';
-import type { Handler } from '../../src/forward/run.js';
+import type { Forwarded, Handler } from '../../src/forward/run.js';
 import { type Sink, type SinkContext, type SinkFunction, toSinks } from '../../src/forward/sink.js';
 import type { VastEvent } from '../../src/providers/vast.js';
 import type { Verified } from '../../src/receive/delivery.js';
@@ -46,12 +46,17 @@ function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
     ...faulty,
     errors,
     inFlight,
-    forward: (handler?: Handler) => forwarder.forward(verified, 'outbid', undefined, handler),
-    forwardWithin: (ms: number, handler?: Handler) =>
-      forwarder.forward(verified, 'outbid', performance.now() + ms, handler),
+    forward: (handler?: Handler) => forwarded(forwarder, Number.POSITIVE_INFINITY, handler),
+    forwardWithin: (ms: number, handler?: Handler) => forwarded(forwarder, performance.now() + ms, handler),
     /** What another claim would be answered now. */
     state: () => faulty.real.claim(key, 'probe', 1),
   };
+}
+
+function forwarded(forwarder: Forwarder<VastEvent>, deadlineAt: number, handler?: Handler): Promise<Forwarded> {
+  return new Promise((resolve) => {
+    forwarder.forward(verified, 'outbid', deadlineAt, handler, resolve);
+  });
 }
 
 /** A sink that settles when the test says so, as often as it is told. */
@@ -296,7 +301,7 @@ describe('while sinks are at work', () => {
       inFlight: new InFlight(),
       onError: () => {},
     });
-    const forwarding = forwarder.forward(verified, 'outbid');
+    const forwarding = forwarded(forwarder, Number.POSITIVE_INFINITY);
     await vi.advanceTimersByTimeAsync(5 * minutes);
     expect((await forwarding).error?.code).toBe('sink_failed');
   });

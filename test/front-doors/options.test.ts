@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { memoryStore, vastWebhook } from '../../src/index.js';
+import { vastWebhook as koaVastWebhook } from '../../src/koa.js';
+import { secret } from '../support/front-doors.js';
+
+const { claim, ...withoutClaim } = {
+  claim() {},
+  renew() {},
+  delivered() {},
+  complete() {},
+  release() {},
+};
+function audit() {}
+const duration = {
+  good: [1, 30_000, 2 ** 31 - 1],
+  bad: [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '1000', null, {}, true],
+};
+
+/** What each option takes and what it does not. */
+const options: Record<string, { good: unknown[]; bad: unknown[] }> = {
+  path: {
+    good: ['/', '/x', '/vast/webhooks/'],
+    bad: ['', 'x', 'https://a.example/x', '/x?y', '/x#y', 5, null, ['/x'], /x/],
+  },
+  store: { good: [memoryStore(), { claim, ...withoutClaim }], bad: [{}, withoutClaim, null, 'redis://', memoryStore] },
+  sinks: {
+    good: [[], [audit], [{ name: 'a', deliver() {} }]],
+    bad: [audit, {}, null, 'slack', new Set([audit])],
+  },
+  handoff: { good: [true, false], bad: ['true', 1, 0, null] },
+  toleranceSeconds: { good: [0, 1, 300], bad: [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, '300', null] },
+  limit: {
+    good: [1, 65_536, '64kb', '1mb', '1.5 MB', '100', '10b'],
+    bad: [0, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, '', 'big', '64 apples', '-1kb', '0', null, {}, true],
+  },
+  bodyTimeoutMs: duration,
+  deadlineMs: duration,
+  leaseMs: duration,
+  storeTimeoutMs: duration,
+  completedTtlMs: {
+    good: [1, 7 * 86_400_000, 365 * 86_400_000],
+    bad: [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '1d', null],
+  },
+  onOutcome: { good: [() => {}, async () => {}], bad: ['log', null, {}] },
+  onError: { good: [() => {}], bad: ['log', null, {}] },
+  now: { good: [Date.now], bad: [1_800_000_000_000, null, new Date(0)] },
+};
+
+describe.each([
+  ['vast-webhook', vastWebhook],
+  ['vast-webhook/koa', koaVastWebhook],
+])('%s: the options of vastWebhook()', (_name, create) => {
+  const make = (given: unknown) => () => create(secret, given as object);
+
+  describe.each(Object.entries(options))('%s', (name, { good, bad }) => {
+    it.each(good.map((value) => [value]))('takes %o', (value) => {
+      expect(make({ [name]: value })).not.toThrow();
+    });
+
+    it('takes undefined for its default', () => {
+      expect(make({ [name]: undefined })).not.toThrow();
+    });
+
+    it.each(bad.map((value) => [value]))('refuses %o by its name, with what it takes', (value) => {
+      expect(make({ [name]: value })).toThrow(TypeError);
+      expect(make({ [name]: value })).toThrow(new RegExp(`${name}.* must be `));
+    });
+  });
+
+  it('has no others, which are most likely misspelt', () => {
+    expect(make({ tolerance: 300 })).toThrow(TypeError);
+    expect(make({ tolerance: 300 })).toThrow(/"tolerance".*toleranceSeconds/);
+  });
+
+  it.each([null, 5, 'x', () => {}])('are an object, not %o', (given) => {
+    expect(make(given)).toThrow(TypeError);
+  });
+
+  it.each([
+    ['an anonymous function', [() => {}], /async function audit/],
+    ['two of one name', [audit, audit], /audit/],
+    ['two of one name, one an object', [audit, { name: 'audit', deliver() {} }], /audit/],
+    ['an object without a name', [{ deliver() {} }], /name/],
+    ['an object with an empty name', [{ name: '', deliver() {} }], /name/],
+    ['an object with a name of 256 characters', [{ name: 'x'.repeat(256), deliver() {} }], /name/],
+    ['an object without deliver', [{ name: 'a' }], /deliver/],
+    ['nothing', [undefined], /sink/],
+    ['a URL', ['https://hooks.example/'], /sink/],
+  ])('refuse among the sinks %s', (_, sinks, message) => {
+    expect(make({ sinks })).toThrow(TypeError);
+    expect(make({ sinks })).toThrow(message);
+  });
+
+  it('may all be left out', () => {
+    expect(() => create(secret)).not.toThrow();
+    expect(make({})).not.toThrow();
+  });
+});

@@ -1,0 +1,271 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { vastWebhook } from '../../src/index.js';
+import { vastWebhook as koaVastWebhook } from '../../src/koa.js';
+import { anEvent, doors, secret, serve, signed } from '../support/front-doors.js';
+
+/** Lets the monotonic clock jump ahead, and nothing else. */
+function steerClock(): { pass(ms: number): void } {
+  const real = performance.now.bind(performance);
+  let ahead = 0;
+  const spy = vi.spyOn(performance, 'now').mockImplementation(() => real() + ahead);
+  onTestFinished(() => spy.mockRestore());
+  return {
+    pass(ms) {
+      ahead += ms;
+    },
+  };
+}
+
+const forged = () => signed(anEvent(), { key: 'forged' });
+const by = (key: string) => signed(anEvent(), { key });
+
+describe.each([
+  ['vast-webhook', vastWebhook],
+  ['vast-webhook/koa', koaVastWebhook],
+])('%s: vastWebhook(secret)', (_name, create) => {
+  const unusable: [what: string, secret: unknown][] = [
+    ['nothing', undefined],
+    ['null', null],
+    ['a number', 42],
+    ['an empty string', ''],
+    ['nothing but white space', '  '],
+    ['white space in front', ' hunter2'],
+    ['white space behind', 'hunter2 '],
+    ['a newline behind', 'hunter2\n'],
+    ['an empty list', []],
+    ['a list with an empty string', ['hunter2', '']],
+    ['a list with a newline', ['hunter2', 'hunter3\r\n']],
+    ['a list with undefined', ['hunter2', undefined]],
+    ['a list in a list', [['hunter2']]],
+    ['an empty object', {}],
+    ['an object with an empty secret', { renter: '' }],
+    ['an object with white space', { renter: 'hunter2\t' }],
+    ['an object with undefined', { renter: undefined }],
+  ];
+
+  it.each(unusable)('throws a TypeError for %s, which tells what is wrong and not the secret', (_, given) => {
+    const make = () => create(given as string);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(/secret/);
+    expect(make).not.toThrow(/hunter/);
+  });
+
+  it.each([
+    ['an empty string', '', /empty/],
+    ['an empty list', [], /empty/],
+    ['white space', 'x ', /white space/],
+    ['nothing', undefined, /environment variable/],
+    ['a label', { renter: '' }, /renter/],
+  ])('says what is wrong: %s', (_, given, message) => {
+    expect(() => create(given as string)).toThrow(message);
+  });
+
+  it('takes white space within, and any other text', () => {
+    for (const given of ['a b', 'ключ', '🔑', 'x']) expect(() => create(given)).not.toThrow();
+  });
+
+  it('does not ask a function yet', () => {
+    const ask = vi.fn(() => secret);
+    create(ask);
+    expect(ask).not.toHaveBeenCalled();
+  });
+});
+
+describe.each(doors)('%s: a function for the secret', (_name, door) => {
+  it.each([
+    ['a string', () => secret, undefined],
+    ['a list', () => ['old', secret], undefined],
+    ['labelled ones', () => ({ renter: secret }), 'renter'],
+    ['a promise', async () => secret, undefined],
+    ['a promise of labelled ones', async () => ({ host: 'other', renter: secret }), 'renter'],
+  ])('may give %s', async (_, ask, webhook) => {
+    const service = await serve(door, { secret: ask });
+    expect((await service.send(signed())).status).toBe(204);
+    expect((await service.outcome()).webhook).toBe(webhook);
+  });
+
+  it('is asked once for all deliveries that match', async () => {
+    const clock = steerClock();
+    const ask = vi.fn(async () => secret);
+    const service = await serve(door, { secret: ask });
+    await Promise.all(Array.from({ length: 10 }, () => service.send(signed())));
+    clock.pass(60_000);
+    expect((await service.send(signed())).status).toBe(204);
+    expect(ask).toHaveBeenCalledTimes(1);
+  });
+
+  it('is not asked for what fails before: it would let anybody cause a call', async () => {
+    const ask = vi.fn(() => secret);
+    const service = await serve(door, { secret: ask });
+    const { headers } = signed(anEvent(), { timestamp: 1 });
+    await service.send({ headers });
+    await service.send({});
+    await service.send({ method: 'GET' });
+    expect(ask).not.toHaveBeenCalled();
+  });
+
+  it('shares one call in flight among deliveries', async () => {
+    let give = (_: string) => {};
+    const ask = vi.fn(
+      () =>
+        new Promise<string>((resolve) => {
+          give = resolve;
+        }),
+    );
+    const service = await serve(door, { secret: ask });
+    const answers = [service.send(signed()), service.send(signed()), service.send(forged())];
+    await vi.waitFor(() => expect(ask).toHaveBeenCalled());
+    // A delivery that is answered shows that the others have come as far, since all take the same way.
+    expect((await service.send({})).status).toBe(401);
+    give(secret);
+    expect((await Promise.all(answers)).map(({ status }) => status).slice(0, 2)).toEqual([204, 204]);
+    expect(ask).toHaveBeenCalledTimes(1);
+  });
+
+  it('has just been asked by the first delivery: if that does not match, it is forged', async () => {
+    const ask = vi.fn(() => secret);
+    const service = await serve(door, { secret: ask });
+    expect((await service.send(forged())).status).toBe(401);
+    expect(ask).toHaveBeenCalledTimes(1);
+  });
+
+  it('is not asked again within 10 s; what does not match is to be sent again, not lost', async () => {
+    const clock = steerClock();
+    const ask = vi.fn(() => secret);
+    const service = await serve(door, { secret: ask });
+    await service.send(signed());
+    clock.pass(9_000);
+    expect(await service.send(forged())).toMatchObject({
+      status: 503,
+      body: '{"ok":false,"error":"secret_unavailable"}',
+      headers: { 'retry-after': '1' },
+    });
+    expect(await service.outcome(2)).toMatchObject({ result: 'failed', code: 'secret_unavailable', permanent: false });
+    expect((await service.send(signed())).status).toBe(204);
+    expect(ask).toHaveBeenCalledTimes(1);
+  });
+
+  it('is asked again after 10 s when nothing matched: a rotated secret is picked up', async () => {
+    const clock = steerClock();
+    let current = 'first';
+    const ask = vi.fn(() => current);
+    const service = await serve(door, { secret: ask });
+    expect((await service.send(by('first'))).status).toBe(204);
+    current = 'second';
+    clock.pass(10_000);
+    expect((await service.send(by('second'))).status).toBe(204);
+    expect(ask).toHaveBeenCalledTimes(2);
+    clock.pass(10_000);
+    expect((await service.send(by('first'))).status).toBe(401);
+    expect(ask).toHaveBeenCalledTimes(3);
+  });
+
+  it('is asked by a forgery, too, which does not cost a genuine delivery its life', async () => {
+    const clock = steerClock();
+    let current = 'first';
+    const ask = vi.fn(() => current);
+    const service = await serve(door, { secret: ask });
+    await service.send(by('first'));
+    clock.pass(10_000);
+    expect((await service.send(forged())).status).toBe(401);
+    current = 'second';
+    clock.pass(2_000);
+    const rotated = by('second');
+    expect((await service.send(rotated)).status).toBe(503);
+    expect(ask).toHaveBeenCalledTimes(2);
+    clock.pass(8_000);
+    expect((await service.send(rotated)).status).toBe(204);
+    expect(ask).toHaveBeenCalledTimes(3);
+  });
+
+  const failures: [what: string, fail: () => never][] = [
+    [
+      'throws',
+      () => {
+        throw new Error('vault is sealed');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('vault is sealed')) as never],
+    ['rejects with nothing', () => Promise.reject(undefined) as never],
+    ['gives nothing', () => undefined as never],
+    ['gives null', (async () => null) as never],
+    ['gives an empty string', () => '' as never],
+    ['gives an empty list', () => [] as never],
+    ['gives an empty object', (async () => ({})) as never],
+    ['gives white space at an end', () => `${secret}\n` as never],
+    ['gives a number', () => 42 as never],
+    ['hangs until the deadline', () => new Promise(() => {}) as never],
+  ];
+
+  it.each(failures)('%s: 503, and it is asked again by the next delivery', async (_, fail) => {
+    const ask = vi.fn((): string => secret).mockImplementationOnce(fail);
+    const service = await serve(door, { secret: ask, options: { deadlineMs: 60 } });
+    const message = signed();
+    expect(await service.send(message)).toMatchObject({
+      status: 503,
+      body: '{"ok":false,"error":"secret_unavailable"}',
+      headers: { 'retry-after': expect.stringMatching(/^[1-5]$/) },
+    });
+    expect(await service.outcome()).toMatchObject({ result: 'failed', code: 'secret_unavailable', permanent: false });
+    expect((await service.outcome()).error?.message).not.toContain(secret);
+    expect(service.handled).toHaveLength(0);
+    expect((await service.send(message)).status).toBe(204);
+    expect(ask).toHaveBeenCalledTimes(2);
+  });
+
+  it.each(failures)('%s when asked again: what it gave before goes on to count', async (_, fail) => {
+    const clock = steerClock();
+    const ask = vi.fn((): string => secret);
+    const service = await serve(door, { secret: ask, options: { deadlineMs: 60 } });
+    await service.send(signed());
+    clock.pass(10_000);
+    ask.mockImplementationOnce(fail);
+    expect((await service.send(forged())).status).toBe(503);
+    expect((await service.send(signed())).status).toBe(204);
+    expect(ask).toHaveBeenCalledTimes(2);
+    // The next mismatch may ask again at once, since nobody has answered yet.
+    expect((await service.send(forged())).status).toBe(401);
+    expect(ask).toHaveBeenCalledTimes(3);
+  });
+
+  it('that answers after it was given up does not bring an old secret back', async () => {
+    const clock = steerClock();
+    let giveLate = (_: string) => {};
+    const ask = vi
+      .fn((): string | Promise<string> => 'second')
+      .mockImplementationOnce(
+        () =>
+          new Promise<string>((resolve) => {
+            giveLate = resolve;
+          }),
+      );
+    const service = await serve(door, { secret: ask, options: { deadlineMs: 60 } });
+    expect((await service.send(by('first'))).status).toBe(503);
+    clock.pass(1);
+    expect((await service.send(by('second'))).status).toBe(204);
+    giveLate('first');
+    await new Promise(setImmediate);
+    expect((await service.send(by('second'))).status).toBe(204);
+    expect(ask).toHaveBeenCalledTimes(2);
+  });
+
+  it('does not hold up deliveries that match while it is asked again', async () => {
+    const clock = steerClock();
+    let give = (_: string) => {};
+    const ask = vi.fn((): string | Promise<string> => secret);
+    const service = await serve(door, { secret: ask });
+    await service.send(signed());
+    clock.pass(10_000);
+    ask.mockImplementationOnce(
+      () =>
+        new Promise<string>((resolve) => {
+          give = resolve;
+        }),
+    );
+    const waiting = service.send(forged());
+    await vi.waitFor(() => expect(ask).toHaveBeenCalledTimes(2));
+    expect((await service.send(signed())).status).toBe(204);
+    give(secret);
+    expect((await waiting).status).toBe(401);
+  });
+});
