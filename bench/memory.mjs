@@ -46,7 +46,14 @@ export async function memory(quick) {
       digits: 1,
       atMost: 60,
     },
-    { name: 'claim and complete, mean', unit: ' µs', values: results.map(({ meanMicros }) => meanMicros), atMost: 0.8 },
-    { name: 'slowest thousand of them', unit: ' ms', values: results.map(({ worstMs }) => worstMs), atMost: 10 },
+    { name: 'a claim, mean', unit: ' µs', values: results.map(({ claimMicros }) => claimMicros), atMost: 0.8 },
+    // Evicting is a part of completing.
+    {
+      name: 'a completion, mean',
+      unit: ' µs',
+      values: results.map(({ completeMicros }) => completeMicros),
+      atMost: 0.8,
+    },
+    { name: 'slowest thousand of either', unit: ' ms', values: results.map(({ worstMs }) => worstMs), atMost: 10 },
   ]);
 }

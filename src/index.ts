@@ -74,6 +74,12 @@ export function vastWebhook(secret: Secret, options?: WebhookOptions): VastWebho
   return middleware;
 }
 
+interface HandedOn extends IncomingMessage {
+  vast: Verified<VastEvent>;
+  body: VastEvent;
+  _body: boolean;
+}
+
 class ExpressExchange extends NodeExchange<VastEvent> {
   readonly #next: Next;
   protected readonly rawBody: unknown;
@@ -88,7 +94,10 @@ class ExpressExchange extends NodeExchange<VastEvent> {
 
   handOn(verified: Verified<VastEvent>, settle: (answer: HandlerAnswer) => void): void {
     // `_body` keeps the parsers of Express 4 away, those of Express 5 see that the stream has ended.
-    Object.assign(this.req, { vast: verified, body: verified.event, _body: true });
+    const req = this.req as HandedOn;
+    req.vast = verified;
+    req.body = verified.event;
+    req._body = true;
     whenAnswered(this.res, settle);
     try {
       this.#next();

@@ -83,8 +83,8 @@ class KoaExchange extends NodeExchange<VastEvent> {
   }
 
   handOn(verified: Verified<VastEvent>, settle: (answer: HandlerAnswer) => void): void {
-    Object.assign(this.#ctx.state, { vast: verified });
-    Object.assign(this.#ctx.request, { body: verified.event });
+    (this.#ctx.state as VastState).vast = verified;
+    (this.#ctx.request as { body?: unknown }).body = verified.event;
     let ended: HandlerAnswer | undefined;
     whenAnswered(this.res, settle, () => ended);
     const end = (answer: HandlerAnswer) => {

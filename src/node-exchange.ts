@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer } from './answer.js';
 import type { Exchange } from './endpoint.js';
 import type { HandlerAnswer } from './forward/run.js';
@@ -9,10 +9,13 @@ import { type OnBody, readRawBody } from './receive/raw-body.js';
 export abstract class NodeExchange<Event> implements Exchange<Event> {
   protected readonly req: IncomingMessage;
   protected readonly res: ServerResponse;
+  /** Kept, since Express makes every look at a request slow. */
+  readonly #headers: IncomingHttpHeaders;
 
   constructor(req: IncomingMessage, res: ServerResponse) {
     this.req = req;
     this.res = res;
+    this.#headers = req.headers;
   }
 
   get method(): string | undefined {
@@ -20,7 +23,7 @@ export abstract class NodeExchange<Event> implements Exchange<Event> {
   }
 
   header(name: string): string | undefined {
-    return this.req.headers[name]?.toString();
+    return this.#headers[name]?.toString();
   }
 
   readBody(limit: number, timeoutMs: number, done: OnBody): void {
@@ -75,5 +78,5 @@ export function whenAnswered(
 }
 
 export function isClosed(res: ServerResponse): boolean {
-  return res.closed || res.destroyed;
+  return res.destroyed;
 }

@@ -14,6 +14,7 @@ const duplicate: Forwarded = { duplicate: true };
 /** Takes a verified delivery to its end: claimed, told to the sinks, handed on, completed or released. */
 export class Forwarder<Event> {
   readonly #settings: ForwarderSettings<Event>;
+  readonly #prefixes = new Map<string, string>();
 
   constructor(settings: ForwarderSettings<Event>) {
     this.#settings = settings;
@@ -32,7 +33,7 @@ export class Forwarder<Event> {
   ): void {
     const settings = this.#settings;
     const { provider, id } = verified.delivery;
-    const claim = new Claim(settings, `${settings.scope}:${provider}:${id}`, randomUUID(), (error) =>
+    const claim = new Claim(settings, this.#prefixOf(provider) + id, randomUUID(), (error) =>
       settings.onError(error, { id, type }),
     );
     const end = (forwarded: Forwarded) => {
@@ -54,5 +55,15 @@ export class Forwarder<Event> {
       },
       fail: (error) => end({ duplicate: false, error }),
     });
+  }
+
+  /** Kept, since a store in memory holds every part that a key was put together of. */
+  #prefixOf(provider: string): string {
+    let prefix = this.#prefixes.get(provider);
+    if (prefix === undefined) {
+      prefix = `${this.#settings.scope}:${provider}:`;
+      this.#prefixes.set(provider, prefix);
+    }
+    return prefix;
   }
 }

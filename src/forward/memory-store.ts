@@ -5,16 +5,22 @@ export interface MemoryStoreOptions {
   readonly maxCompleted?: number;
 }
 
-interface Holder {
+/** An event that somebody holds. */
+interface Held {
   readonly token: string;
   leaseUntil: number;
   delivered: string[] | undefined;
 }
 
-interface Progress {
+/** An event that was given back after some sinks had had it. */
+interface Released {
+  readonly token: undefined;
   readonly until: number;
   readonly delivered: string[];
 }
+
+/** A completed event is only the time until which it is. */
+type Entry = Held | Released | number;
 
 // Shared, since every delivery is answered with one of them.
 const acquired: ClaimResult = Object.freeze({ state: 'acquired', delivered: Object.freeze([]) });
@@ -32,77 +38,90 @@ export function memoryStore({ maxCompleted = 100_000 }: MemoryStoreOptions = {})
 }
 
 class MemoryStore implements IdempotencyStore {
-  readonly #maxCompleted: number;
-  readonly #inFlight = new Map<string, Holder>();
-  /** What is remembered of ended claims, oldest first: until when it is completed, or what was delivered before. */
-  readonly #ended = new Map<string, number | Progress>();
-  #oldest: MapIterator<string> | undefined;
+  readonly #maxEnded: number;
+  /** In the order of the claims that made or renewed each entry. */
+  readonly #entries = new Map<string, Entry>();
+  #ended = 0;
+  #oldest: MapIterator<[string, Entry]> | undefined;
 
-  constructor(maxCompleted: number) {
-    this.#maxCompleted = maxCompleted;
+  constructor(maxEnded: number) {
+    this.#maxEnded = maxEnded;
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {
     const now = performance.now();
-    const holder = this.#inFlight.get(key);
-    if (holder !== undefined && holder.leaseUntil > now) {
-      return { state: 'in_flight', retryAfterMs: holder.leaseUntil - now };
+    const entry = this.#entries.get(key);
+    let delivered: string[] | undefined;
+    if (entry !== undefined) {
+      if (typeof entry === 'number') {
+        if (entry > now) return completed;
+      } else if (entry.token !== undefined) {
+        if (entry.leaseUntil > now) return { state: 'in_flight', retryAfterMs: entry.leaseUntil - now };
+        delivered = entry.delivered;
+      } else if (entry.until > now) {
+        delivered = entry.delivered;
+      }
+      this.#delete(key, entry);
     }
-    const ended = this.#ended.get(key);
-    let delivered = holder?.delivered;
-    if (typeof ended === 'number') {
-      if (ended > now) return completed;
-      this.#ended.delete(key);
-    } else if (ended !== undefined) {
-      if (ended.until > now) delivered = ended.delivered;
-      this.#ended.delete(key);
-    }
-    this.#inFlight.set(key, { token, leaseUntil: now + leaseMs, delivered });
+    this.#entries.set(key, { token, leaseUntil: now + leaseMs, delivered });
     return delivered === undefined ? acquired : { state: 'acquired', delivered: [...delivered] };
   }
 
   renew(key: string, token: string, leaseMs: number): boolean {
-    const holder = this.#held(key, token);
-    if (holder === undefined) return false;
-    holder.leaseUntil = performance.now() + leaseMs;
+    const held = this.#held(key, token);
+    if (held === undefined) return false;
+    held.leaseUntil = performance.now() + leaseMs;
     return true;
   }
 
   delivered(key: string, token: string, sink: string): boolean {
-    const holder = this.#held(key, token);
-    if (holder === undefined) return false;
-    if (holder.delivered === undefined) holder.delivered = [sink];
-    else if (!holder.delivered.includes(sink)) holder.delivered.push(sink);
+    const held = this.#held(key, token);
+    if (held === undefined) return false;
+    if (held.delivered === undefined) held.delivered = [sink];
+    else if (!held.delivered.includes(sink)) held.delivered.push(sink);
     return true;
   }
 
   complete(key: string, token: string, ttlMs: number): boolean {
     if (this.#held(key, token) === undefined) return false;
-    this.#inFlight.delete(key);
     // A whole number below 2 ** 31 lies in the map itself; a fraction would be an object for the collector.
-    this.#remember(key, Math.ceil(performance.now() + ttlMs));
+    this.#end(key, Math.ceil(performance.now() + ttlMs));
     return true;
   }
 
   release(key: string, token: string, ttlMs: number): boolean {
-    const holder = this.#held(key, token);
-    if (holder === undefined) return false;
-    this.#inFlight.delete(key);
-    if (holder.delivered) this.#remember(key, { until: performance.now() + ttlMs, delivered: holder.delivered });
+    const held = this.#held(key, token);
+    if (held === undefined) return false;
+    if (held.delivered === undefined) this.#entries.delete(key);
+    else this.#end(key, { token: undefined, until: performance.now() + ttlMs, delivered: held.delivered });
     return true;
   }
 
-  #held(key: string, token: string): Holder | undefined {
-    const holder = this.#inFlight.get(key);
-    return holder?.token === token ? holder : undefined;
+  #held(key: string, token: string): Held | undefined {
+    const entry = this.#entries.get(key);
+    return typeof entry === 'object' && entry.token === token ? (entry as Held) : undefined;
   }
 
-  #remember(key: string, ended: number | Progress): void {
-    if (this.#ended.size >= this.#maxCompleted) {
-      // One iterator for good: a new one would walk over the holes that earlier evictions left at the map's head.
-      this.#oldest ??= this.#ended.keys();
-      this.#ended.delete(this.#oldest.next().value as string);
+  #end(key: string, entry: Released | number): void {
+    this.#entries.set(key, entry);
+    if (++this.#ended > this.#maxEnded) this.#evict();
+  }
+
+  /** The oldest that has ended. One iterator for good: a new one walks over the holes that evictions leave behind. */
+  #evict(): void {
+    this.#oldest ??= this.#entries.entries();
+    for (;;) {
+      const { value } = this.#oldest.next() as IteratorYieldResult<[string, Entry]>;
+      const [key, entry] = value;
+      this.#delete(key, entry);
+      if (typeof entry === 'number' || entry.token === undefined) return;
+      // Still in flight, so that it comes up again when others have ended.
+      this.#entries.set(key, entry);
     }
-    this.#ended.set(key, ended);
+  }
+
+  #delete(key: string, entry: Entry): void {
+    this.#entries.delete(key);
+    if (typeof entry === 'number' || entry.token === undefined) this.#ended--;
   }
 }

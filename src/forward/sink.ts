@@ -63,7 +63,7 @@ function typeOf(event: unknown): string | undefined {
   return typeof type === 'string' ? type : undefined;
 }
 
-export function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
+function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
   if (typeof sink !== 'function') {
     if (typeof sink?.deliver !== 'function') {
       throw new TypeError('a sink must be a named function or an object with a name and a deliver(event, context)');

@@ -2,7 +2,7 @@
 export type Severity = 'info' | 'warning' | 'error' | 'critical';
 
 /** What a sink needs to tell people of an event, whoever sent it. All texts are the sender's: escape them. */
-export interface Summary {
+interface Summary {
   readonly subject: string;
   readonly message: string;
   readonly type: string;

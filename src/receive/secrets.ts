@@ -1,5 +1,5 @@
-import { createSecretKey, type KeyObject } from 'node:crypto';
 import { toError, WebhookError } from '../errors.js';
+import { type Hmac, hmacWith } from './hmac.js';
 
 /** One signing secret, several of which any may match (rotation), or several with labels. */
 export type SecretList = string | readonly string[] | Readonly<Record<string, string>>;
@@ -9,7 +9,7 @@ export type Secret = SecretList | (() => SecretList | Promise<SecretList>);
 
 export interface SigningKey {
   readonly label?: string;
-  readonly key: KeyObject;
+  readonly hmac: Hmac;
 }
 
 /** How long a mismatch does not make a secret function be asked again. */
@@ -39,7 +39,7 @@ function signingKey(secret: unknown, label?: string): SigningKey {
   if (secret !== secret.trim()) {
     throw new TypeError(`${which} has white space at an end, a newline from a file perhaps: trim it`);
   }
-  return { label, key: createSecretKey(secret, 'utf8') };
+  return { label, hmac: hmacWith(secret) };
 }
 
 /** Where the keys come from that a delivery is checked against. */

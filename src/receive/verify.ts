@@ -61,7 +61,7 @@ export function parseEvent(bytes: Buffer): object {
 }
 
 /** The signed event id, or the hash of the body when there is none to use. */
-export function idOf(id: unknown, bytes: Buffer): string {
+function idOf(id: unknown, bytes: Buffer): string {
   if (typeof id === 'string' && id.length >= 1 && id.length <= 255 && !unusable.test(id)) return id;
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }

@@ -226,7 +226,7 @@ export interface Handled {
 }
 
 /** Answers with a status, or throws. */
-export type Handler = (handled: Handled) => number | Promise<number>;
+type Handler = (handled: Handled) => number | Promise<number>;
 
 /** How the middleware is mounted, and the endpoint that makes. */
 export const mountings = {
