@@ -81,8 +81,9 @@ const milliseconds: [Check, string] = [
 /** What each option takes, and how to say so. */
 const checks: Readonly<Record<keyof WebhookOptions, readonly [Check, string]>> = {
   path: [
-    (value) => typeof value === 'string' && /^\/[^?#]*$/.test(value),
-    "a path that begins with '/', such as '/vast/webhooks'",
+    // Anything else never comes in a request, so that what stands behind would be open to all.
+    (value) => typeof value === 'string' && /^\/[\w.~!$&'()*+,;=:@%/-]*$/.test(value),
+    "a path that begins with '/', such as '/vast/webhooks', percent-encoded where it is not ASCII",
   ],
   store: [
     (value) => storeMethods.every((name) => isFunction(Object(value)[name])),

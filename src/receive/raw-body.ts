@@ -74,6 +74,8 @@ function readStream(stream: IncomingMessage, limit: number, timeoutMs: number, d
     if (error) done(meaningOf(error, stream, limit));
     else done(undefined, body);
   });
+  // Whoever paused it before us is not going to resume it.
+  if (stream.isPaused()) stream.resume();
 }
 
 function meaningOf(error: getRawBody.RawBodyError, stream: IncomingMessage, limit: number): WebhookError {

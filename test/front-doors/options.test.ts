@@ -20,7 +20,7 @@ const duration = {
 const options: Record<string, { good: unknown[]; bad: unknown[] }> = {
   path: {
     good: ['/', '/x', '/vast/webhooks/'],
-    bad: ['', 'x', 'https://a.example/x', '/x?y', '/x#y', 5, null, ['/x'], /x/],
+    bad: ['', 'x', '/höoks', '/a b', 'https://a.example/x', '/x?y', '/x#y', 5, null, ['/x'], /x/],
   },
   store: { good: [memoryStore(), { claim, ...withoutClaim }], bad: [{}, withoutClaim, null, 'redis://', memoryStore] },
   sinks: {

@@ -294,6 +294,11 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
       expect(await service.outcome()).toMatchObject({ code: 'raw_body_unavailable' });
     });
 
+    it('reads it when somebody has paused it before a byte was taken, and left it so', async () => {
+      const service = await serve(door, { around: before((req) => void req.pause()) });
+      expect((await service.send(signed())).status).toBe(204);
+    });
+
     it('loses nothing of what came while somebody in front took time', async () => {
       const service = await serve(door, { around: before(() => new Promise(setImmediate)) });
       expect((await service.send(signed())).status).toBe(204);
