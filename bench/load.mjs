@@ -15,7 +15,7 @@ export async function load(quick) {
   const servers = new Map();
   for (const name of names) servers.set(name, new Child('load-server.mjs', [name]));
   const results = [];
-  const busy = Object.fromEntries(names.map((name) => [name, { server: [], generator: [] }]));
+  const busy = Object.fromEntries(names.map((name) => [name, []]));
   // The first two rounds only warm up.
   for (let round = -2; round < rounds; round++) {
     const result = {};
@@ -25,8 +25,7 @@ export async function load(quick) {
       const { cpuMs } = await server.ask({});
       result[name] = deliveries / (run.ms / 1000);
       if (round < 0) continue;
-      busy[name].server.push(cpuMs / run.ms);
-      busy[name].generator.push(run.cpuMs / run.ms);
+      busy[name].push(cpuMs / run.ms);
     }
     if (round >= 0) results.push(result);
   }
@@ -36,16 +35,15 @@ export async function load(quick) {
   const percent = (values) => `${(100 * median(values)).toFixed(0)} %`;
   table(
     [
-      ['', 'requests/s', 'server busy', 'sender busy', ''],
+      ['', 'requests/s', 'server busy', ''],
       ...names.map((name) => [
         name,
         Math.round(median(results.map((result) => result[name]))).toLocaleString('en'),
-        percent(busy[name].server),
-        percent(busy[name].generator),
+        percent(busy[name]),
         candidates[name].about,
       ]),
     ],
-    ['left', 'right', 'right', 'right', 'left'],
+    ['left', 'right', 'right', 'left'],
   );
   console.log();
   goals([

@@ -64,14 +64,15 @@ export function expressEndpoint(
     const req: ExpressRequest = request;
     // An earlier route leaves itself on the request, so it counts only if it holds the middleware.
     if (req.route?.stack?.some(({ handle }) => isSelf(handle))) return true;
-    if (req.app === undefined) return path === undefined || matches(pathOf(req.url ?? ''));
+    const { app } = req;
+    if (app === undefined) return path === undefined || matches(pathOf(req.url ?? ''));
     if (path !== undefined) return matches(req.path);
-    let test = testOfApp.get(req.app);
+    let test = testOfApp.get(app);
     if (test === undefined) {
-      const { stack } = req.app._router ?? req.app.router ?? { stack: [] };
-      test = testIn(stack, req.app.parent !== undefined);
+      const { stack } = app._router ?? app.router ?? { stack: [] };
+      test = testIn(stack, app.parent !== undefined);
       if (test === undefined) return true;
-      testOfApp.set(req.app, test);
+      testOfApp.set(app, test);
     }
     return test(req.path);
   };
