@@ -130,7 +130,8 @@ export class Run<Event> {
       return;
     }
     if (isPromise(told)) {
-      told.then(
+      // Which costs nothing for a promise, and makes one of what is only like it and may throw.
+      Promise.resolve(told).then(
         () => this.#took(sink),
         (error) => this.#refused(sink, error),
       );

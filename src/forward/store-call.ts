@@ -53,7 +53,7 @@ function inTime<T>(
     next.fail(unavailable(operation, `no answer within ${Math.max(0, Math.round(timeoutMs))} ms`));
   }, timeoutMs);
   timer.unref();
-  promise.then(
+  Promise.resolve(promise).then(
     (value) => {
       clearTimeout(timer);
       if (!isLate) judge(operation, value, makesSense, next);

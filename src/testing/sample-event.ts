@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { VastEventOf, VastType } from '../providers/vast.js';
+import type { VastContext, VastEventOf, VastType } from '../providers/vast.js';
 
 /** Worded like the notifications that were seen, which changes without notice: do not match on it. */
 const texts: Readonly<Record<VastType, readonly [subject: string, message: string]>> = {
@@ -104,16 +104,20 @@ const texts: Readonly<Record<VastType, readonly [subject: string, message: strin
   webhook_test: ['Vast.ai webhook test', 'This is a test event triggered from the Vast.ai webhook console.'],
 };
 
-/** A realistic event of a type, new at each call. Throws a `TypeError` for a type that is not in the catalogue. */
-export function sampleEvent<Type extends VastType>(type: Type): VastEventOf<Type> {
-  const [subject, message] = Object.hasOwn(texts, type) ? texts[type] : [];
+/**
+ * A realistic event of a type, new at each call. The type may have its context before it, as in the management API
+ * (`client:outbid`). Throws a `TypeError` for a type that is not in the catalogue.
+ */
+export function sampleEvent<Type extends VastType>(type: Type | `${VastContext}:${Type}`): VastEventOf<Type> {
+  const slug = String(type).replace(/^(client|host):/, '') as Type;
+  const [subject, message] = Object.hasOwn(texts, slug) ? texts[slug] : [];
   if (subject === undefined || message === undefined) {
     throw new TypeError(`there is no sample of type "${type}": there are ${Object.keys(texts).join(', ')}`);
   }
   return {
     event_id: randomBytes(16).toString('hex'),
     user_id: 123,
-    notif_type: type,
+    notif_type: slug,
     subject,
     message,
     timestamp: Date.now() / 1000,

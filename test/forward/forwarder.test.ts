@@ -206,6 +206,22 @@ describe('sinks', () => {
     expect(sinks).toEqual({ text: new Error('just text'), nothing: expect.any(Error) });
   });
 
+  it.each([
+    ['settles like a promise', (resolve: () => void) => resolve(), 'delivered'],
+    [
+      'throws when it is waited for',
+      () => {
+        throw new Error('no promise at all');
+      },
+      new Error('no promise at all'),
+    ],
+  ])('may give something else with a then, which %s', async (_what, settle, result) => {
+    // biome-ignore lint/suspicious/noThenProperty: that is the case.
+    const { forward, state } = setUp({ name: 'slack', deliver: () => ({ then: settle }) as never });
+    expect((await forward()).sinks).toEqual({ slack: result });
+    expect(state()).toMatchObject({ state: result === 'delivered' ? 'completed' : 'acquired' });
+  });
+
   it('get the delivery and a signal, which is the same for all of them', async () => {
     const slack = slow('slack');
     const audit = slow('audit');

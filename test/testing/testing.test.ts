@@ -45,6 +45,13 @@ describe('sampleEvent', () => {
     expect(other.timestamp).toBeLessThanOrEqual(Date.now() / 1000);
   });
 
+  it.each(['client:near_end_date', 'host:near_end_date'] as const)(
+    'takes %s, as the management API names it',
+    (type) => {
+      expect(sampleEvent(type).notif_type).toBe('near_end_date');
+    },
+  );
+
   it('is typed by its type', () => {
     const type: 'outbid' = sampleEvent('outbid').notif_type;
     expect(type).toBe('outbid');
