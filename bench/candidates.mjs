@@ -78,6 +78,18 @@ export const candidates = {
       return createServer(app);
     },
   },
+  'express-front': {
+    verifies: true,
+    about: 'Express 5: the middleware in front of the app, and a handler in it',
+    async server() {
+      const { default: express } = await import('express');
+      const { vastWebhook } = await import('vast-webhook');
+      const app = express();
+      app.post(path, (_req, res) => res.status(204).end());
+      const hook = vastWebhook(secret, { path });
+      return createServer((req, res) => hook(req, res, () => app(req, res)));
+    },
+  },
   'koa-unchecked': {
     verifies: false,
     about: 'Koa 3: reads the raw body, answers 204',

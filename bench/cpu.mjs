@@ -33,6 +33,7 @@ export async function cpu(quick) {
     [
       ['express-ours', 'express-unchecked', 1.15],
       ['express-ours', 'express-hand', 0.95],
+      ['express-front', 'express-hand', 0.95],
       ['koa-ours', 'koa-hand', 0.9],
       ['front-ours', 'bare-hmac', 1.8],
     ].map(([ours, other, atMost]) => ({

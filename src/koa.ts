@@ -33,7 +33,7 @@ export interface VastState {
 
 /** Middleware for Koa 2 and 3. */
 export interface VastWebhook extends Closable {
-  (ctx: KoaContext, next: () => Promise<unknown>): Promise<void>;
+  (ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown>;
 }
 
 /**
@@ -44,13 +44,10 @@ export interface VastWebhook extends Closable {
 export function vastWebhook(secret: Secret, options?: WebhookOptions): VastWebhook {
   const endpoint = new Endpoint(vast, secret, options);
   const middleware = Object.assign(
-    async function vastWebhook(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
-      if (!isEndpoint(ctx)) {
-        await next();
-        return;
-      }
+    function vastWebhook(ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown> {
+      if (!isEndpoint(ctx)) return next();
       // Handing on, the answer is written after this promise, and settles the event only then.
-      return new Promise((resolve, reject) => {
+      return new Promise<void>((resolve, reject) => {
         endpoint.serve(new KoaExchange(ctx, next, resolve, reject));
       });
     },
