@@ -89,7 +89,9 @@ class KoaExchange extends NodeExchange<VastEvent> {
       // Koa writes nothing for a sender that hung up, so that no answer will come.
       if (isClosed(this.res) && this.#ctx.respond !== false) settle(answer);
     };
-    this.#next().then(
+    // Asynchronous, so that a `next` of somebody's own that throws rejects like Koa's.
+    const handled = async () => this.#next();
+    handled().then(
       () => {
         end({ status: this.#ctx.status });
         this.#resolve();
