@@ -33,7 +33,7 @@ export interface VastState {
 
 /** Middleware for Koa 2 and 3. */
 export interface VastWebhook extends Closable {
-  (ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown>;
+  (ctx: KoaContext, next: () => Promise<unknown>): Promise<void>;
 }
 
 /**
@@ -44,10 +44,10 @@ export interface VastWebhook extends Closable {
 export function vastWebhook(secret: Secret, options?: WebhookOptions): VastWebhook {
   const endpoint = new Endpoint(vast, secret, options);
   const middleware = Object.assign(
-    function vastWebhook(ctx: KoaContext, next: () => Promise<unknown>): Promise<unknown> {
-      if (!isEndpoint(ctx)) return next();
+    function vastWebhook(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
+      if (!isEndpoint(ctx)) return next() as Promise<void>;
       // Handing on, the answer is written after this promise, and settles the event only then.
-      return new Promise<void>((resolve, reject) => {
+      return new Promise((resolve, reject) => {
         endpoint.serve(new KoaExchange(ctx, next, resolve, reject));
       });
     },
