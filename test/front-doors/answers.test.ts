@@ -644,7 +644,10 @@ describe.each(doors)('%s: what the outcome says of an error', (_name, door) => {
     expect((await service.outcome()).error?.message).toMatch(/404.*gives the event up.*handler/s);
   });
 
-  it.runIf(door.showsErrors)('has the handler’s error as its cause', async () => {
+  // Express does not show the middleware what a handler throws.
+  if (!door.showsErrors) return;
+
+  it('has the handler’s error as its cause', async () => {
     const service = await serve(door, { handler: () => Promise.reject(new Error('rebid failed')) });
     await service.send(signed());
     expect((await service.outcome()).error?.cause).toMatchObject({ message: 'rebid failed' });
