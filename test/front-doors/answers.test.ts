@@ -644,15 +644,6 @@ describe.each(doors)('%s: what the outcome says of an error', (_name, door) => {
     expect((await service.outcome()).error?.message).toMatch(/404.*gives the event up.*handler/s);
   });
 
-  // Express does not show the middleware what a handler throws.
-  if (!door.showsErrors) return;
-
-  it('has the handler’s error as its cause', async () => {
-    const service = await serve(door, { handler: () => Promise.reject(new Error('rebid failed')) });
-    await service.send(signed());
-    expect((await service.outcome()).error?.cause).toMatchObject({ message: 'rebid failed' });
-  });
-
   it('takes a fraction of time at least, and no more than it took', async () => {
     const service = await serve(door);
     const from = performance.now();
@@ -662,6 +653,18 @@ describe.each(doors)('%s: what the outcome says of an error', (_name, door) => {
     expect(durationMs).toBeLessThanOrEqual(performance.now() - from);
   });
 });
+
+// Express does not show the middleware what a handler throws.
+describe.each(doors.filter(([, door]) => door.showsErrors))(
+  '%s: what the outcome says of a thrown error',
+  (_name, door) => {
+    it('has it as its cause', async () => {
+      const service = await serve(door, { handler: () => Promise.reject(new Error('rebid failed')) });
+      await service.send(signed());
+      expect((await service.outcome()).error?.cause).toMatchObject({ message: 'rebid failed' });
+    });
+  },
+);
 
 describe.each(doors)('%s: a listener that fails', (_name, door) => {
   it.each([
