@@ -115,15 +115,21 @@ export class Claim {
       this.#over('expired');
       return;
     }
-    const goOn = () => {
-      if (this.#timer === timer) this.#schedule();
-    };
-    this.#held('renew', ({ store, leaseMs }) => store.renew(this.#key, this.#token, leaseMs), {
-      ok: goOn,
+    const { store, leaseMs, storeTimeoutMs } = this.#settings;
+    const renew = () => store.renew(this.#key, this.#token, leaseMs);
+    // Settled meanwhile, the claim is not lost by being gone when its renewal arrives.
+    const isWanted = () => this.#timer === timer;
+    callStore('renew', renew, isBoolean, storeTimeoutMs, {
+      ok: (held) => {
+        if (!isWanted()) return;
+        if (held) this.#schedule();
+        else this.#over('lost');
+      },
       fail: (error) => {
+        if (!isWanted()) return;
         // The lease may outlast the store's trouble, and what ran out but was not taken is still ours.
         this.#onError(error);
-        goOn();
+        this.#schedule();
       },
     });
   }

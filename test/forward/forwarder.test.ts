@@ -264,6 +264,26 @@ describe('while sinks are at work', () => {
     expect((await forwarding).error).toBeUndefined();
   });
 
+  it.each([
+    ['finds it gone', false],
+    ['fails', new Error('connection lost')],
+  ])('a renewal that is overtaken by the completion and %s is no loss', async (_what, answer) => {
+    const { sink, told } = slow('slack');
+    const renewing = deferred<boolean>();
+    const { forward, fault, errors } = setUp(sink);
+    const forwarding = forward();
+    await settled();
+    fault('renew', () => renewing.promise);
+    await vi.advanceTimersByTimeAsync(leaseMs / 3);
+    told[0]?.resolve();
+    expect(await forwarding).toEqual({ duplicate: false, sinks: { slack: 'delivered' } });
+    if (answer instanceof Error) renewing.reject(answer);
+    else renewing.resolve(answer);
+    await settled();
+    expect(errors).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it('a lost lease stops it: the signal is aborted, it is reported, and nothing is overwritten', async () => {
     const { sink, told } = slow('slack');
     const { forward, real, fault, errors, operations } = setUp(sink);
