@@ -4,6 +4,10 @@ import { callStore, isBoolean, isClaimResult, type Next, type Operation } from '
 /** How long a claim is renewed for work that does not settle. */
 const maxWorkMs = 5 * 60_000;
 
+/** How soon the store is asked again to record what it has failed to. Doubled each time, up to the second. */
+const minPersistMs = 100;
+const maxPersistMs = 5_000;
+
 /** What a claim is taken with, the same for all of a middleware's. Durations are milliseconds. */
 export interface ClaimSettings {
   readonly store: IdempotencyStore;
@@ -18,7 +22,9 @@ export class Claim {
   readonly #key: string;
   readonly #token: string;
   readonly #onError: (error: Error) => void;
-  #since = 0;
+  /** Times of `performance.now()`. */
+  #since: number | undefined;
+  #renewAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #abort: AbortController | undefined;
   /** Why the claim is over although its holder has not settled it. */
@@ -58,19 +64,24 @@ export class Claim {
 
   /** Renews at a third of the lease, until the claim is settled or over. */
   keepUp(): void {
-    if (this.#since !== 0) return;
-    this.#since = performance.now();
-    this.#schedule();
+    if (this.#timer !== undefined) return;
+    const now = performance.now();
+    if (this.#since === undefined) {
+      this.#since = now;
+      this.#renewAt = now + this.#settings.leaseMs / 3;
+    }
+    const wait = Math.min(this.#renewAt, this.#since + maxWorkMs) - now;
+    this.#timer = setTimeout(() => this.#renew(), Math.max(0, wait));
+    this.#timer.unref();
   }
 
   /** Records that a sink has had the event. `ok` hears whether the claim is still ours. */
   delivered(sink: string, next: Next<boolean>): void {
-    this.#held('delivered', ({ store }) => store.delivered(this.#key, this.#token, sink), next);
+    this.#call('delivered', ({ store }) => store.delivered(this.#key, this.#token, sink), this.#unlessLost(next));
   }
 
   complete(next: Next<boolean>): void {
-    this.#stop();
-    this.#held('complete', ({ store, completedTtlMs }) => store.complete(this.#key, this.#token, completedTtlMs), next);
+    this.#complete(this.#unlessLost(next));
   }
 
   /** Gives the event back. What goes wrong is only reported, since the lease ends by itself. */
@@ -80,38 +91,61 @@ export class Claim {
       then();
       return;
     }
-    this.#held('release', ({ store, completedTtlMs }) => store.release(this.#key, this.#token, completedTtlMs), {
-      ok: then,
-      fail: (error) => {
-        this.#onError(error);
-        then();
-      },
-    });
+    const release = ({ store, completedTtlMs }: ClaimSettings) => store.release(this.#key, this.#token, completedTtlMs);
+    const fail = (error: Error) => {
+      this.#onError(error);
+      then();
+    };
+    this.#call('release', release, this.#unlessLost({ ok: then, fail }));
   }
 
-  #held(
-    operation: Operation,
-    call: (settings: ClaimSettings) => boolean | PromiseLike<boolean>,
-    { ok, fail }: Next<boolean>,
-  ): void {
-    callStore(operation, () => call(this.#settings), isBoolean, this.#settings.storeTimeoutMs, {
+  /**
+   * Goes on asking the store to complete the event, or to record that `sinks` have had it and to give it back, after it
+   * has failed to: whoever has had the event would have it again. Calls `then` when that is done or the claim over.
+   */
+  persist(what: 'completed' | readonly string[], then: () => void, waitMs = minPersistMs): void {
+    const fail = () => this.persist(what, then, Math.min(2 * waitMs, maxPersistMs));
+    this.keepUp();
+    setTimeout(() => {
+      if (this.end !== undefined) {
+        then();
+      } else if (what === 'completed') {
+        // If it is no longer ours, the call that failed has reached the store after all, or others have taken over.
+        this.#complete({ ok: then, fail });
+      } else if (what[0] === undefined) {
+        this.release(then);
+      } else {
+        this.delivered(what[0], { ok: () => this.persist(what.slice(1), then, 0), fail });
+      }
+    }, waitMs).unref();
+  }
+
+  #complete(next: Next<boolean>): void {
+    this.#stop();
+    this.#call('complete', ({ store, completedTtlMs }) => store.complete(this.#key, this.#token, completedTtlMs), next);
+  }
+
+  #unlessLost({ ok, fail }: Next<boolean>): Next<boolean> {
+    return {
       ok: (held) => {
         if (!held) this.#over('lost');
         ok(held);
       },
       fail,
-    });
+    };
   }
 
-  #schedule(): void {
-    const left = this.#since + maxWorkMs - performance.now();
-    this.#timer = setTimeout(() => this.#renew(), Math.max(0, Math.min(this.#settings.leaseMs / 3, left)));
-    this.#timer.unref();
+  #call(
+    operation: Operation,
+    call: (settings: ClaimSettings) => boolean | PromiseLike<boolean>,
+    next: Next<boolean>,
+  ): void {
+    callStore(operation, () => call(this.#settings), isBoolean, this.#settings.storeTimeoutMs, next);
   }
 
   #renew(): void {
     const timer = this.#timer;
-    if (performance.now() - this.#since >= maxWorkMs) {
+    if (performance.now() - (this.#since as number) >= maxWorkMs) {
       this.#over('expired');
       return;
     }
@@ -122,16 +156,22 @@ export class Claim {
     callStore('renew', renew, isBoolean, storeTimeoutMs, {
       ok: (held) => {
         if (!isWanted()) return;
-        if (held) this.#schedule();
+        if (held) this.#goOn();
         else this.#over('lost');
       },
       fail: (error) => {
         if (!isWanted()) return;
         // The lease may outlast the store's trouble, and what ran out but was not taken is still ours.
         this.#onError(error);
-        this.#schedule();
+        this.#goOn();
       },
     });
+  }
+
+  #goOn(): void {
+    this.#stop();
+    this.#renewAt = performance.now() + this.#settings.leaseMs / 3;
+    this.keepUp();
   }
 
   #over(end: 'lost' | 'expired'): void {

@@ -56,13 +56,16 @@ export class Run<Event> {
   #atWork = 0;
   #recording = 0;
   #failed = 0;
+  /** Who has had the event without the store's knowing, and why it does not. */
+  readonly #unrecorded: string[] = [];
   #storeError: WebhookError | undefined;
   #concluded = false;
   #handedOn = false;
   #handlerStatus: number | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  /** Whether `done` was called before all was settled. */
   #late = false;
-  #ended = false;
+  #answered = false;
 
   /** `done` is called once: at the end, or at the deadline. What goes wrong after that goes to `onError`. */
   constructor(
@@ -96,7 +99,7 @@ export class Run<Event> {
       for (const sink of due) this.#tell(sink, context);
       if (!this.#concluded) this.#claim.keepUp();
     }
-    if (!this.#ended && !this.#handedOn && deadlineAt !== Number.POSITIVE_INFINITY) {
+    if (!this.#answered && !this.#handedOn && deadlineAt !== Number.POSITIVE_INFINITY) {
       this.#deadline = setTimeout(() => this.#answerLate(), deadlineAt - performance.now());
       this.#deadline.unref();
     }
@@ -158,6 +161,7 @@ export class Run<Event> {
     this.#claim.delivered(sink.name, {
       ok: recorded,
       fail: (error) => {
+        this.#unrecorded.push(sink.name);
         this.#storeError ??= error;
         recorded();
       },
@@ -187,7 +191,7 @@ export class Run<Event> {
     const error = this.#failure();
     if (error !== undefined) this.#giveBack(error);
     else if (this.#handler === undefined) this.#complete();
-    else if (this.#late) this.#giveBack();
+    else if (this.#late || this.#storeError) this.#giveBack(this.#storeError);
     else this.#handOn(this.#handler);
   }
 
@@ -198,13 +202,17 @@ export class Run<Event> {
         if (result === 'pending') this.#fail(name, new Error('did not settle before its claim ended'));
       }
     }
-    return this.#failed > 0 ? sinkFailed(this.#results) : this.#storeError;
+    return this.#failed > 0 ? sinkFailed(this.#results) : undefined;
   }
 
   #complete(): void {
+    if (this.#storeError !== undefined) {
+      this.#answerAndPersist(this.#storeError, 'completed');
+      return;
+    }
     this.#claim.complete({
       ok: (held) => this.#end(held ? undefined : lostError()),
-      fail: (error) => this.#giveBack(error),
+      fail: (error) => this.#answerAndPersist(error, 'completed'),
     });
   }
 
@@ -212,17 +220,17 @@ export class Run<Event> {
     this.#handedOn = true;
     clearTimeout(this.#deadline);
     this.#claim.onEnd = () => {
-      if (this.#claim.end === 'expired') this.#answered({ status: 0, error: new Error('not in time') });
+      if (this.#claim.end === 'expired') this.#handled({ status: 0, error: new Error('not in time') });
     };
     this.#claim.keepUp();
     try {
-      handler((answer) => this.#answered(answer));
+      handler((answer) => this.#handled(answer));
     } catch (error) {
-      this.#answered({ status: 0, error });
+      this.#handled({ status: 0, error });
     }
   }
 
-  #answered({ status, error }: HandlerAnswer): void {
+  #handled({ status, error }: HandlerAnswer): void {
     if (this.#handlerStatus !== undefined) return;
     this.#handlerStatus = status;
     if (status < 200 || status > 299) {
@@ -235,22 +243,32 @@ export class Run<Event> {
         fail: (failure) => {
           // The sender has its 2xx already, so that no answer can tell.
           this.#report(failure);
-          this.#end();
+          this.#answerAndPersist(undefined, 'completed');
         },
       });
     }
   }
 
   #giveBack(error?: WebhookError): void {
-    this.#claim.release(() => this.#end(error));
+    if (this.#unrecorded.length > 0) this.#answerAndPersist(error, this.#unrecorded);
+    else this.#claim.release(() => this.#end(error));
+  }
+
+  #answerAndPersist(error: WebhookError | undefined, what: 'completed' | readonly string[]): void {
+    this.#answer(error);
+    this.#claim.persist(what, () => this.#settings.inFlight.leave());
   }
 
   #end(error?: WebhookError): void {
-    this.#ended = true;
+    this.#answer(error);
+    this.#settings.inFlight.leave();
+  }
+
+  #answer(error: WebhookError | undefined): void {
+    this.#answered = true;
     clearTimeout(this.#deadline);
     if (this.#late) this.#reportFailures(error);
     else this.#done(this.#forwarded(error));
-    this.#settings.inFlight.leave();
   }
 
   #answerLate(): void {

@@ -390,16 +390,21 @@ describe('the deadline', () => {
     expect(state()).toEqual({ state: 'acquired', delivered: [] });
   });
 
-  it('passed, a completion that fails is reported', async () => {
+  it('passed, a completion that fails is reported, and tried again', async () => {
     const { sink, told } = slow('slack');
-    const { forwardWithin, fault, errors, inFlight } = setUp(sink);
+    const { forwardWithin, fault, errors, inFlight, state } = setUp(sink);
     fault('complete', fail);
     const forwarding = forwardWithin(100);
     await vi.advanceTimersByTimeAsync(100);
     await forwarding;
     told[0]?.resolve();
-    await inFlight.close();
+    await settled();
     expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('failed to complete')]);
+    fault('complete', undefined);
+    await vi.advanceTimersByTimeAsync(100);
+    await inFlight.close();
+    expect(state()).toEqual({ state: 'completed' });
+    expect(errors).toHaveLength(1);
   });
 
   it('passed, the event is not handed on any more: a retry finds the sinks told', async () => {
@@ -505,14 +510,94 @@ describe('a store', () => {
   it.each([
     ['rejects', fail],
     ['answers nonsense', async () => 1],
-  ])('that %s when completing makes the delivery fail, and the event is given back', async (_what, fault) => {
-    const { forward, fault: set, operations } = setUp(function audit() {});
-    set('complete', fault);
-    expect((await forward()).error).toMatchObject({
-      code: 'store_unavailable',
-      message: expect.stringContaining('complete'),
+  ])(
+    'that %s when completing makes the delivery fail, and is asked again until it has completed',
+    async (_what, fault) => {
+      const deliver = vi.fn();
+      const { forward, fault: set, operations, inFlight, errors } = setUp({ name: 'audit', deliver });
+      set('complete', fault);
+      expect((await forward()).error).toMatchObject({
+        code: 'store_unavailable',
+        message: expect.stringContaining('complete'),
+      });
+      expect((await forward()).error).toMatchObject({ code: 'in_flight' });
+      await vi.advanceTimersByTimeAsync(700);
+      expect(operations()).toEqual(['claim', 'complete', 'claim', 'complete', 'complete', 'complete']);
+      set('complete', undefined);
+      await vi.advanceTimersByTimeAsync(800);
+      await inFlight.close();
+      expect(await forward()).toEqual({ duplicate: true });
+      expect(deliver).toHaveBeenCalledOnce();
+      expect(errors).toEqual([]);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
+
+  it('that completes although it seems to fail is asked again, and nothing is lost', async () => {
+    const { forward, fault, errors, inFlight } = setUp(function audit() {});
+    fault('complete', (complete) => {
+      complete();
+      return fail(complete);
     });
-    expect(operations()).toEqual(['claim', 'complete', 'release']);
+    await forward();
+    fault('complete', undefined);
+    await vi.advanceTimersByTimeAsync(100);
+    await inFlight.close();
+    expect(await forward()).toEqual({ duplicate: true });
+    expect(errors).toEqual([]);
+  });
+
+  it('that does not come back is asked for five minutes, while the claim is kept', async () => {
+    const { forward, fault, errors, inFlight, state } = setUp(function audit() {});
+    fault('complete', fail);
+    await forward();
+    await vi.advanceTimersByTimeAsync(4 * minutes);
+    expect(state()).toMatchObject({ state: 'in_flight' });
+    await vi.advanceTimersByTimeAsync(2 * minutes);
+    await inFlight.close();
+    expect(errors).toHaveLength(1);
+    expect(errors[0]?.message).toContain('5 minutes');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('that fails to record is asked again for what is not recorded, before the event is given back', async () => {
+    const slack = slow('slack');
+    const chat = slow('chat');
+    const { forward, fault, state, operations, inFlight } = setUp(function audit() {}, chat.sink, slack.sink);
+    fault('delivered', fail);
+    const forwarding = forward();
+    await settled();
+    chat.told[0]?.resolve();
+    await settled();
+    slack.told[0]?.reject(new Error('down'));
+    expect((await forwarding).error).toMatchObject({ code: 'sink_failed' });
+    expect(state()).toMatchObject({ state: 'in_flight' });
+    await vi.advanceTimersByTimeAsync(100);
+    fault('delivered', undefined);
+    await vi.advanceTimersByTimeAsync(300);
+    await inFlight.close();
+    expect(operations()).toEqual(['claim', ...Array(5).fill('delivered'), 'release']);
+    expect(state()).toEqual({ state: 'acquired', delivered: ['audit', 'chat'] });
+  });
+
+  it('that has given the event to another while it was away is asked no more', async () => {
+    const { forward, fault, real, operations, inFlight, errors } = setUp(
+      function audit() {},
+      function broken() {
+        throw new Error('down');
+      },
+    );
+    fault('delivered', fail);
+    fault('renew', fail);
+    await forward();
+    await vi.advanceTimersByTimeAsync(leaseMs);
+    real.claim(key, 'other', minutes);
+    fault('delivered', undefined);
+    await vi.advanceTimersByTimeAsync(leaseMs);
+    await inFlight.close();
+    expect(operations()).not.toContain('release');
+    expect(errors.at(-1)?.message).toContain('lost');
+    expect(real.complete(key, 'other', minutes)).toBe(true);
   });
 
   it('that says at completion that the claim is lost makes the delivery fail, and nothing is released', async () => {
@@ -535,8 +620,10 @@ describe('a store', () => {
       code: 'store_unavailable',
       message: expect.stringContaining('delivered'),
     });
-    expect(operations()).toEqual(['claim', 'delivered', 'delivered', 'release']);
     expect(calls[2]?.[3]).toBe('slack');
+    await vi.advanceTimersByTimeAsync(100);
+    expect(operations()).toEqual(['claim', 'delivered', 'delivered', 'complete']);
+    expect(await forward()).toEqual({ duplicate: true });
   });
 
   it('that is still recording one sink when the last one is done gets the last one’s record, too', async () => {
