@@ -1,0 +1,177 @@
+import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
+import { progressMs, SweepTurn } from './sweep.js';
+
+/** A pool or client of `pg`, as far as it is used. */
+export interface Postgres {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }>;
+}
+
+export interface PostgresStoreOptions {
+  /** The table, made on first use: `vast_webhook`. */
+  readonly table?: string;
+  /** Where the table is, unless it is to be found by the search path. Has to exist. */
+  readonly schema?: string;
+}
+
+/**
+ * An idempotency store in Postgres, for any number of machines. Takes a pool of `pg`, or a client, with which it takes
+ * part in the transaction that the client is in. Throws a `TypeError` for anything else.
+ */
+export function postgresStore(
+  client: Postgres,
+  { table = 'vast_webhook', schema }: PostgresStoreOptions = {},
+): IdempotencyStore {
+  if (typeof client?.query !== 'function') throw new TypeError('postgresStore: client must be a pool or client of pg');
+  const name = [...(schema === undefined ? [] : [quoted('schema', schema)]), quoted('table', table)].join('.');
+  return new PostgresStore(client, name);
+}
+
+function quoted(option: string, name: unknown): string {
+  if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > 63 || name.includes('\0')) {
+    throw new TypeError(`postgresStore: ${option} must be a name of 1 to 63 bytes`);
+  }
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+class PostgresStore implements IdempotencyStore {
+  readonly #client: Postgres;
+  readonly #sql: ReturnType<typeof statements>;
+  readonly #sweepTurn = new SweepTurn();
+  #table: Promise<void> | undefined;
+
+  constructor(client: Postgres, table: string) {
+    this.#client = client;
+    this.#sql = statements(table);
+  }
+
+  async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
+    const { rows } = await this.#query(this.#sql.claim, [key, token, leaseMs]);
+    if (this.#sweepTurn.next()) this.#sweep();
+    // None: somebody's transaction is about to make it, or has made it since the statement began.
+    const { state, delivered, ms } = (rows[0] ?? { state: 'held', ms: 0 }) as {
+      state: string;
+      delivered: string[];
+      ms: unknown;
+    };
+    if (state === 'acquired') return { state, delivered };
+    if (state === 'completed') return { state };
+    return { state: 'in_flight', retryAfterMs: Math.max(1, Math.ceil(Number(ms))) };
+  }
+
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return this.#held(this.#sql.renew, [key, token, leaseMs]);
+  }
+
+  delivered(key: string, token: string, sink: string): Promise<boolean> {
+    return this.#held(this.#sql.delivered, [key, token, sink]);
+  }
+
+  complete(key: string, token: string, ttlMs: number): Promise<boolean> {
+    return this.#held(this.#sql.complete, [key, token, ttlMs]);
+  }
+
+  release(key: string, token: string, ttlMs: number): Promise<boolean> {
+    return this.#held(this.#sql.release, [key, token, ttlMs]);
+  }
+
+  async #held(sql: string, values: unknown[]): Promise<boolean> {
+    const { rowCount } = await this.#query(sql, values);
+    return rowCount === 1;
+  }
+
+  /** Nobody waits for it, and the next turn makes up for one that failed. */
+  #sweep(): void {
+    this.#client.query(this.#sql.sweep).catch(() => {});
+  }
+
+  async #query(sql: string, values: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }> {
+    this.#table ??= this.#create();
+    try {
+      await this.#table;
+      return await this.#client.query(sql, values);
+    } catch (error) {
+      // It may have been dropped, or not have been made for want of a connection.
+      this.#table = undefined;
+      const { code, message } = error as { code?: string; message?: string };
+      if (code !== undefinedColumn) throw error;
+      throw new Error(`its table is another's (${message}): give the store another name for it`, { cause: error });
+    }
+  }
+
+  async #create(): Promise<void> {
+    const { rows } = await this.#client.query(this.#sql.exists);
+    // Asked first, since creating what is there takes a right that the service may rightly not have.
+    if ((rows[0] as { exists: boolean }).exists) return;
+    try {
+      await this.#client.query(this.#sql.create);
+    } catch (error) {
+      if (!madeMeanwhile.includes((error as { code?: string }).code ?? '')) throw error;
+    }
+  }
+}
+
+/** unique_violation (of the catalogue), duplicate_table: IF NOT EXISTS does not hold for two at the same moment. */
+const madeMeanwhile = ['23505', '42P07'];
+
+const undefinedColumn = '42703';
+
+/** Keeps the locks apart from those that the user takes on the same text. */
+const lockSeed = 0x76617374;
+
+function statements(table: string) {
+  const now = 'statement_timestamp()';
+  const later = `${now} + $3 * interval '1 ms'`;
+  const kept = `${later} + interval '${progressMs} ms'`;
+  const free = `(expires_at <= ${now} OR (state <> 'completed' AND lease_until <= ${now}))`;
+  const held = 'WHERE key = $1 AND token = $2';
+  return {
+    exists: `SELECT to_regclass('${table.replaceAll("'", "''")}') IS NOT NULL AS exists`,
+    create: `
+      CREATE TABLE IF NOT EXISTS ${table} (
+        key text PRIMARY KEY,
+        state text NOT NULL,
+        token text,
+        lease_until timestamptz NOT NULL,
+        delivered text[] NOT NULL,
+        expires_at timestamptz NOT NULL
+      );
+      CREATE INDEX ON ${table} (expires_at)`,
+    // An event is made by whoever gets the lock on its key at once, and a row is taken over by whoever can lock it
+    // at once, so that nobody waits for anybody's transaction. What others are at work on counts as in flight.
+    claim: `
+      WITH seen AS MATERIALIZED (
+        SELECT ${free} AS free, state, lease_until FROM ${table} WHERE key = $1
+      ), made AS (
+        INSERT INTO ${table} (key, state, token, lease_until, delivered, expires_at)
+        SELECT $1, 'held', $2, ${later}, '{}', ${kept}
+        WHERE NOT EXISTS (SELECT FROM seen) AND pg_try_advisory_xact_lock(hashtextextended($1, ${lockSeed}))
+        ON CONFLICT DO NOTHING
+        RETURNING delivered
+      ), found AS (
+        SELECT key, CASE WHEN expires_at > ${now} THEN delivered ELSE '{}' END AS told
+        FROM ${table} WHERE key = $1 AND ${free} FOR UPDATE SKIP LOCKED
+      ), taken AS (
+        UPDATE ${table} AS event
+        SET state = 'held', token = $2, lease_until = ${later}, delivered = told, expires_at = ${kept}
+        FROM found WHERE event.key = found.key
+        RETURNING event.delivered
+      )
+      SELECT 'acquired' AS state, delivered, 0 AS ms FROM made
+      UNION ALL SELECT 'acquired', delivered, 0 FROM taken
+      UNION ALL SELECT CASE WHEN free THEN 'held' ELSE state END, NULL, extract(epoch FROM lease_until - ${now}) * 1000 FROM seen`,
+    renew: `UPDATE ${table} SET lease_until = ${later}, expires_at = ${kept} ${held}`,
+    delivered: `
+      UPDATE ${table} SET delivered = CASE WHEN $3 = ANY (delivered) THEN delivered ELSE array_append(delivered, $3) END
+      ${held}`,
+    complete: `
+      UPDATE ${table} SET state = 'completed', token = NULL, lease_until = ${now}, delivered = '{}', expires_at = ${later}
+      ${held}`,
+    release: `
+      UPDATE ${table} SET state = 'released', token = NULL, lease_until = ${now},
+        expires_at = CASE delivered WHEN '{}' THEN ${now} ELSE ${later} END
+      ${held}`,
+    sweep: `
+      DELETE FROM ${table} WHERE key IN (
+        SELECT key FROM ${table} WHERE expires_at <= ${now} LIMIT 256 FOR UPDATE SKIP LOCKED)`,
+  };
+}

@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
+import { progressMs } from './sweep.js';
+
+/** A client or cluster of ioredis 5 or 6, as far as it is used. */
+export interface IoRedis {
+  evalsha(sha: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
+  eval(script: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
+}
+
+/** A client, pool or cluster of node-redis 5 or 6, as far as it is used. */
+export interface NodeRedis {
+  evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+}
+
+export interface RedisStoreOptions {
+  /** What every key begins with: `vast-webhook:`. */
+  readonly prefix?: string;
+}
+
+/**
+ * An idempotency store in Redis 6 or later, for any number of machines. Takes a client or cluster of ioredis or
+ * node-redis. Throws a `TypeError` for anything else.
+ */
+export function redisStore(
+  client: IoRedis | NodeRedis,
+  { prefix = 'vast-webhook:' }: RedisStoreOptions = {},
+): IdempotencyStore {
+  if (typeof prefix !== 'string') throw new TypeError('redisStore: prefix must be a string');
+  return new RedisStore(runnerOf(client), prefix);
+}
+
+/** A Lua script, and the SHA-1 by which Redis knows it once it has seen it. */
+interface Script {
+  readonly source: string;
+  readonly sha: string;
+}
+
+/*
+ * A key an event, so that a cluster can spread them, and each operation is one script, which nothing interrupts.
+ * Its value is `c` (completed), `r` and what was told (released), or `h`, the token's length, `:`, the token and what
+ * was told (held). What was told is a list of JSON strings without its brackets, each with a comma behind it.
+ * The lease is in the key's time to live, which is a day longer: no clock but Redis's own is asked.
+ */
+const scripts = {
+  claim: script(`
+    local value = redis.call('GET', KEYS[1])
+    local told = ''
+    if value then
+      local kind = string.sub(value, 1, 1)
+      if kind == 'c' then return 'c' end
+      if kind == 'h' then
+        local lease = redis.call('PTTL', KEYS[1]) - ${progressMs}
+        if lease > 0 then return 'h' .. lease end
+        local length, at = string.match(value, '^h(%d+):()')
+        told = string.sub(value, at + length)
+      else
+        told = string.sub(value, 2)
+      end
+    end
+    redis.call('SET', KEYS[1], ARGV[1] .. told, 'PX', ARGV[2])
+    return 'a' .. told`),
+  renew: heldScript("return redis.call('PEXPIRE', KEYS[1], ARGV[2])"),
+  delivered: heldScript("redis.call('APPEND', KEYS[1], ARGV[2])"),
+  complete: heldScript("redis.call('SET', KEYS[1], 'c', 'PX', ARGV[2])"),
+  release: heldScript(`
+    local told = string.sub(value, #ARGV[1] + 1)
+    if told == '' then redis.call('DEL', KEYS[1])
+    else redis.call('SET', KEYS[1], 'r' .. told, 'PX', ARGV[2]) end`),
+};
+
+/** A script for the holder only: nobody else changes anything, and hears 0. */
+function heldScript(body: string): Script {
+  return script(`
+    local value = redis.call('GET', KEYS[1])
+    if not value or string.sub(value, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
+    ${body}
+    return 1`);
+}
+
+function script(source: string): Script {
+  return { source, sha: createHash('sha1').update(source).digest('hex') };
+}
+
+type Run = (script: Script, key: string, holder: string, argument: string) => Promise<unknown>;
+
+/** How this client runs a script. */
+function runnerOf(client: IoRedis | NodeRedis): Run {
+  if (typeof (client as NodeRedis)?.evalSha === 'function') {
+    const redis = client as NodeRedis;
+    return (script, key, ...args) => {
+      const options = { keys: [key], arguments: args };
+      return redis.evalSha(script.sha, options).catch(ifUnknown(() => redis.eval(script.source, options)));
+    };
+  }
+  if (typeof (client as IoRedis)?.evalsha === 'function') {
+    const redis = client as IoRedis;
+    return (script, ...args) =>
+      redis.evalsha(script.sha, 1, ...args).catch(ifUnknown(() => redis.eval(script.source, 1, ...args)));
+  }
+  throw new TypeError('redisStore: client must be a client or cluster of ioredis or node-redis');
+}
+
+/** Redis has not seen the script before, or has been restarted since. */
+function ifUnknown(load: () => Promise<unknown>): (error: unknown) => Promise<unknown> {
+  return (error) => {
+    if (String((error as { message?: unknown } | undefined)?.message).startsWith('NOSCRIPT')) return load();
+    throw error;
+  };
+}
+
+class RedisStore implements IdempotencyStore {
+  readonly #run: Run;
+  readonly #prefix: string;
+
+  constructor(run: Run, prefix: string) {
+    this.#run = run;
+    this.#prefix = prefix;
+  }
+
+  async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
+    const keepMs = Math.ceil(leaseMs) + progressMs;
+    const reply = String(await this.#run(scripts.claim, this.#prefix + key, holderOf(token), String(keepMs)));
+    if (reply === 'a') return { state: 'acquired', delivered: [] };
+    const rest = reply.slice(1);
+    switch (reply[0]) {
+      case 'a':
+        return { state: 'acquired', delivered: [...new Set<string>(JSON.parse(`[${rest.slice(0, -1)}]`))] };
+      case 'h':
+        return { state: 'in_flight', retryAfterMs: Number(rest) };
+      case 'c':
+        return { state: 'completed' };
+      default:
+        throw new Error(`the key of the event holds something else: give the store another prefix`);
+    }
+  }
+
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return this.#held(scripts.renew, key, token, String(Math.ceil(leaseMs) + progressMs));
+  }
+
+  delivered(key: string, token: string, sink: string): Promise<boolean> {
+    return this.#held(scripts.delivered, key, token, `${JSON.stringify(sink)},`);
+  }
+
+  complete(key: string, token: string, ttlMs: number): Promise<boolean> {
+    return this.#held(scripts.complete, key, token, String(Math.ceil(ttlMs)));
+  }
+
+  release(key: string, token: string, ttlMs: number): Promise<boolean> {
+    return this.#held(scripts.release, key, token, String(Math.ceil(ttlMs)));
+  }
+
+  async #held(script: Script, key: string, token: string, argument: string): Promise<boolean> {
+    return String(await this.#run(script, this.#prefix + key, holderOf(token), argument)) === '1';
+  }
+}
+
+/** What the value of a key that is held begins with. The length keeps a token from passing for a longer one. */
+function holderOf(token: string): string {
+  return `h${Buffer.byteLength(token)}:${token}`;
+}

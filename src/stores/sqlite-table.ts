@@ -1,0 +1,158 @@
+/** A handle of better-sqlite3 11 to 13 or of `node:sqlite`, as far as it is used. */
+export interface SqliteDatabase {
+  exec(sql: string): unknown;
+  prepare(sql: string): SqliteStatement;
+}
+
+type Value = string | number | null | Uint8Array;
+
+export interface SqliteStatement {
+  /** The first row, unless there is none. */
+  get(...values: Value[]): unknown;
+  all(...values: Value[]): unknown[];
+  run(...values: Value[]): { readonly changes: number | bigint };
+}
+
+/**
+ * SQLite is synchronous, so that whoever waits for a lock stops the whole process: better to fail soon, and be sent
+ * the event again.
+ */
+const maxBusyTimeoutMs = 250;
+
+/** One table of the user's database: made on first use, and again whenever something has gone wrong. */
+export class SqliteTable {
+  readonly name: string;
+  readonly #db: SqliteDatabase;
+  readonly #columns: readonly string[];
+  readonly #indexes: readonly string[];
+  readonly #pragmas: readonly string[];
+  readonly #statements = new Map<string, SqliteStatement>();
+  #ready = false;
+
+  /**
+   * `columns` are definitions that begin with the column's name; `indexes`, lists of columns; `pragmas`, what else the
+   * handle is set to. `owner` names the function that was called, for the `TypeError` about what it was given.
+   */
+  constructor(
+    owner: string,
+    db: SqliteDatabase,
+    name: string,
+    { columns, indexes, pragmas = [] }: { columns: readonly string[]; indexes: readonly string[]; pragmas?: string[] },
+  ) {
+    if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') {
+      throw new TypeError(`${owner}: db must be a database of better-sqlite3 or a DatabaseSync of node:sqlite`);
+    }
+    if (typeof name !== 'string' || !/^[a-z_][a-z0-9_]*$/i.test(name)) {
+      throw new TypeError(`${owner}: table must be a name of letters, digits and underscores`);
+    }
+    this.name = name;
+    this.#db = db;
+    this.#columns = columns;
+    this.#indexes = indexes;
+    this.#pragmas = pragmas;
+  }
+
+  get(sql: string, ...values: Value[]): unknown {
+    return this.#use(() => this.#statement(sql).get(...values));
+  }
+
+  all(sql: string, ...values: Value[]): unknown[] {
+    return this.#use(() => this.#statement(sql).all(...values));
+  }
+
+  /** How many rows it changed. */
+  run(sql: string, ...values: Value[]): number {
+    return this.#use(() => Number(this.#statement(sql).run(...values).changes));
+  }
+
+  /** All or nothing of what `body` does, as one commit. */
+  transaction(body: () => void): void {
+    this.#use(() => {
+      this.#db.exec('BEGIN IMMEDIATE');
+      try {
+        body();
+        this.#db.exec('COMMIT');
+      } catch (error) {
+        this.#rollBack();
+        throw error;
+      }
+    });
+  }
+
+  #rollBack(): void {
+    try {
+      this.#db.exec('ROLLBACK');
+    } catch {
+      // After some errors, such as a full disk, SQLite has done so by itself.
+    }
+  }
+
+  #use<T>(body: () => T): T {
+    try {
+      if (!this.#ready) this.#open();
+      return body();
+    } catch (error) {
+      // The file may be another one by the next call, or the table gone.
+      this.#ready = false;
+      this.#statements.clear();
+      throw error;
+    }
+  }
+
+  #statement(sql: string): SqliteStatement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #open(): void {
+    const db = this.#db;
+    const busyTimeoutMs = Number(firstOf(db.prepare('PRAGMA busy_timeout').get()));
+    // node:sqlite has none unless told otherwise, which no second process survives.
+    if (busyTimeoutMs === 0 || busyTimeoutMs > maxBusyTimeoutMs) db.exec(`PRAGMA busy_timeout = ${maxBusyTimeoutMs}`);
+    this.#useWal();
+    for (const pragma of this.#pragmas) db.exec(`PRAGMA ${pragma}`);
+    if (this.#existing().length === 0) this.#create();
+    this.#checkShape();
+    this.#ready = true;
+  }
+
+  /** With it readers and the one writer do not stop one another, but it does without where it cannot be had. */
+  #useWal(): void {
+    try {
+      if (firstOf(this.#db.prepare('PRAGMA journal_mode').get()) !== 'wal') this.#db.exec('PRAGMA journal_mode = WAL');
+    } catch {
+      // In a transaction of the user's, or while another process opens the file.
+    }
+  }
+
+  #create(): void {
+    this.#db.exec(`CREATE TABLE IF NOT EXISTS ${this.name} (${this.#columns.join(', ')})`);
+    this.#indexes.forEach((columns, index) => {
+      this.#db.exec(`CREATE INDEX IF NOT EXISTS ${this.name}_${index} ON ${this.name} (${columns})`);
+    });
+  }
+
+  #existing(): unknown[] {
+    return this.#db
+      .prepare(`PRAGMA table_info(${this.name})`)
+      .all()
+      .map((row) => (row as { name: unknown }).name);
+  }
+
+  #checkShape(): void {
+    const existing = this.#existing();
+    for (const [column] of this.#columns.map((definition) => definition.split(' '))) {
+      if (!existing.includes(column)) {
+        throw new Error(`the table "${this.name}" has no column "${column}": it is another's, so give another name`);
+      }
+    }
+  }
+}
+
+function firstOf(row: unknown): unknown {
+  return Object.values(row as object)[0];
+}
