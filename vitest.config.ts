@@ -5,6 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // Projects of their own, checked against the packed package.
     exclude: ['test/consumers/**'],
+    globalSetup: 'test/support/global-setup.ts',
     // Real sockets and deadlines on a busy machine.
     testTimeout: 15_000,
     coverage: {

@@ -10,10 +10,11 @@ import type { Verified } from './receive/delivery.js';
 import type { Secret } from './receive/secrets.js';
 
 export type { Code } from './answer.js';
-export { createForwarder, type Forward, type QueuedDelivery } from './create-forwarder.js';
+export { createForwarder, type Forward } from './create-forwarder.js';
 export type { Closable } from './endpoint.js';
 export { type SignatureReason, SinkError, WebhookError } from './errors.js';
 export { type MemoryStoreOptions, memoryStore } from './forward/memory-store.js';
+export type { QueuedDelivery } from './forward/queued-delivery.js';
 export type { ErrorContext } from './forward/run.js';
 export { type Sink, type SinkContext, type SinkFunction, type SinkResult, when } from './forward/sink.js';
 export type { ClaimResult, IdempotencyStore } from './forward/store.js';

@@ -1,3 +1,4 @@
+import { type Check, checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds } from './check-options.js';
 import { memoryStore } from './forward/memory-store.js';
 import type { ErrorContext } from './forward/run.js';
 import { type Sink, type SinkFunction, toSinks } from './forward/sink.js';
@@ -41,7 +42,13 @@ export interface WebhookOptions<Event = VastEvent> {
 export type ForwarderOptions<Event = VastEvent> = Pick<
   WebhookOptions<Event>,
   'sinks' | 'store' | 'leaseMs' | 'storeTimeoutMs' | 'completedTtlMs' | 'onOutcome' | 'onError'
->;
+> & {
+  /**
+   * Called when a sink answers 429, with the milliseconds it wants to be left alone: `(ms) => queue.rateLimit(ms)` of
+   * BullMQ. Then `forward` rejects with the error after which BullMQ keeps the job without counting an attempt.
+   */
+  readonly rateLimit?: (ms: number) => unknown;
+};
 
 export interface Settings<Event> {
   readonly path: string | undefined;
@@ -63,23 +70,9 @@ export interface Settings<Event> {
 
 const storeMethods = ['claim', 'renew', 'delivered', 'complete', 'release'] as const;
 const days = 24 * 60 * 60_000;
-/** The longest time that `setTimeout` takes; with more it fires at once. */
-const maxTimerMs = 2 ** 31 - 1;
-
-type Check = (value: unknown) => boolean;
-const isFunction: Check = (value) => typeof value === 'function';
-const isWholeUpTo =
-  (least: number, most: number): Check =>
-  (value) =>
-    Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
-
-const milliseconds: [Check, string] = [
-  isWholeUpTo(1, maxTimerMs),
-  `a whole number of milliseconds, 1 to ${maxTimerMs}`,
-];
 
 /** What each option takes, and how to say so. */
-const checks: Readonly<Record<keyof WebhookOptions, readonly [Check, string]>> = {
+const checks: Readonly<Record<keyof WebhookOptions, Check>> = {
   path: [
     // Anything else never comes in a request, so that what stands behind would be open to all.
     (value) => typeof value === 'string' && /^\/[\w.~!$&'()*+,;=:@%/-]*$/.test(value),
@@ -97,7 +90,7 @@ const checks: Readonly<Record<keyof WebhookOptions, readonly [Check, string]>> =
   deadlineMs: milliseconds,
   leaseMs: milliseconds,
   storeTimeoutMs: milliseconds,
-  completedTtlMs: [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of milliseconds'],
+  completedTtlMs: longMilliseconds,
   onOutcome: [isFunction, 'a function'],
   onError: [isFunction, 'a function'],
   now: [isFunction, 'a function that gives Unix milliseconds, such as Date.now'],
@@ -105,7 +98,7 @@ const checks: Readonly<Record<keyof WebhookOptions, readonly [Check, string]>> =
 
 /** Fills in the defaults. Throws a `TypeError` that names the option and what it takes. */
 export function settingsOf<Event>(options: WebhookOptions<Event> = {}): Settings<Event> {
-  check(options, Object.keys(checks) as (keyof WebhookOptions)[]);
+  checkOptions(options, checks);
   const sinks = toSinks(options.sinks ?? []);
   return {
     path: options.path,
@@ -126,25 +119,20 @@ export function settingsOf<Event>(options: WebhookOptions<Event> = {}): Settings
 }
 
 /** The same for `createForwarder`, whose lease is shorter since a queue tries again soon. */
-export function forwarderSettingsOf<Event>(options: ForwarderOptions<Event>): Settings<Event> {
-  check(options, ['sinks', 'store', 'leaseMs', 'storeTimeoutMs', 'completedTtlMs', 'onOutcome', 'onError']);
-  return settingsOf({ leaseMs: 15_000, ...options });
-}
-
-function check(options: object, allowed: readonly (keyof WebhookOptions)[]): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError('the options must be an object');
-  for (const [name, value] of Object.entries(options)) {
-    if (!allowed.includes(name as keyof WebhookOptions)) {
-      throw new TypeError(`there is no option "${name}": there are ${allowed.join(', ')}`);
-    }
-    if (value === undefined) continue;
-    const [isValid, form] = checks[name as keyof WebhookOptions];
-    if (!isValid(value)) throw new TypeError(`the option ${name} must be ${form}`);
-  }
+export function forwarderSettingsOf<Event>(
+  options: ForwarderOptions<Event>,
+): Settings<Event> & Pick<ForwarderOptions, 'rateLimit'> {
+  const { sinks, store, leaseMs, storeTimeoutMs, completedTtlMs, onOutcome, onError } = checks;
+  const rateLimit: Check = [isFunction, 'a function'];
+  checkOptions(options, { sinks, store, leaseMs, storeTimeoutMs, completedTtlMs, onOutcome, onError, rateLimit });
+  const { rateLimit: limit, ...shared } = options;
+  return { ...settingsOf({ leaseMs: 15_000, ...shared }), rateLimit: limit };
 }
 
 /** A listener of the service's must not change what becomes of the delivery, also not by a promise that rejects. */
-function unthrowing<Args extends readonly unknown[]>(listener: (...args: Args) => unknown): (...args: Args) => void {
+export function unthrowing<Args extends readonly unknown[]>(
+  listener: (...args: Args) => unknown,
+): (...args: Args) => void {
   return (...args) => {
     try {
       const result = listener(...args);

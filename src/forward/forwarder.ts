@@ -9,6 +9,11 @@ export interface ForwarderSettings<Event> extends ClaimSettings, RunSettings<Eve
   readonly scope: string;
 }
 
+/** What the store knows an event by. */
+export function keyOf(scope: string, provider: string, id: string): string {
+  return `${scope}:${provider}:${id}`;
+}
+
 const duplicate: Forwarded = { duplicate: true };
 
 /** Takes a verified delivery to its end: claimed, told to the sinks, handed on, completed or released. */
@@ -61,7 +66,7 @@ export class Forwarder<Event> {
   #prefixOf(provider: string): string {
     let prefix = this.#prefixes.get(provider);
     if (prefix === undefined) {
-      prefix = `${this.#settings.scope}:${provider}:`;
+      prefix = keyOf(this.#settings.scope, provider, '');
       this.#prefixes.set(provider, prefix);
     }
     return prefix;

@@ -79,7 +79,8 @@ function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
   return { name: sink.name, deliver: sink as Sink<Event>['deliver'] };
 }
 
-function checkName(name: unknown): void {
+/** Throws a `TypeError`. */
+export function checkName(name: unknown): void {
   if (typeof name !== 'string' || name === '' || name.length > 255) {
     throw new TypeError("a sink's name must be a string of 1 to 255 characters");
   }

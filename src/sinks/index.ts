@@ -1,3 +1,11 @@
+export {
+  type DeadLetter,
+  type Outbox,
+  type OutboxOptions,
+  sqliteOutbox,
+} from '../outbox/sqlite-outbox.js';
+export type { SqliteDatabase, SqliteStatement } from '../stores/sqlite-table.js';
+export { type BullMqOptions, type BullMqQueue, bullmq } from './bullmq.js';
 export type { ChatOptions, ChatParts } from './chat.js';
 export { type GoogleChatMessage, type GoogleChatOptions, googleChat } from './google-chat.js';
 export type { HttpSinkOptions } from './post.js';

@@ -83,31 +83,35 @@ function script(source: string): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
-type Run = (script: Script, key: string, holder: string, argument: string) => Promise<unknown>;
+/** Runs a script on one key, whatever the client. `read` makes sense of its reply. */
+type Run = <T>(script: Script, args: [key: string, ...args: string[]], read: (reply: string) => T) => Promise<T>;
 
-/** How this client runs a script. */
 function runnerOf(client: IoRedis | NodeRedis): Run {
+  const call = callsOf(client);
+  return ({ source, sha }, args, read) => {
+    // Clients can be set to give buffers or texts for numbers.
+    const understood = (reply: unknown) => read(String(reply));
+    return call('sha', sha, args).then(understood, (error) => {
+      if (!String(error?.message).startsWith('NOSCRIPT')) throw error;
+      // Redis has not seen it yet, or has been restarted since.
+      return call('source', source, args).then(understood);
+    });
+  };
+}
+
+type Call = (by: 'sha' | 'source', script: string, args: [key: string, ...args: string[]]) => Promise<unknown>;
+
+function callsOf(client: IoRedis | NodeRedis): Call {
   if (typeof (client as NodeRedis)?.evalSha === 'function') {
     const redis = client as NodeRedis;
-    return (script, key, ...args) => {
-      const options = { keys: [key], arguments: args };
-      return redis.evalSha(script.sha, options).catch(ifUnknown(() => redis.eval(script.source, options)));
-    };
+    return (by, script, [key, ...args]) =>
+      redis[by === 'sha' ? 'evalSha' : 'eval'](script, { keys: [key], arguments: args });
   }
   if (typeof (client as IoRedis)?.evalsha === 'function') {
     const redis = client as IoRedis;
-    return (script, ...args) =>
-      redis.evalsha(script.sha, 1, ...args).catch(ifUnknown(() => redis.eval(script.source, 1, ...args)));
+    return (by, script, args) => redis[by === 'sha' ? 'evalsha' : 'eval'](script, 1, ...args);
   }
   throw new TypeError('redisStore: client must be a client or cluster of ioredis or node-redis');
-}
-
-/** Redis has not seen the script before, or has been restarted since. */
-function ifUnknown(load: () => Promise<unknown>): (error: unknown) => Promise<unknown> {
-  return (error) => {
-    if (String((error as { message?: unknown } | undefined)?.message).startsWith('NOSCRIPT')) return load();
-    throw error;
-  };
 }
 
 class RedisStore implements IdempotencyStore {
@@ -119,42 +123,48 @@ class RedisStore implements IdempotencyStore {
     this.#prefix = prefix;
   }
 
-  async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
-    const keepMs = Math.ceil(leaseMs) + progressMs;
-    const reply = String(await this.#run(scripts.claim, this.#prefix + key, holderOf(token), String(keepMs)));
-    if (reply === 'a') return { state: 'acquired', delivered: [] };
-    const rest = reply.slice(1);
-    switch (reply[0]) {
-      case 'a':
-        return { state: 'acquired', delivered: [...new Set<string>(JSON.parse(`[${rest.slice(0, -1)}]`))] };
-      case 'h':
-        return { state: 'in_flight', retryAfterMs: Number(rest) };
-      case 'c':
-        return { state: 'completed' };
-      default:
-        throw new Error(`the key of the event holds something else: give the store another prefix`);
-    }
+  claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
+    return this.#run(scripts.claim, this.#args(key, token, Math.ceil(leaseMs) + progressMs), claimResultOf);
   }
 
   renew(key: string, token: string, leaseMs: number): Promise<boolean> {
-    return this.#held(scripts.renew, key, token, String(Math.ceil(leaseMs) + progressMs));
+    return this.#run(scripts.renew, this.#args(key, token, Math.ceil(leaseMs) + progressMs), isOne);
   }
 
   delivered(key: string, token: string, sink: string): Promise<boolean> {
-    return this.#held(scripts.delivered, key, token, `${JSON.stringify(sink)},`);
+    return this.#run(scripts.delivered, this.#args(key, token, `${JSON.stringify(sink)},`), isOne);
   }
 
   complete(key: string, token: string, ttlMs: number): Promise<boolean> {
-    return this.#held(scripts.complete, key, token, String(Math.ceil(ttlMs)));
+    return this.#run(scripts.complete, this.#args(key, token, Math.ceil(ttlMs)), isOne);
   }
 
   release(key: string, token: string, ttlMs: number): Promise<boolean> {
-    return this.#held(scripts.release, key, token, String(Math.ceil(ttlMs)));
+    return this.#run(scripts.release, this.#args(key, token, Math.ceil(ttlMs)), isOne);
   }
 
-  async #held(script: Script, key: string, token: string, argument: string): Promise<boolean> {
-    return String(await this.#run(script, this.#prefix + key, holderOf(token), argument)) === '1';
+  #args(key: string, token: string, argument: string | number): [string, ...string[]] {
+    return [this.#prefix + key, holderOf(token), String(argument)];
   }
+}
+
+function claimResultOf(reply: string): ClaimResult {
+  if (reply === 'a') return { state: 'acquired', delivered: [] };
+  const rest = reply.slice(1);
+  switch (reply[0]) {
+    case 'a':
+      return { state: 'acquired', delivered: [...new Set<string>(JSON.parse(`[${rest.slice(0, -1)}]`))] };
+    case 'h':
+      return { state: 'in_flight', retryAfterMs: Number(rest) };
+    case 'c':
+      return { state: 'completed' };
+    default:
+      throw new Error('the key of the event holds something else: give the store another prefix');
+  }
+}
+
+function isOne(reply: string): boolean {
+  return reply === '1';
 }
 
 /** What the value of a key that is held begins with. The length keeps a token from passing for a longer one. */

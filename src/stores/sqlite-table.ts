@@ -19,26 +19,30 @@ export interface SqliteStatement {
  */
 const maxBusyTimeoutMs = 250;
 
+export interface TableShape {
+  /** Definitions, each beginning with the column's name. */
+  readonly columns: readonly string[];
+  /** The columns of the primary key. */
+  readonly key: string;
+  /** Columns and condition, as they stand behind the table's name. */
+  readonly indexes: readonly string[];
+  /** What else the handle is set to. */
+  readonly pragmas?: readonly string[];
+}
+
 /** One table of the user's database: made on first use, and again whenever something has gone wrong. */
 export class SqliteTable {
   readonly name: string;
   readonly #db: SqliteDatabase;
   readonly #columns: readonly string[];
+  readonly #key: string;
   readonly #indexes: readonly string[];
   readonly #pragmas: readonly string[];
   readonly #statements = new Map<string, SqliteStatement>();
   #ready = false;
 
-  /**
-   * `columns` are definitions that begin with the column's name; `indexes`, lists of columns; `pragmas`, what else the
-   * handle is set to. `owner` names the function that was called, for the `TypeError` about what it was given.
-   */
-  constructor(
-    owner: string,
-    db: SqliteDatabase,
-    name: string,
-    { columns, indexes, pragmas = [] }: { columns: readonly string[]; indexes: readonly string[]; pragmas?: string[] },
-  ) {
+  /** `owner` names the function that was called, for the `TypeError` about what it was given. */
+  constructor(owner: string, db: SqliteDatabase, name: string, { columns, key, indexes, pragmas = [] }: TableShape) {
     if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') {
       throw new TypeError(`${owner}: db must be a database of better-sqlite3 or a DatabaseSync of node:sqlite`);
     }
@@ -48,6 +52,7 @@ export class SqliteTable {
     this.name = name;
     this.#db = db;
     this.#columns = columns;
+    this.#key = key;
     this.#indexes = indexes;
     this.#pragmas = pragmas;
   }
@@ -130,9 +135,9 @@ export class SqliteTable {
   }
 
   #create(): void {
-    this.#db.exec(`CREATE TABLE IF NOT EXISTS ${this.name} (${this.#columns.join(', ')})`);
+    this.#db.exec(`CREATE TABLE IF NOT EXISTS ${this.name} (${this.#columns.join(', ')}, PRIMARY KEY (${this.#key}))`);
     this.#indexes.forEach((columns, index) => {
-      this.#db.exec(`CREATE INDEX IF NOT EXISTS ${this.name}_${index} ON ${this.name} (${columns})`);
+      this.#db.exec(`CREATE INDEX IF NOT EXISTS ${this.name}_${index} ON ${this.name} ${columns}`);
     });
   }
 

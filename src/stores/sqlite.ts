@@ -24,14 +24,15 @@ class SqliteStore implements IdempotencyStore {
   constructor(db: SqliteDatabase, table: string) {
     this.#table = new SqliteTable('sqliteStore', db, table, {
       columns: [
-        'key TEXT PRIMARY KEY',
+        'key TEXT NOT NULL',
         'state TEXT NOT NULL',
         'token TEXT',
         'lease_until INTEGER NOT NULL',
         'delivered TEXT NOT NULL',
         'expires_at INTEGER NOT NULL',
       ],
-      indexes: ['expires_at'],
+      key: 'key',
+      indexes: ['(expires_at)'],
     });
     this.#sql = statements(table);
   }

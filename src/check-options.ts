@@ -1,0 +1,31 @@
+/** Whether a value will do, and how to say what would. */
+export type Check = readonly [isValid: (value: unknown) => boolean, form: string];
+
+/** The longest time that `setTimeout` takes; with more it fires at once. */
+const maxTimerMs = 2 ** 31 - 1;
+
+export const isFunction = (value: unknown): boolean => typeof value === 'function';
+
+export const isWholeUpTo =
+  (least: number, most: number) =>
+  (value: unknown): boolean =>
+    Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
+
+/** For what is waited for with a timer. */
+export const milliseconds: Check = [isWholeUpTo(1, maxTimerMs), `a whole number of milliseconds, 1 to ${maxTimerMs}`];
+
+/** For what is compared with a clock. */
+export const longMilliseconds: Check = [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of milliseconds'];
+
+/** Throws a `TypeError` that names the option and what it takes. */
+export function checkOptions(options: object, checks: Readonly<Record<string, Check>>): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError('the options must be an object');
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+    if (check === undefined) {
+      throw new TypeError(`there is no option "${name}": there are ${Object.keys(checks).join(', ')}`);
+    }
+    const [isValid, form] = check;
+    if (value !== undefined && !isValid(value)) throw new TypeError(`the option ${name} must be ${form}`);
+  }
+}

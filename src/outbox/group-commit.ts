@@ -1,0 +1,49 @@
+import type { SqliteTable } from '../stores/sqlite-table.js';
+
+interface Write {
+  run(): void;
+  committed(): void;
+  failed(error: unknown): void;
+}
+
+/**
+ * Writes of one turn of the event loop share a transaction, since most of a commit's cost is to wait for the disk,
+ * and all of them are safe when it has returned.
+ */
+export class GroupCommit {
+  readonly #table: SqliteTable;
+  #writes: Write[] = [];
+
+  constructor(table: SqliteTable) {
+    this.#table = table;
+  }
+
+  /** Resolves with what `write` gave when it is committed; rejects when it is not. */
+  add<T>(write: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let result: T;
+      if (this.#writes.length === 0) setImmediate(() => this.#commit());
+      this.#writes.push({
+        run() {
+          result = write();
+        },
+        committed: () => resolve(result),
+        failed: reject,
+      });
+    });
+  }
+
+  #commit(): void {
+    const writes = this.#writes;
+    this.#writes = [];
+    try {
+      this.#table.transaction(() => {
+        for (const write of writes) write.run();
+      });
+    } catch (error) {
+      for (const write of writes) write.failed(error);
+      return;
+    }
+    for (const write of writes) write.committed();
+  }
+}

@@ -1,0 +1,157 @@
+import { toError } from '../errors.js';
+import { Forwarder } from '../forward/forwarder.js';
+import type { InFlight } from '../forward/in-flight.js';
+import { fromQueued, reviveEvent } from '../forward/queued-delivery.js';
+import type { ErrorContext } from '../forward/run.js';
+import type { Sink } from '../forward/sink.js';
+import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
+import { type Backoff, waitAfter } from './backoff.js';
+import type { GroupCommit } from './group-commit.js';
+import type { OutboxTable, Row } from './outbox-table.js';
+
+export interface LaneSettings extends Backoff {
+  readonly scope: string;
+  /** How many rows of a sink are told at once. */
+  readonly concurrency: number;
+  readonly leaseMs: number;
+  readonly completedTtlMs: number;
+  readonly inFlight: InFlight;
+  readonly onError: (error: Error, context: ErrorContext) => void;
+}
+
+const acquired: ClaimResult = { state: 'acquired', delivered: [] };
+const taken: ClaimResult = { state: 'in_flight', retryAfterMs: 0 };
+
+/** SQLite does not hang, but the process may be busy. */
+const writeTimeoutMs = 60_000;
+const maxErrorLength = 1_000;
+
+/**
+ * The rows of one sink. They are told as deliveries are, with this as the store in which the forwarder claims each of
+ * them: its leases, renewals and records are what rows need, too.
+ */
+export class Lane<Event extends object> implements IdempotencyStore {
+  readonly #sink: Sink<Event>;
+  readonly #table: OutboxTable;
+  readonly #commits: GroupCommit;
+  readonly #settings: LaneSettings;
+  readonly #onRoom: () => void;
+  readonly #forwarder: Forwarder<Event>;
+  readonly #atWork = new Set<string>();
+  /** What this process holds, and until when it does so at least, whatever could be written of that. */
+  readonly #held = new Map<string, { readonly token: string; readonly until: number }>();
+  /** The sink has asked to be left alone until then. */
+  #pausedUntil = 0;
+
+  /** `onRoom` is called whenever a row has been settled. */
+  constructor(sink: Sink<Event>, table: OutboxTable, commits: GroupCommit, settings: LaneSettings, onRoom: () => void) {
+    this.#sink = sink;
+    this.#table = table;
+    this.#commits = commits;
+    this.#settings = settings;
+    this.#onRoom = onRoom;
+    this.#forwarder = new Forwarder({ ...settings, sinks: [sink], store: this, storeTimeoutMs: writeTimeoutMs });
+  }
+
+  /** Begins to tell what is due, as far as there is room. Gives the time at which to look again, if there is one. */
+  turn(now: number): number | undefined {
+    if (now < this.#pausedUntil) return this.#pausedUntil;
+    const room = () => this.#settings.concurrency - this.#atWork.size;
+    if (room() > 0) {
+      for (const row of this.#table.due(this.#sink.name, now, this.#settings.concurrency + this.#held.size)) {
+        if (room() > 0 && this.#isFree(row.key, now)) this.#tell(row);
+      }
+    }
+    return room() > 0 ? this.#table.nextDueAt(this.#sink.name) : undefined;
+  }
+
+  claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
+    return this.#commits.add(() => {
+      const now = Date.now();
+      if (!this.#table.take(key, this.#sink.name, token, now, leaseMs)) return taken;
+      this.#held.set(key, { token, until: now + leaseMs });
+      return acquired;
+    });
+  }
+
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    const until = this.#keep(key, token, leaseMs);
+    return this.#commits.add(() => this.#table.renew(key, this.#sink.name, token, until));
+  }
+
+  async complete(key: string, token: string, ttlMs: number): Promise<boolean> {
+    this.#keep(key, token, this.#settings.leaseMs);
+    const isOurs = await this.#commits.add(() => this.#table.told(key, this.#sink.name, token, Date.now() + ttlMs));
+    this.#held.delete(key);
+    return isOurs;
+  }
+
+  /** What the failure means for the row is known to `#failed`, so that it stays leased until then. */
+  release(): boolean {
+    return true;
+  }
+
+  /** Never called: completing says it of the only sink there is. */
+  delivered(): boolean {
+    return true;
+  }
+
+  #isFree(key: string, now: number): boolean {
+    return !this.#atWork.has(key) && (this.#held.get(key)?.until ?? 0) <= now;
+  }
+
+  #keep(key: string, token: string, leaseMs: number): number {
+    const until = Date.now() + Math.ceil(leaseMs);
+    this.#held.set(key, { token, until });
+    return until;
+  }
+
+  #tell(row: Row): void {
+    this.#settings.inFlight.enter();
+    this.#atWork.add(row.key);
+    const { verified, type } = reviveEvent<Event>(fromQueued(JSON.parse(row.delivery)));
+    this.#forwarder.forward(verified, type, Number.POSITIVE_INFINITY, undefined, ({ error, sinks }) => {
+      if (error?.code === 'sink_failed') {
+        this.#failed(row, sinks?.[this.#sink.name]);
+        return;
+      }
+      if (error?.code === 'store_unavailable') this.#report(row, error);
+      this.#settled(row);
+    });
+  }
+
+  #failed(row: Row, thrown: unknown): void {
+    const error = toError(thrown);
+    const now = Date.now();
+    const { retryAfterMs } = error as { retryAfterMs?: unknown };
+    if (typeof retryAfterMs === 'number') this.#pausedUntil = Math.max(this.#pausedUntil, now + retryAfterMs);
+    const waitMs = waitAfter(error, row.attempts + 1, now - row.since, this.#settings);
+    if (waitMs === undefined) this.#report(row, deadLetter(error, row.attempts + 1));
+    const dueAt = waitMs === undefined ? undefined : now + waitMs;
+    const token = this.#held.get(row.key)?.token ?? '';
+    const message = error.message.slice(0, maxErrorLength);
+    this.#commits
+      .add(() => this.#table.failed(row.key, this.#sink.name, token, message, now, dueAt))
+      // The lease ends by itself.
+      .catch((failure) => this.#report(row, toError(failure)))
+      .then(() => {
+        this.#held.delete(row.key);
+        this.#settled(row);
+      });
+  }
+
+  #settled({ key }: Row): void {
+    this.#atWork.delete(key);
+    this.#settings.inFlight.leave();
+    this.#onRoom();
+  }
+
+  #report({ event_id: id }: Row, error: Error): void {
+    this.#settings.onError(error, { id, sink: this.#sink.name });
+  }
+}
+
+function deadLetter(error: Error, attempts: number): Error {
+  const times = attempts === 1 ? 'one attempt' : `${attempts} attempts`;
+  return new Error(`given up after ${times}, and a dead letter now: ${error.message}`, { cause: error });
+}

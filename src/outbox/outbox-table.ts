@@ -1,0 +1,122 @@
+import type { Delivery } from '../receive/delivery.js';
+import { type SqliteDatabase, SqliteTable } from '../stores/sqlite-table.js';
+
+/** One event that one sink is to be told. Times are Unix milliseconds. */
+export interface Row {
+  readonly key: string;
+  readonly event_id: string;
+  readonly sink: string;
+  /** JSON. */
+  readonly delivery: string;
+  readonly attempts: number;
+  /** Since when it is to be told. */
+  readonly since: number;
+  readonly error: string | null;
+  readonly failed_at: number | null;
+}
+
+/** The outbox's rows: `due` to be told (a lease is a due time in the future), `told`, or `dead`. */
+export class OutboxTable {
+  readonly sqlite: SqliteTable;
+  readonly #sql: ReturnType<typeof statements>;
+
+  constructor(db: SqliteDatabase, table: string) {
+    this.sqlite = new SqliteTable('sqliteOutbox', db, table, {
+      columns: [
+        'key TEXT NOT NULL',
+        'event_id TEXT NOT NULL',
+        'sink TEXT NOT NULL',
+        'delivery TEXT NOT NULL',
+        'state TEXT NOT NULL',
+        'since INTEGER NOT NULL',
+        'due_at INTEGER NOT NULL',
+        'token TEXT',
+        'attempts INTEGER NOT NULL',
+        'error TEXT',
+        'failed_at INTEGER',
+        'expires_at INTEGER',
+      ],
+      key: 'key, sink',
+      indexes: [
+        "(sink, due_at) WHERE state = 'due'",
+        "(event_id) WHERE state = 'dead'",
+        "(expires_at) WHERE state = 'told'",
+      ],
+      // A 2xx is a promise, also when the power fails a moment later.
+      pragmas: ['synchronous = FULL'],
+    });
+    this.#sql = statements(table);
+  }
+
+  /** Nothing when it is there already. */
+  insert(key: string, { id }: Delivery, sink: string, queued: string, now: number): void {
+    this.sqlite.run(this.#sql.insert, key, id, sink, queued, now, now);
+  }
+
+  due(sink: string, now: number, limit: number): Row[] {
+    return this.sqlite.all(this.#sql.due, sink, now, limit) as Row[];
+  }
+
+  /** When the sink's next row is due, if there is one. */
+  nextDueAt(sink: string): number | undefined {
+    const { due_at } = this.sqlite.get(this.#sql.nextDue, sink) as { due_at: number | null };
+    return due_at === null ? undefined : Number(due_at);
+  }
+
+  take(key: string, sink: string, token: string, now: number, leaseMs: number): boolean {
+    return this.sqlite.run(this.#sql.take, token, now + leaseMs, key, sink, now) === 1;
+  }
+
+  renew(key: string, sink: string, token: string, dueAt: number): boolean {
+    return this.sqlite.run(this.#sql.renew, dueAt, key, sink, token) === 1;
+  }
+
+  told(key: string, sink: string, token: string, expiresAt: number): boolean {
+    return this.sqlite.run(this.#sql.told, expiresAt, key, sink, token) === 1;
+  }
+
+  /** Not told: to be tried again at `dueAt`, or never again when there is none. */
+  failed(key: string, sink: string, token: string, error: string, now: number, dueAt: number | undefined): boolean {
+    const state = dueAt === undefined ? 'dead' : 'due';
+    return this.sqlite.run(this.#sql.failed, state, dueAt ?? 0, error, now, key, sink, token) === 1;
+  }
+
+  dead(): Row[] {
+    return this.sqlite.all(this.#sql.dead) as Row[];
+  }
+
+  /** How many there were. */
+  redeliver(id: string | undefined, now: number): number {
+    return id === undefined
+      ? this.sqlite.run(this.#sql.redeliverAll, now, now)
+      : this.sqlite.run(this.#sql.redeliver, now, now, id);
+  }
+
+  sweep(now: number): void {
+    this.sqlite.run(this.#sql.sweep, now);
+  }
+}
+
+function statements(table: string) {
+  const row = 'WHERE key = ? AND sink = ?';
+  const revived = "state = 'due', since = ?, due_at = ?, attempts = 0";
+  return {
+    insert: `
+      INSERT INTO ${table} (key, event_id, sink, delivery, state, since, due_at, attempts)
+      VALUES (?, ?, ?, ?, 'due', ?, ?, 0) ON CONFLICT DO NOTHING`,
+    due: `SELECT * FROM ${table} WHERE sink = ? AND state = 'due' AND due_at <= ? ORDER BY due_at LIMIT ?`,
+    nextDue: `SELECT min(due_at) AS due_at FROM ${table} WHERE sink = ? AND state = 'due'`,
+    take: `
+      UPDATE ${table} SET token = ?, due_at = ?, attempts = attempts + 1 ${row} AND state = 'due' AND due_at <= ?`,
+    renew: `UPDATE ${table} SET due_at = ? ${row} AND token = ?`,
+    // What was told need not be known any more, only that it was.
+    told: `UPDATE ${table} SET state = 'told', token = NULL, delivery = '', expires_at = ? ${row} AND token = ?`,
+    failed: `UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ? ${row} AND token = ?`,
+    dead: `SELECT * FROM ${table} WHERE state = 'dead' ORDER BY failed_at`,
+    redeliver: `UPDATE ${table} SET ${revived} WHERE state = 'dead' AND event_id = ?`,
+    redeliverAll: `UPDATE ${table} SET ${revived} WHERE state = 'dead'`,
+    sweep: `
+      DELETE FROM ${table} WHERE rowid IN (
+        SELECT rowid FROM ${table} WHERE state = 'told' AND expires_at <= ? LIMIT 256)`,
+  };
+}

@@ -1,0 +1,226 @@
+import { checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds } from '../check-options.js';
+import { SinkError, toError } from '../errors.js';
+import { keyOf } from '../forward/forwarder.js';
+import { InFlight } from '../forward/in-flight.js';
+import { fromQueued, reviveEvent, toQueued } from '../forward/queued-delivery.js';
+import type { ErrorContext } from '../forward/run.js';
+import { checkName, type Sink, type SinkContext, type SinkFunction, toSinks } from '../forward/sink.js';
+import { unthrowing } from '../options.js';
+import { logError } from '../outcome.js';
+import type { VastEvent } from '../providers/vast.js';
+import type { Delivery } from '../receive/delivery.js';
+import type { SqliteDatabase } from '../stores/sqlite-table.js';
+import { SweepTurn } from '../stores/sweep.js';
+import { GroupCommit } from './group-commit.js';
+import { Lane } from './lane.js';
+import { OutboxTable } from './outbox-table.js';
+
+export interface OutboxOptions<Event = VastEvent> {
+  /** Who is told of each event, each by itself: named functions or `Sink` objects. */
+  readonly sinks: readonly (Sink<Event> | SinkFunction<Event>)[];
+  /** The outbox's own name as a sink: `outbox`. */
+  readonly name?: string;
+  /** The table, made on first use: `vast_webhook_outbox`. */
+  readonly table?: string;
+  /** How many events a sink is told of at once: 4. */
+  readonly concurrency?: number;
+  /** How long an event that is being told is kept from other processes unless renewed, in milliseconds: 30,000. */
+  readonly leaseMs?: number;
+  /** The wait after the first failure is up to so many milliseconds, 1,000, and twice as many after each further one. */
+  readonly minBackoffMs?: number;
+  /** The longest wait, in milliseconds: 15 minutes. A sink's own `retryAfterMs` may be longer. */
+  readonly maxBackoffMs?: number;
+  /** How long an event is tried before it is a dead letter, in milliseconds: 3 days. */
+  readonly giveUpAfterMs?: number;
+  /** Whether an error with `permanent` makes a dead letter at once. True. */
+  readonly giveUpOnPermanent?: boolean;
+  /** How long an event that has been told is remembered, in milliseconds: 7 days. */
+  readonly completedTtlMs?: number;
+  /** Hears of each dead letter, and of trouble with the database. `console.error`. */
+  readonly onError?: (error: Error, context: ErrorContext) => unknown;
+}
+
+/** An event that a sink could not be told. */
+export interface DeadLetter {
+  /** The signed event id. */
+  readonly id: string;
+  readonly type?: string;
+  readonly sink: string;
+  readonly attempts: number;
+  /** What the sink said at last. */
+  readonly error: string;
+  /** Unix milliseconds. */
+  readonly failedAt: number;
+  readonly delivery: Delivery;
+}
+
+/** A sink that keeps events in a file until its own sinks have been told. */
+export interface Outbox<Event = VastEvent> extends Sink<Event> {
+  /** What was given up, oldest first. Kept until it is redelivered. */
+  deadLetters(): DeadLetter[];
+  /** Has the dead letters of one event, or all of them, told again. Gives how many there were. */
+  redeliver(id?: string): number;
+  /** From now on nothing is taken or told. Resolves when what is being told has settled, or after `timeoutMs`. */
+  close(timeoutMs?: number): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * A sink that writes each event to a SQLite file before the delivery is answered, and tells its own sinks of it in the
+ * background, as long as it takes. For one machine; several processes may share the file. Takes a handle of
+ * better-sqlite3 or `node:sqlite` that nothing else uses, since it sets `synchronous = FULL`, write-ahead logging and
+ * a busy timeout of 250 ms at most. Throws a `TypeError` for a wrong handle or option.
+ */
+export function sqliteOutbox<Event extends object = VastEvent>(
+  db: SqliteDatabase,
+  options: OutboxOptions<Event>,
+): Outbox<Event> {
+  return new SqliteOutbox(db, options);
+}
+
+const minutes = 60_000;
+const days = 24 * 60 * minutes;
+
+/** Keeps the outbox's keys apart from others of the same events. */
+const scope = 'outbox';
+
+/** How long rows that other processes have left behind may lie, when nothing happens here. */
+const pollMs = 1_000;
+/** Between two looks at what is due but cannot be had yet. */
+const pauseMs = 50;
+
+class SqliteOutbox<Event extends object> implements Outbox<Event> {
+  readonly name: string;
+  readonly #sinks: readonly Sink<Event>[];
+  readonly #table: OutboxTable;
+  readonly #commits: GroupCommit;
+  readonly #lanes: readonly Lane<Event>[];
+  readonly #inFlight = new InFlight();
+  readonly #sweepTurn = new SweepTurn();
+  readonly #onError: (error: Error, context: ErrorContext) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #isWoken = false;
+  #isFailing = false;
+
+  constructor(db: SqliteDatabase, options: OutboxOptions<Event>) {
+    checkOptions(options, {
+      sinks: [(value) => Array.isArray(value) && value.length > 0, 'an array of named functions and sinks, not empty'],
+      name: [(value) => typeof value === 'string', 'a string'],
+      table: [(value) => typeof value === 'string', 'a string'],
+      concurrency: [isWholeUpTo(1, 1_000), 'a whole number of 1 to 1000'],
+      leaseMs: milliseconds,
+      minBackoffMs: longMilliseconds,
+      maxBackoffMs: longMilliseconds,
+      giveUpAfterMs: longMilliseconds,
+      giveUpOnPermanent: [(value) => typeof value === 'boolean', 'true or false'],
+      completedTtlMs: longMilliseconds,
+      onError: [isFunction, 'a function'],
+    });
+    const { name = 'outbox', table = 'vast_webhook_outbox' } = options;
+    checkName(name);
+    this.name = name;
+    this.#sinks = toSinks(options.sinks);
+    this.#onError = unthrowing(options.onError ?? logError);
+    this.#table = new OutboxTable(db, table);
+    this.#commits = new GroupCommit(this.#table.sqlite);
+    const settings = {
+      scope,
+      concurrency: options.concurrency ?? 4,
+      leaseMs: options.leaseMs ?? 30_000,
+      minBackoffMs: options.minBackoffMs ?? 1_000,
+      maxBackoffMs: options.maxBackoffMs ?? 15 * minutes,
+      giveUpAfterMs: options.giveUpAfterMs ?? 3 * days,
+      giveUpOnPermanent: options.giveUpOnPermanent ?? true,
+      completedTtlMs: options.completedTtlMs ?? 7 * days,
+      inFlight: this.#inFlight,
+      onError: this.#onError,
+    };
+    const wake = () => this.#wake();
+    this.#lanes = this.#sinks.map((sink) => new Lane(sink, this.#table, this.#commits, settings, wake));
+    this.#wake();
+  }
+
+  /** Resolves when the event is on the disk. */
+  async deliver(event: Event, { delivery }: SinkContext): Promise<void> {
+    if (this.#inFlight.closing) throw new SinkError('the outbox is closed');
+    const sinks = this.#sinks.filter((sink) => mayAccept(sink, event));
+    const key = keyOf(scope, delivery.provider, delivery.id);
+    const queued = JSON.stringify(toQueued(delivery));
+    this.#inFlight.enter();
+    try {
+      await this.#commits.add(() => {
+        const now = Date.now();
+        for (const { name } of sinks) this.#table.insert(key, delivery, name, queued, now);
+        if (this.#sweepTurn.next()) this.#table.sweep(now);
+      });
+    } finally {
+      this.#inFlight.leave();
+    }
+    this.#wake();
+  }
+
+  deadLetters(): DeadLetter[] {
+    return this.#table.dead().map(({ event_id, sink, attempts, error, failed_at, delivery }) => {
+      const revived = fromQueued(JSON.parse(delivery));
+      return {
+        id: event_id,
+        type: reviveEvent(revived).type,
+        sink,
+        attempts: Number(attempts),
+        error: error ?? '',
+        failedAt: Number(failed_at),
+        delivery: revived,
+      };
+    });
+  }
+
+  redeliver(id?: string): number {
+    const count = this.#table.redeliver(id, Date.now());
+    this.#wake();
+    return count;
+  }
+
+  close(timeoutMs?: number): Promise<void> {
+    clearTimeout(this.#timer);
+    return this.#inFlight.close(timeoutMs);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #wake(): void {
+    if (this.#isWoken || this.#inFlight.closing) return;
+    this.#isWoken = true;
+    setImmediate(() => {
+      this.#isWoken = false;
+      this.#turn();
+    });
+  }
+
+  #turn(): void {
+    if (this.#inFlight.closing) return;
+    const now = Date.now();
+    let next = now + pollMs;
+    try {
+      for (const lane of this.#lanes) next = Math.min(next, lane.turn(now) ?? next);
+      this.#isFailing = false;
+    } catch (error) {
+      // Said once: it goes on until the file can be used again.
+      if (!this.#isFailing) this.#onError(toError(error), {});
+      this.#isFailing = true;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#turn(), Math.max(pauseMs, next - now));
+    this.#timer.unref();
+  }
+}
+
+/** What its predicate cannot say now is said when the sink is told. */
+function mayAccept<Event>(sink: Sink<Event>, event: Event): boolean {
+  try {
+    return sink.accepts?.(event) ?? true;
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,49 @@
+import { createHash } from 'node:crypto';
+import { toQueued } from '../forward/queued-delivery.js';
+import { checkName, type Sink } from '../forward/sink.js';
+import { providerOf } from '../providers/index.js';
+import { typeOf } from '../receive/verify.js';
+
+/** A queue of BullMQ 6, on Redis or Postgres, as far as it is used. */
+export interface BullMqQueue {
+  readonly name: string;
+  readonly defaultJobOptions?: object;
+  add(name: string, data: never, options: object): Promise<unknown>;
+}
+
+export interface BullMqOptions {
+  /** Names the sink in the store and in outcomes: `bullmq:` and the queue's name. */
+  readonly name?: string;
+}
+
+const completedTtlSeconds = 7 * 24 * 60 * 60;
+
+/** Unless the queue has options of its own. The last of 19 attempts is two to three days after the first. */
+const jobOptions = {
+  attempts: 19,
+  backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
+  // An event that comes again meanwhile is not told again.
+  removeOnComplete: { age: completedTtlSeconds },
+};
+
+/**
+ * A sink that hands events to BullMQ, whose workers tell others: `new Worker(name, (job) => forward(job.data))`.
+ * An event makes one job, however often it is added, as long as BullMQ keeps the first one.
+ * Throws a `TypeError` for what is no queue.
+ */
+export function bullmq<Event extends object>(queue: BullMqQueue, options: BullMqOptions = {}): Sink<Event> {
+  if (typeof queue?.add !== 'function' || typeof queue.name !== 'string') {
+    throw new TypeError('bullmq: queue must be a Queue of BullMQ');
+  }
+  const { name = `bullmq:${queue.name}` } = options;
+  checkName(name);
+  return {
+    name,
+    async deliver(event, { delivery }) {
+      const { provider, id } = delivery;
+      const jobId = createHash('sha256').update(`${provider}:${id}`).digest('hex');
+      const type = typeOf(providerOf(provider), event) ?? 'event';
+      await queue.add(type, toQueued(delivery) as never, { ...jobOptions, ...queue.defaultJobOptions, jobId });
+    },
+  };
+}
