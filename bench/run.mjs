@@ -1,11 +1,12 @@
-// npm run bench -- [--quick] [cpu] [load] [memory] [import]
+// npm run bench -- [--quick] [cpu] [load] [memory] [import] [stores]
 import { cpus } from 'node:os';
 import { cpu } from './cpu.mjs';
 import { importCost } from './import.mjs';
 import { load } from './load.mjs';
 import { memory } from './memory.mjs';
+import { stores } from './stores.mjs';
 
-const parts = { cpu, load, memory, import: importCost };
+const parts = { cpu, load, memory, import: importCost, stores };
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const asked = args.filter((arg) => arg !== '--quick');

@@ -55,11 +55,17 @@ async function asQueueError(
   const failures: Partial<SinkError>[] = Object.values(sinks ?? {}).filter((result) => typeof result !== 'string');
   const limited = failures.find(({ status }) => status === 429);
   if (limited !== undefined && rateLimit !== undefined) {
-    await rateLimit(limited.retryAfterMs ?? defaultLimitMs);
+    await rateLimit(wholeMs(limited.retryAfterMs) ?? defaultLimitMs);
     return Object.assign(new Error('bullmq:rateLimitExceeded', { cause: error }), { name: 'RateLimitError' });
   }
-  if (failures.length > 0 && failures.every(({ permanent }) => permanent === true)) {
+  // Anything else, such as a lost claim, may have left a sink untold.
+  if (error.code === 'sink_failed' && failures.every(({ permanent }) => permanent === true)) {
     Object.defineProperty(error, 'name', { value: 'UnrecoverableError' });
   }
   return error;
+}
+
+/** Redis takes no fractions, and no 0. */
+function wholeMs(ms: number | undefined): number | undefined {
+  return ms !== undefined && ms > 0 && ms < Number.POSITIVE_INFINITY ? Math.ceil(ms) : undefined;
 }

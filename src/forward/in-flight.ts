@@ -24,8 +24,12 @@ export class InFlight {
     this.#closing = true;
     if (this.#count === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      if (timeoutMs !== undefined) setTimeout(resolve, timeoutMs).unref();
+      // Not unreferenced: what stands behind an awaited close shall still run.
+      const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
+      this.#waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
   }
 }

@@ -1,4 +1,4 @@
-import { toError } from '../errors.js';
+import { SinkError, toError } from '../errors.js';
 import { Forwarder } from '../forward/forwarder.js';
 import type { InFlight } from '../forward/in-flight.js';
 import { fromQueued, reviveEvent } from '../forward/queued-delivery.js';
@@ -109,7 +109,15 @@ export class Lane<Event extends object> implements IdempotencyStore {
   #tell(row: Row): void {
     this.#settings.inFlight.enter();
     this.#atWork.add(row.key);
-    const { verified, type } = reviveEvent<Event>(fromQueued(JSON.parse(row.delivery)));
+    let revived: ReturnType<typeof reviveEvent<Event>>;
+    try {
+      revived = reviveEvent<Event>(fromQueued(JSON.parse(row.delivery)));
+    } catch (error) {
+      // Not of this version, say. It must not hold up the others.
+      this.#failed(row, new SinkError(`cannot be read: ${toError(error).message}`, { permanent: true }));
+      return;
+    }
+    const { verified, type } = revived;
     this.#forwarder.forward(verified, type, Number.POSITIVE_INFINITY, undefined, ({ error, sinks }) => {
       if (error?.code === 'sink_failed') {
         this.#failed(row, sinks?.[this.#sink.name]);
@@ -128,7 +136,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
     const waitMs = waitAfter(error, row.attempts + 1, now - row.since, this.#settings);
     if (waitMs === undefined) this.#report(row, deadLetter(error, row.attempts + 1));
     const dueAt = waitMs === undefined ? undefined : now + waitMs;
-    const token = this.#held.get(row.key)?.token ?? '';
+    const token = this.#held.get(row.key)?.token ?? row.token;
     const message = error.message.slice(0, maxErrorLength);
     this.#commits
       .add(() => this.#table.failed(row.key, this.#sink.name, token, message, now, dueAt))

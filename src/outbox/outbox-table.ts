@@ -8,6 +8,7 @@ export interface Row {
   readonly sink: string;
   /** JSON. */
   readonly delivery: string;
+  readonly token: string | null;
   readonly attempts: number;
   /** Since when it is to be told. */
   readonly since: number;
@@ -76,7 +77,14 @@ export class OutboxTable {
   }
 
   /** Not told: to be tried again at `dueAt`, or never again when there is none. */
-  failed(key: string, sink: string, token: string, error: string, now: number, dueAt: number | undefined): boolean {
+  failed(
+    key: string,
+    sink: string,
+    token: string | null,
+    error: string,
+    now: number,
+    dueAt: number | undefined,
+  ): boolean {
     const state = dueAt === undefined ? 'dead' : 'due';
     return this.sqlite.run(this.#sql.failed, state, dueAt ?? 0, error, now, key, sink, token) === 1;
   }
@@ -111,7 +119,7 @@ function statements(table: string) {
     renew: `UPDATE ${table} SET due_at = ? ${row} AND token = ?`,
     // What was told need not be known any more, only that it was.
     told: `UPDATE ${table} SET state = 'told', token = NULL, delivery = '', expires_at = ? ${row} AND token = ?`,
-    failed: `UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ? ${row} AND token = ?`,
+    failed: `UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ? ${row} AND token IS ?`,
     dead: `SELECT * FROM ${table} WHERE state = 'dead' ORDER BY failed_at`,
     redeliver: `UPDATE ${table} SET ${revived} WHERE state = 'dead' AND event_id = ?`,
     redeliverAll: `UPDATE ${table} SET ${revived} WHERE state = 'dead'`,

@@ -2,13 +2,12 @@ import { checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds }
 import { SinkError, toError } from '../errors.js';
 import { keyOf } from '../forward/forwarder.js';
 import { InFlight } from '../forward/in-flight.js';
-import { fromQueued, reviveEvent, toQueued } from '../forward/queued-delivery.js';
+import { type QueuedDelivery, toQueued } from '../forward/queued-delivery.js';
 import type { ErrorContext } from '../forward/run.js';
 import { checkName, type Sink, type SinkContext, type SinkFunction, toSinks } from '../forward/sink.js';
 import { unthrowing } from '../options.js';
 import { logError } from '../outcome.js';
 import type { VastEvent } from '../providers/vast.js';
-import type { Delivery } from '../receive/delivery.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepTurn } from '../stores/sweep.js';
 import { GroupCommit } from './group-commit.js';
@@ -44,14 +43,14 @@ export interface OutboxOptions<Event = VastEvent> {
 export interface DeadLetter {
   /** The signed event id. */
   readonly id: string;
-  readonly type?: string;
   readonly sink: string;
   readonly attempts: number;
   /** What the sink said at last. */
   readonly error: string;
   /** Unix milliseconds. */
   readonly failedAt: number;
-  readonly delivery: Delivery;
+  /** As `createForwarder` takes it. */
+  readonly delivery: QueuedDelivery;
 }
 
 /** A sink that keeps events in a file until its own sinks have been told. */
@@ -144,6 +143,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   async deliver(event: Event, { delivery }: SinkContext): Promise<void> {
     if (this.#inFlight.closing) throw new SinkError('the outbox is closed');
     const sinks = this.#sinks.filter((sink) => mayAccept(sink, event));
+    if (sinks.length === 0) return;
     const key = keyOf(scope, delivery.provider, delivery.id);
     const queued = JSON.stringify(toQueued(delivery));
     this.#inFlight.enter();
@@ -160,18 +160,14 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   }
 
   deadLetters(): DeadLetter[] {
-    return this.#table.dead().map(({ event_id, sink, attempts, error, failed_at, delivery }) => {
-      const revived = fromQueued(JSON.parse(delivery));
-      return {
-        id: event_id,
-        type: reviveEvent(revived).type,
-        sink,
-        attempts: Number(attempts),
-        error: error ?? '',
-        failedAt: Number(failed_at),
-        delivery: revived,
-      };
-    });
+    return this.#table.dead().map(({ event_id, sink, attempts, error, failed_at, delivery }) => ({
+      id: event_id,
+      sink,
+      attempts: Number(attempts),
+      error: error ?? '',
+      failedAt: Number(failed_at),
+      delivery: JSON.parse(delivery),
+    }));
   }
 
   redeliver(id?: string): number {

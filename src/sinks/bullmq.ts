@@ -42,7 +42,8 @@ export function bullmq<Event extends object>(queue: BullMqQueue, options: BullMq
     async deliver(event, { delivery }) {
       const { provider, id } = delivery;
       const jobId = createHash('sha256').update(`${provider}:${id}`).digest('hex');
-      const type = typeOf(providerOf(provider), event) ?? 'event';
+      // Postgres takes no NUL.
+      const type = typeOf(providerOf(provider), event)?.replaceAll('\0', '') ?? 'event';
       await queue.add(type, toQueued(delivery) as never, { ...jobOptions, ...queue.defaultJobOptions, jobId });
     },
   };

@@ -194,8 +194,9 @@ function statements(table: string, index: string) {
       UPDATE ${table} SET state = 'released', token = NULL, lease_until = ${now},
         expires_at = CASE delivered WHEN '{}' THEN ${now} ELSE ${later} END
       ${held}`),
+    // What has just expired may be claimed at this moment, and would seem to be in flight while it is deleted.
     sweep: `
       DELETE FROM ${table} WHERE key IN (
-        SELECT key FROM ${table} WHERE expires_at <= ${now} LIMIT 256 FOR UPDATE SKIP LOCKED)`,
+        SELECT key FROM ${table} WHERE expires_at <= ${now} - interval '1 min' LIMIT 256 FOR UPDATE SKIP LOCKED)`,
   };
 }

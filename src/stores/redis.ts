@@ -61,7 +61,7 @@ const scripts = {
     end
     redis.call('SET', KEYS[1], ARGV[1] .. told, 'PX', ARGV[2])
     return 'a' .. told`),
-  renew: heldScript("return redis.call('PEXPIRE', KEYS[1], ARGV[2])"),
+  renew: heldScript("redis.call('PEXPIRE', KEYS[1], ARGV[2])"),
   delivered: heldScript("redis.call('APPEND', KEYS[1], ARGV[2])"),
   complete: heldScript("redis.call('SET', KEYS[1], 'c', 'PX', ARGV[2])"),
   release: heldScript(`

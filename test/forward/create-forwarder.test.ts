@@ -1,7 +1,15 @@
 import { describe, expect, it, vi } from 'vitest';
-import { createForwarder, memoryStore, type Outcome, SinkError, verifyDelivery } from '../../src/index.js';
+import {
+  createForwarder,
+  type ForwarderOptions,
+  memoryStore,
+  type Outcome,
+  SinkError,
+  verifyDelivery,
+} from '../../src/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import { deferred } from '../support/deferred.js';
+import { fail, faultyStore } from '../support/faulty-store.js';
 
 const secret = 'synthetic-webhook-secret';
 
@@ -95,6 +103,109 @@ describe('forward(delivery), for a worker behind a queue', () => {
     expect(() => createForwarder({ sinks: [], deadlineMs: 1 } as never)).toThrow(/no option "deadlineMs"/);
     expect(() => createForwarder({ sinks: [async () => {}] })).toThrow(/has no name/);
     expect(() => createForwarder({ leaseMs: 0 })).toThrow(/leaseMs must be/);
+  });
+});
+
+describe('what a queue is told of a failure', () => {
+  const permanent = new SinkError('gone', { status: 410, permanent: true });
+  const transient = new SinkError('busy', { status: 503 });
+
+  /** How `forward` rejects when its sinks fail so. */
+  async function rejection(failures: unknown[], options: ForwarderOptions = {}): Promise<Error> {
+    const forward = createForwarder({
+      sinks: failures.map((failure, i) => ({ name: `chat ${i}`, deliver: () => Promise.reject(failure) })),
+      onOutcome: () => {},
+      ...options,
+    });
+    return forward(delivered().delivery).then(
+      () => expect.unreachable(),
+      (error) => error,
+    );
+  }
+
+  it.each([
+    ['the only sink failed for good', [permanent]],
+    ['all sinks failed for good', [permanent, { message: 'gone', permanent: true }]],
+    ['a 429 is for good, and the queue knows no limit', [new SinkError('no', { status: 429, permanent: true })]],
+  ])('is that no other attempt will help when %s', async (_, failures) => {
+    expect(await rejection(failures)).toMatchObject({ name: 'UnrecoverableError', code: 'sink_failed' });
+  });
+
+  it.each([
+    ['a sink can be helped by it', [transient]],
+    ['one sink of two can be helped by it', [permanent, transient]],
+    ['a sink says nothing', [permanent, new Error('timeout')]],
+    ['a sink does not say it with true', [{ message: 'gone', permanent: 'yes' }]],
+    ['a sink answers 429, and the queue knows no limit', [new SinkError('busy', { status: 429 })]],
+  ])('is to try again when %s', async (_, failures) => {
+    expect(await rejection(failures)).toMatchObject({ name: 'WebhookError', code: 'sink_failed' });
+  });
+
+  it('is to try again when the store fails, or the claim is lost before all sinks have settled', async () => {
+    const unavailable = faultyStore();
+    unavailable.fault('claim', fail);
+    expect(await rejection([permanent], { store: unavailable.store })).toMatchObject({
+      name: 'WebhookError',
+      code: 'store_unavailable',
+    });
+
+    const lost = faultyStore();
+    lost.fault('renew', () => Promise.resolve(false));
+    const sinks = [
+      { name: 'gone', deliver: () => Promise.reject(permanent) },
+      { name: 'slow', deliver: () => new Promise<void>(() => {}) },
+    ];
+    expect(await rejection([], { sinks, store: lost.store, leaseMs: 60 })).toMatchObject({
+      name: 'WebhookError',
+      code: 'in_flight',
+    });
+  });
+
+  it.each([
+    ['as long as it was asked', 2_000, 2_000],
+    ['5 s, when it was not told how long', undefined, 5_000],
+    ['5 s, when it was told nothing of use', Number.NaN, 5_000],
+    ['5 s, when it was told not to wait', 0, 5_000],
+    ['whole milliseconds, the next ones', 1_234.5, 1_235],
+  ])('is after a 429 to wait %s', async (_, retryAfterMs, ms) => {
+    const rateLimit = vi.fn();
+    const error = await rejection([new SinkError('busy', { status: 429, retryAfterMs })], { rateLimit });
+    expect(rateLimit.mock.calls).toEqual([[ms]]);
+    expect(error).toMatchObject({
+      message: 'bullmq:rateLimitExceeded',
+      cause: { code: 'sink_failed', cause: { status: 429 } },
+    });
+  });
+
+  it('is to wait also when another sink failed for good, and not without a 429', async () => {
+    const rateLimit = vi.fn();
+    const busy = new SinkError('busy', { status: 429, retryAfterMs: 10 });
+    expect((await rejection([permanent, busy], { rateLimit })).message).toBe('bullmq:rateLimitExceeded');
+    expect((await rejection([permanent, transient], { rateLimit })).message).not.toMatch(/bullmq/);
+    expect(rateLimit).toHaveBeenCalledTimes(1);
+  });
+
+  it('is said when the limit has been set, and otherwise why it could not be', async () => {
+    const set = deferred();
+    let settled = false;
+    const busy = new SinkError('busy', { status: 429 });
+    const rejecting = rejection([busy], { rateLimit: () => set.promise }).finally(() => {
+      settled = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(settled).toBe(false);
+    set.resolve();
+    await rejecting;
+
+    const down = new Error('Connection is closed.');
+    expect(await rejection([busy], { rateLimit: () => Promise.reject(down) })).toBe(down);
+  });
+
+  it('tells the outcome as it was, however the queue is told', async () => {
+    const outcomes: Outcome[] = [];
+    const busy = new SinkError('busy', { status: 429 });
+    await rejection([busy], { rateLimit: () => {}, onOutcome: (outcome) => outcomes.push(outcome) });
+    expect(outcomes).toMatchObject([{ result: 'failed', code: 'sink_failed', error: { message: 'chat 0: busy' } }]);
   });
 });
 

@@ -22,9 +22,9 @@ assert.deepEqual(names(root), [
   'when',
 ]);
 assert.deepEqual(names(koa), ['vastWebhook']);
-assert.deepEqual(names(sinks), ['googleChat', 'slack']);
-assert.deepEqual(names(stores), ['memoryStore']);
-assert.deepEqual(names(testing), ['sampleEvent', 'signedDelivery']);
+assert.deepEqual(names(sinks), ['bullmq', 'googleChat', 'slack', 'sqliteOutbox']);
+assert.deepEqual(names(stores), ['memoryStore', 'postgresStore', 'redisStore', 'sqliteStore']);
+assert.deepEqual(names(testing), ['sampleEvent', 'signedDelivery', 'storeConformance']);
 assert.equal(stores.memoryStore, root.memoryStore, 'every entry shares one instance of the code');
 assert.equal(packageJson.name, 'vast-webhook');
 

@@ -1,0 +1,5 @@
+import { type MemoryStoreOptions, memoryStore } from '../../../src/index.js';
+
+export function make(options?: MemoryStoreOptions) {
+  return { store: memoryStore(options) };
+}

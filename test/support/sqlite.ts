@@ -1,0 +1,58 @@
+/** The SQLite clients that the running Node.js has. Without vitest, so that other processes can use it, too. */
+import { createRequire } from 'node:module';
+import type { SqliteDatabase } from '../../src/stores/sqlite-table.js';
+
+const require = createRequire(import.meta.url);
+
+export type SqliteClient = 'better-sqlite3' | 'node:sqlite';
+
+export interface SqliteHandle extends SqliteDatabase {
+  close(): unknown;
+}
+
+export interface SqliteHandles {
+  readonly client: SqliteClient;
+  open(file: string, options?: { readonly readOnly?: boolean }): SqliteHandle;
+}
+
+const better = {
+  client: 'better-sqlite3',
+  open(file, { readOnly = false } = {}) {
+    const Database = require('better-sqlite3') as new (file: string, options: object) => SqliteHandle;
+    return new Database(file, { readonly: readOnly });
+  },
+} satisfies SqliteHandles;
+
+const builtIn = {
+  client: 'node:sqlite',
+  open(file, { readOnly = false } = {}) {
+    const { DatabaseSync } = require('node:sqlite') as {
+      DatabaseSync: new (file: string, options: object) => SqliteHandle;
+    };
+    return new DatabaseSync(file, { readOnly });
+  },
+} satisfies SqliteHandles;
+
+/** One entry a client: `describe.each(sqliteHandles())('on $client: ...', ({ open }) => ...)`. */
+export function sqliteHandles(): SqliteHandles[] {
+  const found = [better, builtIn].filter(worksHere);
+  if (found.length === 0) throw new Error('there is neither a better-sqlite3 nor a node:sqlite for this Node.js');
+  return found;
+}
+
+export function openSqlite(client: SqliteClient, file: string): SqliteHandle {
+  return (client === 'better-sqlite3' ? better : builtIn).open(file);
+}
+
+/** Only what can be no otherwise is left out: an addon compiled for another Node.js, a module that came with a later one. */
+function worksHere({ open }: SqliteHandles): boolean {
+  try {
+    open(':memory:').close();
+    return true;
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    const isOfAnotherNode = code === 'ERR_DLOPEN_FAILED' && message.includes('NODE_MODULE_VERSION');
+    if (isOfAnotherNode || code === 'ERR_UNKNOWN_BUILTIN_MODULE') return false;
+    throw error;
+  }
+}
