@@ -1,12 +1,13 @@
-// npm run bench -- [--quick] [cpu] [load] [memory] [import] [stores]
+// npm run bench -- [--quick] [cpu] [load] [memory] [import] [stores] [store-memory]
 import { cpus } from 'node:os';
 import { cpu } from './cpu.mjs';
 import { importCost } from './import.mjs';
 import { load } from './load.mjs';
 import { memory } from './memory.mjs';
+import { storeMemory } from './store-memory.mjs';
 import { stores } from './stores.mjs';
 
-const parts = { cpu, load, memory, import: importCost, stores };
+const parts = { cpu, load, memory, import: importCost, stores, 'store-memory': storeMemory };
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const asked = args.filter((arg) => arg !== '--quick');

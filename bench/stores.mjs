@@ -95,10 +95,10 @@ async function postgres(rounds, events) {
   await claimAndComplete(store, 'to make the table');
   await pool.query('CREATE TABLE bare (LIKE vast_webhook INCLUDING ALL)');
   const text = `
-    INSERT INTO bare (key, state, token, lease_until, delivered, expires_at)
-    VALUES ($1, 'held', $2, now() + $3 * interval '1 ms', '{}', now() + $4 * interval '1 ms') ON CONFLICT DO NOTHING`;
+    INSERT INTO bare (key, state, token, until, delivered)
+    VALUES ($1, 'held', $2, now() + $3 * interval '1 ms', '[]') ON CONFLICT DO NOTHING`;
   const rates = await paired(rounds, events, {
-    bare: (key) => pool.query({ name: 'bare', text, values: [key, randomUUID(), leaseMs, ttlMs] }),
+    bare: (key) => pool.query({ name: 'bare', text, values: [key, randomUUID(), leaseMs] }),
     ours: (key) => store.claim(key, randomUUID(), leaseMs),
   });
   await pool.end();

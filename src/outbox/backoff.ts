@@ -14,7 +14,11 @@ export function waitAfter(error: unknown, attempts: number, ageMs: number, backo
   const { permanent, retryAfterMs } = Object(error) as { permanent?: unknown; retryAfterMs?: unknown };
   if (permanent === true && backoff.giveUpOnPermanent) return undefined;
   const most = Math.min(backoff.maxBackoffMs, backoff.minBackoffMs * 2 ** (attempts - 1));
-  const asked = typeof retryAfterMs === 'number' && retryAfterMs > 0 ? retryAfterMs : 0;
+  const asked = isPositive(retryAfterMs) ? retryAfterMs : 0;
   const waitMs = Math.ceil(Math.max(Math.random() * most, asked));
   return ageMs + waitMs < backoff.giveUpAfterMs ? waitMs : undefined;
+}
+
+export function isPositive(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) > 0;
 }

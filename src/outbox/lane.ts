@@ -5,7 +5,7 @@ import { fromQueued, reviveEvent } from '../forward/queued-delivery.js';
 import type { ErrorContext } from '../forward/run.js';
 import type { Sink } from '../forward/sink.js';
 import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
-import { type Backoff, waitAfter } from './backoff.js';
+import { type Backoff, isPositive, waitAfter } from './backoff.js';
 import type { GroupCommit } from './group-commit.js';
 import type { OutboxTable, Row } from './outbox-table.js';
 
@@ -132,9 +132,11 @@ export class Lane<Event extends object> implements IdempotencyStore {
     const error = toError(thrown);
     const now = Date.now();
     const { retryAfterMs } = error as { retryAfterMs?: unknown };
-    if (typeof retryAfterMs === 'number') this.#pausedUntil = Math.max(this.#pausedUntil, now + retryAfterMs);
-    const waitMs = waitAfter(error, row.attempts + 1, now - row.since, this.#settings);
-    if (waitMs === undefined) this.#report(row, deadLetter(error, row.attempts + 1));
+    if (isPositive(retryAfterMs)) this.#pausedUntil = Math.max(this.#pausedUntil, now + retryAfterMs);
+    // A handle may be set to give bigints.
+    const attempts = Number(row.attempts) + 1;
+    const waitMs = waitAfter(error, attempts, now - Number(row.since), this.#settings);
+    if (waitMs === undefined) this.#report(row, deadLetter(error, attempts));
     const dueAt = waitMs === undefined ? undefined : now + waitMs;
     const token = this.#held.get(row.key)?.token ?? row.token;
     const message = error.message.slice(0, maxErrorLength);

@@ -1,4 +1,4 @@
-import { checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds } from '../check-options.js';
+import { type Check, checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds } from '../check-options.js';
 import { SinkError, toError } from '../errors.js';
 import { keyOf } from '../forward/forwarder.js';
 import { InFlight } from '../forward/in-flight.js';
@@ -80,6 +80,11 @@ export function sqliteOutbox<Event extends object = VastEvent>(
 const minutes = 60_000;
 const days = 24 * 60 * minutes;
 
+const someSinks: Check = [
+  (value) => Array.isArray(value) && value.length > 0,
+  'an array of named functions and sinks, not empty',
+];
+
 /** Keeps the outbox's keys apart from others of the same events. */
 const scope = 'outbox';
 
@@ -103,7 +108,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 
   constructor(db: SqliteDatabase, options: OutboxOptions<Event>) {
     checkOptions(options, {
-      sinks: [(value) => Array.isArray(value) && value.length > 0, 'an array of named functions and sinks, not empty'],
+      sinks: someSinks,
       name: [(value) => typeof value === 'string', 'a string'],
       table: [(value) => typeof value === 'string', 'a string'],
       concurrency: [isWholeUpTo(1, 1_000), 'a whole number of 1 to 1000'],
@@ -115,6 +120,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       completedTtlMs: longMilliseconds,
       onError: [isFunction, 'a function'],
     });
+    if (options.sinks === undefined) throw new TypeError(`the option sinks must be ${someSinks[1]}`);
     const { name = 'outbox', table = 'vast_webhook_outbox' } = options;
     checkName(name);
     this.name = name;

@@ -4,7 +4,12 @@ import { progressMs, SweepTurn } from './sweep.js';
 
 /** A pool or client of `pg`, as far as it is used. */
 export interface Postgres {
-  query(query: PostgresQuery): Promise<{ rows: unknown[]; rowCount?: number | null }>;
+  query(query: PostgresQuery): Promise<Result>;
+}
+
+interface Result {
+  readonly rows: unknown[];
+  readonly rowCount?: number | null;
 }
 
 interface PostgresQuery {
@@ -50,7 +55,8 @@ class PostgresStore implements IdempotencyStore {
   readonly #prepare: boolean;
   readonly #sql: ReturnType<typeof statements>;
   readonly #sweepTurn = new SweepTurn();
-  #table: Promise<void> | undefined;
+  #hasTable = false;
+  #creating: Promise<void> | undefined;
 
   constructor(client: Postgres, sql: ReturnType<typeof statements>, prepare: boolean) {
     this.#client = client;
@@ -58,39 +64,25 @@ class PostgresStore implements IdempotencyStore {
     this.#prepare = prepare;
   }
 
-  async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
-    const { rows } = await this.#query(this.#sql.claim, [key, token, leaseMs]);
+  claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
     if (this.#sweepTurn.next()) this.#sweep();
-    // None: somebody's transaction is about to make it, or has made it since the statement began.
-    const { state, delivered, ms } = (rows[0] ?? { state: 'held', ms: 0 }) as {
-      state: string;
-      delivered: string[];
-      ms: unknown;
-    };
-    if (state === 'acquired') return { state, delivered };
-    if (state === 'completed') return { state };
-    return { state: 'in_flight', retryAfterMs: Math.max(1, Math.ceil(Number(ms))) };
+    return this.#query(this.#sql.claim, [key, token, leaseMs], claimResultOf);
   }
 
   renew(key: string, token: string, leaseMs: number): Promise<boolean> {
-    return this.#held(this.#sql.renew, [key, token, leaseMs]);
+    return this.#query(this.#sql.renew, [key, token, leaseMs], hasChanged);
   }
 
   delivered(key: string, token: string, sink: string): Promise<boolean> {
-    return this.#held(this.#sql.delivered, [key, token, sink]);
+    return this.#query(this.#sql.delivered, [key, token, sink], hasChanged);
   }
 
   complete(key: string, token: string, ttlMs: number): Promise<boolean> {
-    return this.#held(this.#sql.complete, [key, token, ttlMs]);
+    return this.#query(this.#sql.complete, [key, token, ttlMs], hasChanged);
   }
 
   release(key: string, token: string, ttlMs: number): Promise<boolean> {
-    return this.#held(this.#sql.release, [key, token, ttlMs]);
-  }
-
-  async #held(sql: Statement, values: unknown[]): Promise<boolean> {
-    const { rowCount } = await this.#query(sql, values);
-    return rowCount === 1;
+    return this.#query(this.#sql.release, [key, token, ttlMs], hasChanged);
   }
 
   /** Nobody waits for it, and the next turn makes up for one that failed. */
@@ -98,19 +90,26 @@ class PostgresStore implements IdempotencyStore {
     this.#client.query({ text: this.#sql.sweep }).catch(() => {});
   }
 
-  async #query({ name, text }: Statement, values: unknown[]): Promise<{ rows: unknown[]; rowCount?: number | null }> {
-    this.#table ??= this.#create();
-    try {
-      await this.#table;
-      return await this.#client.query(this.#prepare ? { name, text, values } : { text, values });
-    } catch (error) {
-      // It may have been dropped, or not have been made for want of a connection.
-      this.#table = undefined;
-      const { code, message } = error as { code?: string; message?: string };
-      if (code !== undefinedColumn) throw error;
-      throw new Error(`its table is another's (${message}): give the store another name for it`, { cause: error });
-    }
+  /** `read` makes sense of the result. Once there is a table, it takes no promise more than the client's. */
+  #query<T>({ name, text }: Statement, values: unknown[], read: (result: Result) => T): Promise<T> {
+    const query = this.#prepare ? { name, text, values } : { text, values };
+    const send = () => this.#client.query(query).then(read, this.#failed);
+    if (this.#hasTable) return send();
+    this.#creating ??= this.#create().finally(() => {
+      this.#creating = undefined;
+    });
+    return this.#creating.then(() => {
+      this.#hasTable = true;
+      return send();
+    });
   }
+
+  readonly #failed = (error: { code?: string; message?: string }): never => {
+    // It may have been dropped.
+    this.#hasTable = false;
+    if (error?.code !== undefinedColumn) throw error;
+    throw new Error(`its table is another's (${error.message}): give the store another name for it`, { cause: error });
+  };
 
   async #create(): Promise<void> {
     const { rows } = await this.#client.query({ text: this.#sql.exists });
@@ -122,6 +121,19 @@ class PostgresStore implements IdempotencyStore {
       if (!madeMeanwhile.includes((error as { code?: string }).code ?? '')) throw error;
     }
   }
+}
+
+function claimResultOf({ rows }: Result): ClaimResult {
+  // None: somebody's transaction is about to make it, or has made it since the statement began.
+  const { answer } = (rows[0] ?? { answer: '0' }) as { answer: string };
+  if (answer === '[]') return { state: 'acquired', delivered: [] };
+  if (answer.startsWith('[')) return { state: 'acquired', delivered: JSON.parse(answer) };
+  if (answer === 'completed') return { state: 'completed' };
+  return { state: 'in_flight', retryAfterMs: Math.max(1, Math.ceil(Number(answer))) };
+}
+
+function hasChanged({ rowCount }: Result): boolean {
+  return rowCount === 1;
 }
 
 /** unique_violation (of the catalogue), duplicate_table: IF NOT EXISTS does not hold for two at the same moment. */
@@ -145,58 +157,55 @@ function statement(text: string): Statement {
 function statements(table: string, index: string) {
   const now = 'statement_timestamp()';
   const later = `${now} + $3 * interval '1 ms'`;
-  const kept = `${later} + interval '${progressMs} ms'`;
-  const free = `(expires_at <= ${now} OR (state <> 'completed' AND lease_until <= ${now}))`;
-  const held = 'WHERE key = $1 AND token = $2';
+  const progress = `interval '${progressMs} ms'`;
+  // Takes part in the claim that may be on its way, so that claims need not wait for this transaction.
+  const held = `
+    WHERE key = $1 AND token = $2 AND (SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, ${lockSeed})))`;
   return {
     exists: `SELECT to_regclass('${table.replaceAll("'", "''")}') IS NOT NULL AS exists`,
+    // `until` ends the lease of what is held, and what is known of the rest.
     create: `
       CREATE TABLE IF NOT EXISTS ${table} (
         key text PRIMARY KEY,
         state text NOT NULL,
         token text,
-        lease_until timestamptz NOT NULL,
-        delivered text[] NOT NULL,
-        expires_at timestamptz NOT NULL
+        until timestamptz NOT NULL,
+        delivered jsonb NOT NULL
       );
-      CREATE INDEX IF NOT EXISTS ${index} ON ${table} (expires_at)`,
-    // An event is made by whoever gets the lock on its key at once, and a row is taken over by whoever can lock it
-    // at once, so that nobody waits for anybody's transaction. What others are at work on counts as in flight.
+      CREATE INDEX IF NOT EXISTS ${index} ON ${table} (until)`,
+    // Whoever is not given the lock at once leaves the event to the one who has it, so that nobody waits for anybody's
+    // transaction. The answer is what was told, as JSON, or `completed`, or the milliseconds left of another's lease.
     claim: statement(`
-      WITH seen AS MATERIALIZED (
-        SELECT ${free} AS free, state, lease_until FROM ${table} WHERE key = $1
-      ), made AS (
-        INSERT INTO ${table} (key, state, token, lease_until, delivered, expires_at)
-        SELECT $1, 'held', $2, ${later}, '{}', ${kept}
-        WHERE NOT EXISTS (SELECT FROM seen) AND pg_try_advisory_xact_lock(hashtextextended($1, ${lockSeed}))
-        ON CONFLICT DO NOTHING
-        RETURNING delivered
-      ), found AS (
-        SELECT key, CASE WHEN expires_at > ${now} THEN delivered ELSE '{}' END AS told
-        FROM ${table} WHERE key = $1 AND ${free} FOR UPDATE SKIP LOCKED
-      ), taken AS (
-        UPDATE ${table} AS event
-        SET state = 'held', token = $2, lease_until = ${later}, delivered = told, expires_at = ${kept}
-        FROM found WHERE event.key = found.key
-        RETURNING event.delivered
+      WITH claimed AS (
+        INSERT INTO ${table} AS event (key, state, token, until, delivered)
+        SELECT $1, 'held', $2, ${later}, '[]' WHERE pg_try_advisory_xact_lock(hashtextextended($1, ${lockSeed}))
+        ON CONFLICT (key) DO UPDATE SET
+          state = 'held', token = excluded.token, until = excluded.until,
+          delivered = CASE
+            WHEN event.until > ${now} - CASE event.state WHEN 'held' THEN ${progress} ELSE interval '0' END
+            THEN event.delivered ELSE '[]' END
+        WHERE event.state = 'released' OR event.until <= ${now}
+        RETURNING delivered::text AS answer
       )
-      SELECT 'acquired' AS state, delivered, 0 AS ms FROM made
-      UNION ALL SELECT 'acquired', delivered, 0 FROM taken
-      UNION ALL SELECT CASE WHEN free THEN 'held' ELSE state END, NULL, extract(epoch FROM lease_until - ${now}) * 1000 FROM seen`),
-    renew: statement(`UPDATE ${table} SET lease_until = ${later}, expires_at = ${kept} ${held}`),
+      SELECT answer FROM claimed
+      UNION ALL
+      SELECT CASE
+        WHEN state = 'completed' AND until > ${now} THEN state
+        WHEN state = 'held' THEN (extract(epoch FROM until - ${now}) * 1000)::text
+        ELSE '0' END
+      FROM ${table} WHERE key = $1 AND NOT EXISTS (SELECT FROM claimed)`),
+    renew: statement(`UPDATE ${table} SET until = ${later} ${held}`),
     delivered: statement(`
-      UPDATE ${table} SET delivered = CASE WHEN $3 = ANY (delivered) THEN delivered ELSE array_append(delivered, $3) END
+      UPDATE ${table} SET delivered = CASE WHEN delivered ? $3 THEN delivered ELSE delivered || to_jsonb($3::text) END
       ${held}`),
     complete: statement(`
-      UPDATE ${table} SET state = 'completed', token = NULL, lease_until = ${now}, delivered = '{}', expires_at = ${later}
-      ${held}`),
+      UPDATE ${table} SET state = 'completed', token = NULL, until = ${later}, delivered = '[]' ${held}`),
     release: statement(`
-      UPDATE ${table} SET state = 'released', token = NULL, lease_until = ${now},
-        expires_at = CASE delivered WHEN '{}' THEN ${now} ELSE ${later} END
-      ${held}`),
-    // What has just expired may be claimed at this moment, and would seem to be in flight while it is deleted.
+      UPDATE ${table} SET state = 'released', token = NULL,
+        until = CASE delivered WHEN '[]' THEN ${now} ELSE ${later} END ${held}`),
+    // Nothing is deleted in the day for which a holder's record outlives its lease. In order, so that the index is used.
     sweep: `
       DELETE FROM ${table} WHERE key IN (
-        SELECT key FROM ${table} WHERE expires_at <= ${now} - interval '1 min' LIMIT 256 FOR UPDATE SKIP LOCKED)`,
+        SELECT key FROM ${table} WHERE until <= ${now} - ${progress} ORDER BY until LIMIT 256 FOR UPDATE SKIP LOCKED)`,
   };
 }

@@ -27,31 +27,29 @@ class SqliteStore implements IdempotencyStore {
         'key TEXT NOT NULL',
         'state TEXT NOT NULL',
         'token TEXT',
-        'lease_until INTEGER NOT NULL',
+        // Of the lease of what is held, and of what is known of the rest.
+        'until INTEGER NOT NULL',
         'delivered TEXT NOT NULL',
-        'expires_at INTEGER NOT NULL',
       ],
       key: 'key',
-      indexes: ['(expires_at)'],
+      indexes: ['(until)'],
     });
     this.#sql = statements(table);
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {
     const now = Date.now();
-    if (this.#sweepTurn.next()) this.#table.run(this.#sql.sweep, now);
-    const until = now + Math.ceil(leaseMs);
-    const taken = this.#table.get(this.#sql.claim, key, token, until, until + progressMs, now, now, now);
+    if (this.#sweepTurn.next()) this.#table.run(this.#sql.sweep, now - progressMs);
+    const taken = this.#table.get(this.#sql.claim, key, token, now + Math.ceil(leaseMs), now, progressMs, now);
     if (taken != null) return { state: 'acquired', delivered: JSON.parse((taken as { delivered: string }).delivered) };
-    const row = this.#table.get(this.#sql.look, key) as { state: string; lease_until: number } | null | undefined;
-    if (row?.state === 'completed') return { state: 'completed' };
+    const { state, until = 0 } = Object(this.#table.get(this.#sql.look, key)) as { state?: string; until?: number };
+    if (state === 'completed') return { state };
     // Given back since the attempt, it is free for the next one.
-    return { state: 'in_flight', retryAfterMs: Math.max(1, Number(row?.lease_until ?? 0) - now) };
+    return { state: 'in_flight', retryAfterMs: state === 'held' ? Math.max(1, Number(until) - now) : 1 };
   }
 
   renew(key: string, token: string, leaseMs: number): boolean {
-    const until = Date.now() + Math.ceil(leaseMs);
-    return this.#table.run(this.#sql.renew, until, until + progressMs, key, token) === 1;
+    return this.#table.run(this.#sql.renew, Date.now() + Math.ceil(leaseMs), key, token) === 1;
   }
 
   delivered(key: string, token: string, sink: string): boolean {
@@ -71,24 +69,23 @@ function statements(table: string) {
   const held = 'WHERE key = ? AND token = ?';
   return {
     claim: `
-      INSERT INTO ${table} AS old (key, state, token, lease_until, delivered, expires_at)
-      VALUES (?, 'held', ?, ?, '[]', ?)
+      INSERT INTO ${table} AS event (key, state, token, until, delivered) VALUES (?, 'held', ?, ?, '[]')
       ON CONFLICT (key) DO UPDATE SET
-        state = 'held', token = excluded.token, lease_until = excluded.lease_until, expires_at = excluded.expires_at,
-        delivered = CASE WHEN old.expires_at > ? THEN old.delivered ELSE '[]' END
-      WHERE old.expires_at <= ? OR (old.state <> 'completed' AND old.lease_until <= ?)
+        state = 'held', token = excluded.token, until = excluded.until,
+        delivered = CASE WHEN event.until > ? - CASE event.state WHEN 'held' THEN ? ELSE 0 END
+          THEN event.delivered ELSE '[]' END
+      WHERE event.state = 'released' OR event.until <= ?
       RETURNING delivered`,
-    look: `SELECT state, lease_until FROM ${table} WHERE key = ?`,
-    renew: `UPDATE ${table} SET lease_until = ?, expires_at = ? ${held}`,
+    look: `SELECT state, until FROM ${table} WHERE key = ?`,
+    renew: `UPDATE ${table} SET until = ? ${held}`,
     delivered: `
       UPDATE ${table} SET delivered = CASE WHEN EXISTS (SELECT 1 FROM json_each(delivered) WHERE value = ?)
         THEN delivered ELSE json_insert(delivered, '$[#]', ?) END ${held}`,
-    complete: `
-      UPDATE ${table} SET state = 'completed', token = NULL, lease_until = 0, delivered = '[]', expires_at = ? ${held}`,
+    complete: `UPDATE ${table} SET state = 'completed', token = NULL, until = ?, delivered = '[]' ${held}`,
     // With nothing told there is nothing to keep.
     release: `
-      UPDATE ${table} SET state = 'released', token = NULL, lease_until = 0,
-        expires_at = CASE delivered WHEN '[]' THEN 0 ELSE ? END ${held}`,
-    sweep: `DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table} WHERE expires_at <= ? LIMIT 256)`,
+      UPDATE ${table} SET state = 'released', token = NULL, until = CASE delivered WHEN '[]' THEN 0 ELSE ? END ${held}`,
+    // Nothing is deleted in the day for which a holder's record outlives its lease.
+    sweep: `DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table} WHERE until <= ? LIMIT 256)`,
   };
 }
