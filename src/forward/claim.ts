@@ -1,5 +1,5 @@
 import type { ClaimResult, IdempotencyStore } from './store.js';
-import { callStore, isBoolean, isClaimResult, type Next, type Operation } from './store-call.js';
+import { isBoolean, isClaimResult, type Next, type Operation, type StoreCalls, unavailable } from './store-calls.js';
 
 /** How long a claim is renewed for work that does not settle. */
 const maxWorkMs = 5 * 60_000;
@@ -12,7 +12,7 @@ const maxPersistMs = 5_000;
 export interface ClaimSettings {
   readonly store: IdempotencyStore;
   readonly leaseMs: number;
-  readonly storeTimeoutMs: number;
+  readonly calls: StoreCalls;
   readonly completedTtlMs: number;
 }
 
@@ -50,16 +50,17 @@ export class Claim {
   }
 
   /** Asks for the event. Granted after we gave up on it, it is given back: nobody would settle it. */
-  take(withinMs: number, next: Omit<Next<ClaimResult>, 'late'>): void {
-    const { store, leaseMs, storeTimeoutMs } = this.#settings;
+  take(withinMs: number, { ok, fail }: Omit<Next<ClaimResult>, 'late'>): void {
+    const { store, leaseMs, calls } = this.#settings;
+    if (calls.isCongested()) {
+      fail(unavailable('claim', 'too many calls to it are overdue'));
+      return;
+    }
     const claim = () => store.claim(this.#key, this.#token, leaseMs);
-    callStore('claim', claim, isClaimResult, Math.min(storeTimeoutMs, withinMs), {
-      ok: next.ok,
-      fail: next.fail,
-      late: ({ state }) => {
-        if (state === 'acquired') this.release(() => {});
-      },
-    });
+    const late = ({ state }: ClaimResult) => {
+      if (state === 'acquired') this.release(() => {});
+    };
+    calls.call('claim', claim, isClaimResult, { ok, fail, late }, withinMs);
   }
 
   /** Renews at a third of the lease, until the claim is settled or over. */
@@ -140,7 +141,7 @@ export class Claim {
     call: (settings: ClaimSettings) => boolean | PromiseLike<boolean>,
     next: Next<boolean>,
   ): void {
-    callStore(operation, () => call(this.#settings), isBoolean, this.#settings.storeTimeoutMs, next);
+    this.#settings.calls.call(operation, () => call(this.#settings), isBoolean, next);
   }
 
   #renew(): void {
@@ -149,11 +150,11 @@ export class Claim {
       this.#over('expired');
       return;
     }
-    const { store, leaseMs, storeTimeoutMs } = this.#settings;
+    const { store, leaseMs, calls } = this.#settings;
     const renew = () => store.renew(this.#key, this.#token, leaseMs);
     // Settled meanwhile, the claim is not lost by being gone when its renewal arrives.
     const isWanted = () => this.#timer === timer;
-    callStore('renew', renew, isBoolean, storeTimeoutMs, {
+    calls.call('renew', renew, isBoolean, {
       ok: (held) => {
         if (!isWanted()) return;
         if (held) this.#goOn();

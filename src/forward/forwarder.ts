@@ -2,9 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { WebhookError } from '../errors.js';
 import type { Verified } from '../receive/delivery.js';
 import { Claim, type ClaimSettings } from './claim.js';
+import type { InFlight } from './in-flight.js';
 import { type Forwarded, type Handler, Run, type RunSettings } from './run.js';
+import { StoreCalls } from './store-calls.js';
 
-export interface ForwarderSettings<Event> extends ClaimSettings, RunSettings<Event> {
+export interface ForwarderSettings<Event> extends Omit<ClaimSettings, 'calls'>, RunSettings<Event> {
+  readonly storeTimeoutMs: number;
+  readonly inFlight: InFlight;
   /** Keeps apart what a receiver and a worker remember of one event in one store. */
   readonly scope: string;
 }
@@ -16,13 +20,20 @@ export function keyOf(scope: string, provider: string, id: string): string {
 
 const duplicate: Forwarded = { duplicate: true };
 
+function inFlight(retryAfterMs: number): Forwarded {
+  const message = 'another delivery of the event is being processed';
+  return { duplicate: false, error: new WebhookError('in_flight', message, { retryAfterMs }) };
+}
+
 /** Takes a verified delivery to its end: claimed, told to the sinks, handed on, completed or released. */
 export class Forwarder<Event> {
-  readonly #settings: ForwarderSettings<Event>;
+  readonly #settings: ForwarderSettings<Event> & ClaimSettings;
   readonly #prefixes = new Map<string, string>();
+  /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
+  readonly #running = new Set<string>();
 
   constructor(settings: ForwarderSettings<Event>) {
-    this.#settings = settings;
+    this.#settings = { ...settings, calls: new StoreCalls(settings.storeTimeoutMs) };
   }
 
   /**
@@ -37,25 +48,32 @@ export class Forwarder<Event> {
     done: (forwarded: Forwarded) => void,
   ): void {
     const settings = this.#settings;
+    const running = this.#running;
     const { provider, id } = verified.delivery;
-    const claim = new Claim(settings, this.#prefixOf(provider) + id, randomUUID(), (error) =>
-      settings.onError(error, { id, type }),
-    );
+    const key = this.#prefixOf(provider) + id;
+    if (running.has(key)) {
+      done(inFlight(settings.leaseMs));
+      return;
+    }
+    const claim = new Claim(settings, key, randomUUID(), (error) => settings.onError(error, { id, type }));
     const end = (forwarded: Forwarded) => {
       done(forwarded);
+      settings.inFlight.leave();
+    };
+    const leave = () => {
+      running.delete(key);
       settings.inFlight.leave();
     };
     settings.inFlight.enter();
     claim.take(deadlineAt - performance.now(), {
       ok(result) {
         if (result.state === 'acquired') {
-          new Run(settings, verified, type, claim, handler, done).start(result.delivered, deadlineAt);
+          running.add(key);
+          new Run(settings, verified, type, claim, handler, done, leave).start(result.delivered, deadlineAt);
         } else if (result.state === 'completed') {
           end(duplicate);
         } else {
-          const { retryAfterMs } = result;
-          const message = 'another delivery of the event is being processed';
-          end({ duplicate: false, error: new WebhookError('in_flight', message, { retryAfterMs }) });
+          end(inFlight(result.retryAfterMs));
         }
       },
       fail: (error) => end({ duplicate: false, error }),

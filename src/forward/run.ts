@@ -3,7 +3,6 @@ import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
 import type { Delivery, Verified } from '../receive/delivery.js';
 import type { Claim } from './claim.js';
-import type { InFlight } from './in-flight.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
 
 /** How the service's own handler ended: its HTTP status, 0 when it gave none. */
@@ -27,7 +26,6 @@ export interface Forwarded {
 /** What all runs of a forwarder share. */
 export interface RunSettings<Event> {
   readonly sinks: readonly Sink<Event>[];
-  readonly inFlight: InFlight;
   /** Hears what no outcome can carry. Does not throw. */
   readonly onError: (error: Error, context: ErrorContext) => void;
 }
@@ -51,6 +49,7 @@ export class Run<Event> {
   readonly #claim: Claim;
   readonly #handler: Handler | undefined;
   readonly #done: (forwarded: Forwarded) => void;
+  readonly #leave: () => void;
   readonly #results: Record<string, SinkResult> = {};
   /** How many sinks are at work, and how many records of sinks on their way to the store. */
   #atWork = 0;
@@ -67,7 +66,10 @@ export class Run<Event> {
   #late = false;
   #answered = false;
 
-  /** `done` is called once: at the end, or at the deadline. What goes wrong after that goes to `onError`. */
+  /**
+   * `done` is called once: at the end, or at the deadline. What goes wrong after that goes to `onError`. `leave` is
+   * called when nothing more will happen.
+   */
   constructor(
     settings: RunSettings<Event>,
     verified: Verified<Event>,
@@ -75,6 +77,7 @@ export class Run<Event> {
     claim: Claim,
     handler: Handler | undefined,
     done: (forwarded: Forwarded) => void,
+    leave: () => void,
   ) {
     this.#settings = settings;
     this.#verified = verified;
@@ -82,6 +85,7 @@ export class Run<Event> {
     this.#claim = claim;
     this.#handler = handler;
     this.#done = done;
+    this.#leave = leave;
   }
 
   /**
@@ -256,12 +260,12 @@ export class Run<Event> {
 
   #answerAndPersist(error: WebhookError | undefined, what: 'completed' | readonly string[]): void {
     this.#answer(error);
-    this.#claim.persist(what, () => this.#settings.inFlight.leave());
+    this.#claim.persist(what, this.#leave);
   }
 
   #end(error?: WebhookError): void {
     this.#answer(error);
-    this.#settings.inFlight.leave();
+    this.#leave();
   }
 
   #answer(error: WebhookError | undefined): void {

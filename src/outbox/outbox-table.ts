@@ -46,7 +46,8 @@ export class OutboxTable {
       // A 2xx is a promise, also when the power fails a moment later.
       pragmas: ['synchronous = FULL'],
     });
-    this.#sql = statements(table);
+    // It may be a word of SQL.
+    this.#sql = statements(`"${table}"`);
   }
 
   /** Nothing when it is there already. */

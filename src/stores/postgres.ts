@@ -40,7 +40,7 @@ export function postgresStore(
 ): IdempotencyStore {
   if (typeof client?.query !== 'function') throw new TypeError('postgresStore: client must be a pool or client of pg');
   const name = [...(schema === undefined ? [] : [quoted('schema', schema)]), quoted('table', table)].join('.');
-  return new PostgresStore(client, statements(name, quoted('table', `${table.slice(0, 40)}_expires_at`)), prepare);
+  return new PostgresStore(client, statements(name), prepare);
 }
 
 function quoted(option: string, name: unknown): string {
@@ -65,8 +65,10 @@ class PostgresStore implements IdempotencyStore {
   }
 
   claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
-    if (this.#sweepTurn.next()) this.#sweep();
-    return this.#query(this.#sql.claim, [key, token, leaseMs], claimResultOf);
+    const claimed = this.#query(this.#sql.claim, [key, token, leaseMs], claimResultOf);
+    if (!this.#sweepTurn.next()) return claimed;
+    // Waited for, since a client that is in a transaction takes one query after the other.
+    return claimed.then((result) => this.#sweep().then(() => result));
   }
 
   renew(key: string, token: string, leaseMs: number): Promise<boolean> {
@@ -85,9 +87,9 @@ class PostgresStore implements IdempotencyStore {
     return this.#query(this.#sql.release, [key, token, ttlMs], hasChanged);
   }
 
-  /** Nobody waits for it, and the next turn makes up for one that failed. */
-  #sweep(): void {
-    this.#client.query({ text: this.#sql.sweep }).catch(() => {});
+  /** The next turn makes up for one that failed. */
+  #sweep(): Promise<unknown> {
+    return this.#client.query({ text: this.#sql.sweep }).catch(() => {});
   }
 
   /** `read` makes sense of the result. Once there is a table, it takes no promise more than the client's. */
@@ -136,7 +138,7 @@ function hasChanged({ rowCount }: Result): boolean {
   return rowCount === 1;
 }
 
-/** unique_violation (of the catalogue), duplicate_table: IF NOT EXISTS does not hold for two at the same moment. */
+/** unique_violation (of the catalogue, for two at the same moment), duplicate_table. */
 const madeMeanwhile = ['23505', '42P07'];
 
 const undefinedColumn = '42703';
@@ -154,7 +156,7 @@ function statement(text: string): Statement {
   return { name: `vast-webhook ${createHash('sha1').update(text).digest('hex').slice(0, 16)}`, text };
 }
 
-function statements(table: string, index: string) {
+function statements(table: string) {
   const now = 'statement_timestamp()';
   const later = `${now} + $3 * interval '1 ms'`;
   const progress = `interval '${progressMs} ms'`;
@@ -165,14 +167,14 @@ function statements(table: string, index: string) {
     exists: `SELECT to_regclass('${table.replaceAll("'", "''")}') IS NOT NULL AS exists`,
     // `until` ends the lease of what is held, and what is known of the rest.
     create: `
-      CREATE TABLE IF NOT EXISTS ${table} (
+      CREATE TABLE ${table} (
         key text PRIMARY KEY,
         state text NOT NULL,
         token text,
         until timestamptz NOT NULL,
         delivered jsonb NOT NULL
       );
-      CREATE INDEX IF NOT EXISTS ${index} ON ${table} (until)`,
+      CREATE INDEX ON ${table} (until)`,
     // Whoever is not given the lock at once leaves the event to the one who has it, so that nobody waits for anybody's
     // transaction. The answer is what was told, as JSON, or `completed`, or the milliseconds left of another's lease.
     claim: statement(`
@@ -203,9 +205,12 @@ function statements(table: string, index: string) {
     release: statement(`
       UPDATE ${table} SET state = 'released', token = NULL,
         until = CASE delivered WHEN '[]' THEN ${now} ELSE ${later} END ${held}`),
-    // Nothing is deleted in the day for which a holder's record outlives its lease. In order, so that the index is used.
+    // Nothing is deleted in the day for which a holder's record outlives its lease. In order, so that the index is used,
+    // and with the locks, so that claims need not wait for this transaction either: few, since all share their room.
     sweep: `
       DELETE FROM ${table} WHERE key IN (
-        SELECT key FROM ${table} WHERE until <= ${now} - ${progress} ORDER BY until LIMIT 256 FOR UPDATE SKIP LOCKED)`,
+        SELECT key FROM (
+          SELECT key FROM ${table} WHERE until <= ${now} - ${progress} ORDER BY until LIMIT 128 FOR UPDATE SKIP LOCKED
+        ) AS old WHERE pg_try_advisory_xact_lock(hashtextextended(key, ${lockSeed})))`,
   };
 }

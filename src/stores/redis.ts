@@ -46,17 +46,18 @@ interface Script {
 const scripts = {
   claim: script(`
     local value = redis.call('GET', KEYS[1])
+    if value == 'c' then return 'c' end
     local told = ''
     if value then
-      local kind = string.sub(value, 1, 1)
-      if kind == 'c' then return 'c' end
-      if kind == 'h' then
+      local length, at = string.match(value, '^h(%d+):()')
+      if length then
         local lease = redis.call('PTTL', KEYS[1]) - ${progressMs}
         if lease > 0 then return 'h' .. lease end
-        local length, at = string.match(value, '^h(%d+):()')
         told = string.sub(value, at + length)
-      else
+      elseif string.sub(value, 1, 2) == 'r"' then
         told = string.sub(value, 2)
+      else
+        return 'x'
       end
     end
     redis.call('SET', KEYS[1], ARGV[1] .. told, 'PX', ARGV[2])

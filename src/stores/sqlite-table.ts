@@ -19,6 +19,9 @@ export interface SqliteStatement {
  */
 const maxBusyTimeoutMs = 250;
 
+/** After a lock that did not end in time, how long nobody waits for it: the process has other things to do. */
+const afterBusyMs = 2 * maxBusyTimeoutMs;
+
 export interface TableShape {
   /** Definitions, each beginning with the column's name. */
   readonly columns: readonly string[];
@@ -40,6 +43,7 @@ export class SqliteTable {
   readonly #pragmas: readonly string[];
   readonly #statements = new Map<string, SqliteStatement>();
   #ready = false;
+  #busy: { readonly error: unknown; readonly until: number } | undefined;
 
   /** `owner` names the function that was called, for the `TypeError` about what it was given. */
   constructor(owner: string, db: SqliteDatabase, name: string, { columns, key, indexes, pragmas = [] }: TableShape) {
@@ -93,10 +97,12 @@ export class SqliteTable {
   }
 
   #use<T>(body: () => T): T {
+    if (this.#busy !== undefined && performance.now() < this.#busy.until) throw this.#busy.error;
     try {
       if (!this.#ready) this.#open();
       return body();
     } catch (error) {
+      if (isBusy(error)) this.#busy = { error, until: performance.now() + afterBusyMs };
       // The file may be another one by the next call, or the table gone.
       this.#ready = false;
       this.#statements.clear();
@@ -135,15 +141,17 @@ export class SqliteTable {
   }
 
   #create(): void {
-    this.#db.exec(`CREATE TABLE IF NOT EXISTS ${this.name} (${this.#columns.join(', ')}, PRIMARY KEY (${this.#key}))`);
+    this.#db.exec(
+      `CREATE TABLE IF NOT EXISTS "${this.name}" (${this.#columns.join(', ')}, PRIMARY KEY (${this.#key}))`,
+    );
     this.#indexes.forEach((columns, index) => {
-      this.#db.exec(`CREATE INDEX IF NOT EXISTS ${this.name}_${index} ON ${this.name} ${columns}`);
+      this.#db.exec(`CREATE INDEX IF NOT EXISTS "${this.name}_${index}" ON "${this.name}" ${columns}`);
     });
   }
 
   #existing(): unknown[] {
     return this.#db
-      .prepare(`PRAGMA table_info(${this.name})`)
+      .prepare(`PRAGMA table_info("${this.name}")`)
       .all()
       .map((row) => (row as { name: unknown }).name);
   }
@@ -156,6 +164,11 @@ export class SqliteTable {
       }
     }
   }
+}
+
+/** In the words of SQLite, since each driver has a code of its own. */
+function isBusy(error: unknown): boolean {
+  return /database (table )?is locked/.test(String((error as { message?: unknown } | undefined)?.message));
 }
 
 function firstOf(row: unknown): unknown {

@@ -34,7 +34,8 @@ class SqliteStore implements IdempotencyStore {
       key: 'key',
       indexes: ['(until)'],
     });
-    this.#sql = statements(table);
+    // It may be a word of SQL.
+    this.#sql = statements(`"${table}"`);
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {

@@ -115,6 +115,7 @@ describe('what a queue is told of a failure', () => {
     const forward = createForwarder({
       sinks: failures.map((failure, i) => ({ name: `chat ${i}`, deliver: () => Promise.reject(failure) })),
       onOutcome: () => {},
+      onError: () => {},
       ...options,
     });
     return forward(delivered().delivery).then(
@@ -125,7 +126,7 @@ describe('what a queue is told of a failure', () => {
 
   it.each([
     ['the only sink failed for good', [permanent]],
-    ['all sinks failed for good', [permanent, { message: 'gone', permanent: true }]],
+    ['all sinks failed for good', [permanent, Object.assign(new Error('gone'), { permanent: true })]],
     ['a 429 is for good, and the queue knows no limit', [new SinkError('no', { status: 429, permanent: true })]],
   ])('is that no other attempt will help when %s', async (_, failures) => {
     expect(await rejection(failures)).toMatchObject({ name: 'UnrecoverableError', code: 'sink_failed' });
@@ -135,7 +136,7 @@ describe('what a queue is told of a failure', () => {
     ['a sink can be helped by it', [transient]],
     ['one sink of two can be helped by it', [permanent, transient]],
     ['a sink says nothing', [permanent, new Error('timeout')]],
-    ['a sink does not say it with true', [{ message: 'gone', permanent: 'yes' }]],
+    ['a sink does not say it with true', [Object.assign(new Error('gone'), { permanent: 'yes' })]],
     ['a sink answers 429, and the queue knows no limit', [new SinkError('busy', { status: 429 })]],
   ])('is to try again when %s', async (_, failures) => {
     expect(await rejection(failures)).toMatchObject({ name: 'WebhookError', code: 'sink_failed' });

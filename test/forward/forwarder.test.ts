@@ -522,7 +522,7 @@ describe('a store', () => {
       });
       expect((await forward()).error).toMatchObject({ code: 'in_flight' });
       await vi.advanceTimersByTimeAsync(700);
-      expect(operations()).toEqual(['claim', 'complete', 'claim', 'complete', 'complete', 'complete']);
+      expect(operations()).toEqual(['claim', 'complete', 'complete', 'complete', 'complete']);
       set('complete', undefined);
       await vi.advanceTimersByTimeAsync(800);
       await inFlight.close();
@@ -545,6 +545,55 @@ describe('a store', () => {
     await inFlight.close();
     expect(await forward()).toEqual({ duplicate: true });
     expect(errors).toEqual([]);
+  });
+
+  it('that has lost the lease to an outage is not asked for what this process is still at', async () => {
+    const slack = slow('slack');
+    const { forward, fault, operations, inFlight } = setUp(slack.sink);
+    fault('renew', fail);
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(2 * leaseMs);
+    expect((await forward()).error).toMatchObject({ code: 'in_flight' });
+    expect(operations().filter((operation) => operation === 'claim')).toHaveLength(1);
+    slack.told[0]?.resolve();
+    await forwarding;
+    await inFlight.close();
+    expect(await forward()).toEqual({ duplicate: true });
+    expect(slack.told).toHaveLength(1);
+  });
+
+  it('that answers no more is asked by a claim a second only, once many calls are overdue', async () => {
+    const { forward, fault, operations } = setUp(function audit() {});
+    const late = deferred();
+    fault('claim', (claim) => late.promise.then(claim));
+    const failing = Array.from({ length: 64 }, () => forward());
+    await vi.advanceTimersByTimeAsync(2_000);
+    await Promise.all(failing);
+    forward();
+    const { error } = await forward();
+    expect(error).toMatchObject({ code: 'store_unavailable', message: expect.stringContaining('overdue') });
+    expect(operations()).toHaveLength(65);
+    await vi.advanceTimersByTimeAsync(1_000);
+    forward();
+    expect(operations()).toHaveLength(66);
+    fault('claim', undefined);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect((await forward()).error).toBeUndefined();
+    expect(await forward()).toEqual({ duplicate: true });
+    late.resolve();
+  });
+
+  it('that answers late is asked as before once it has', async () => {
+    const { forward, fault } = setUp(function audit() {});
+    const late = deferred();
+    fault('claim', () => late.promise.then(() => Promise.reject(new Error('connection lost'))));
+    const failing = Array.from({ length: 64 }, () => forward());
+    await vi.advanceTimersByTimeAsync(2_000);
+    await Promise.all(failing);
+    late.resolve();
+    await settled();
+    fault('claim', undefined);
+    expect((await forward()).error).toBeUndefined();
   });
 
   it('that does not come back is asked for five minutes, while the claim is kept', async () => {

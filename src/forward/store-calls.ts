@@ -1,0 +1,128 @@
+import { toError, WebhookError } from '../errors.js';
+import { isPromise } from '../promise.js';
+import type { ClaimResult, IdempotencyStore } from './store.js';
+
+export type Operation = keyof IdempotencyStore;
+
+/** How to go on after a call. Neither function may throw. */
+export interface Next<T> {
+  ok(value: T): void;
+  /** With `store_unavailable`. */
+  fail(error: WebhookError): void;
+  /** What the store answered after `fail` had been called for its lateness. */
+  late?(value: T): void;
+}
+
+/** How many calls may be overdue before claims are refused, and how often one is let through to see. */
+const maxOverdue = 64;
+const probeMs = 1_000;
+
+/**
+ * Calls to a store that may throw, reject, hang or answer nonsense: all of that is `store_unavailable`. What a store in
+ * this process answers at once costs no promise and no timer: most deliveries run through in one go.
+ */
+export class StoreCalls {
+  readonly #timeoutMs: number;
+  /** Given up, but not settled. */
+  #overdue = 0;
+  #probedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /**
+   * Whether a claim is better not begun. Clients keep what they cannot send, so that what piles up in an outage is
+   * asked after it, one by one, when everyone has given up on it and more is waiting behind.
+   */
+  isCongested(): boolean {
+    if (this.#overdue < maxOverdue) return false;
+    const now = performance.now();
+    if (now - this.#probedAt < probeMs) return true;
+    this.#probedAt = now;
+    return false;
+  }
+
+  /** `withinMs` where less time is left than a call has. */
+  call<T>(
+    operation: Operation,
+    call: () => T | PromiseLike<T>,
+    makesSense: (value: T) => boolean,
+    next: Next<T>,
+    withinMs = Number.POSITIVE_INFINITY,
+  ): void {
+    let value: T | PromiseLike<T>;
+    try {
+      value = call();
+    } catch (error) {
+      next.fail(unavailable(operation, toError(error).message, error));
+      return;
+    }
+    if (isPromise(value)) this.#inTime(operation, value, makesSense, next, Math.min(withinMs, this.#timeoutMs));
+    else judge(operation, value, makesSense, next);
+  }
+
+  #inTime<T>(
+    operation: Operation,
+    promise: PromiseLike<T>,
+    makesSense: (value: T) => boolean,
+    next: Next<T>,
+    timeoutMs: number,
+  ): void {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#overdue++;
+      next.fail(unavailable(operation, `no answer within ${Math.max(0, Math.round(timeoutMs))} ms`));
+    }, timeoutMs);
+    timer.unref();
+    Promise.resolve(promise).then(
+      (value) => {
+        clearTimeout(timer);
+        if (isLate) {
+          this.#settledLate();
+          if (makesSense(value)) next.late?.(value);
+        } else {
+          // What has not been answered by now may never be.
+          this.#overdue = 0;
+          judge(operation, value, makesSense, next);
+        }
+      },
+      (error) => {
+        clearTimeout(timer);
+        if (isLate) this.#settledLate();
+        else next.fail(unavailable(operation, toError(error).message, error));
+      },
+    );
+  }
+
+  #settledLate(): void {
+    this.#overdue = Math.max(0, this.#overdue - 1);
+  }
+}
+
+function judge<T>(operation: Operation, value: T, makesSense: (value: T) => boolean, next: Next<T>): void {
+  if (makesSense(value)) next.ok(value);
+  else next.fail(unavailable(operation, 'its answer is none of those that the interface has'));
+}
+
+export function unavailable(operation: Operation, why: string, cause?: unknown): WebhookError {
+  return new WebhookError('store_unavailable', `the idempotency store failed to ${operation}: ${why}`, { cause });
+}
+
+export function isClaimResult(result: ClaimResult): boolean {
+  switch (result?.state) {
+    case 'completed':
+      return true;
+    case 'acquired':
+      return Array.isArray(result.delivered);
+    case 'in_flight':
+      return typeof result.retryAfterMs === 'number';
+    default:
+      return false;
+  }
+}
+
+export function isBoolean(value: unknown): value is boolean {
+  return typeof value === 'boolean';
+}
