@@ -12,10 +12,13 @@ interface Write {
  */
 export class GroupCommit {
   readonly #table: SqliteTable;
+  readonly #onCommit: (failure?: unknown) => void;
   #writes: Write[] = [];
 
-  constructor(table: SqliteTable) {
+  /** `onCommit` hears of each commit, and why it failed if it did. */
+  constructor(table: SqliteTable, onCommit: (failure?: unknown) => void) {
     this.#table = table;
+    this.#onCommit = onCommit;
   }
 
   /** Resolves with what `write` gave when it is committed; rejects when it is not. */
@@ -41,9 +44,11 @@ export class GroupCommit {
         for (const write of writes) write.run();
       });
     } catch (error) {
+      this.#onCommit(error);
       for (const write of writes) write.failed(error);
       return;
     }
+    this.#onCommit();
     for (const write of writes) write.committed();
   }
 }

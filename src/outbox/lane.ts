@@ -1,4 +1,4 @@
-import { SinkError, toError } from '../errors.js';
+import { SinkError, toError, WebhookError } from '../errors.js';
 import { Forwarder } from '../forward/forwarder.js';
 import type { InFlight } from '../forward/in-flight.js';
 import { fromQueued, reviveEvent } from '../forward/queued-delivery.js';
@@ -25,6 +25,8 @@ const taken: ClaimResult = { state: 'in_flight', retryAfterMs: 0 };
 /** SQLite does not hang, but the process may be busy. */
 const writeTimeoutMs = 60_000;
 const maxErrorLength = 1_000;
+/** How long nothing is begun after the table could not be written: each attempt may stop the process for a while. */
+const troubleMs = 1_000;
 
 /**
  * The rows of one sink. They are told as deliveries are, with this as the store in which the forwarder claims each of
@@ -40,7 +42,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
   readonly #atWork = new Set<string>();
   /** What this process holds, and until when it does so at least, whatever could be written of that. */
   readonly #held = new Map<string, { readonly token: string; readonly until: number }>();
-  /** The sink has asked to be left alone until then. */
+  /** The sink has asked to be left alone until then, or the table must be. */
   #pausedUntil = 0;
 
   /** `onRoom` is called whenever a row has been settled. */
@@ -50,7 +52,16 @@ export class Lane<Event extends object> implements IdempotencyStore {
     this.#commits = commits;
     this.#settings = settings;
     this.#onRoom = onRoom;
-    this.#forwarder = new Forwarder({ ...settings, sinks: [sink], store: this, storeTimeoutMs: writeTimeoutMs });
+    this.#forwarder = new Forwarder({
+      ...settings,
+      sinks: [sink],
+      store: this,
+      storeTimeoutMs: writeTimeoutMs,
+      onError: (error, context) => {
+        // That the table cannot be written is said once for all of its rows.
+        if (!isStoreError(error)) settings.onError(error, context);
+      },
+    });
   }
 
   /** Begins to tell what is due, as far as there is room. Gives the time at which to look again, if there is one. */
@@ -65,13 +76,12 @@ export class Lane<Event extends object> implements IdempotencyStore {
     return room() > 0 ? this.#table.nextDueAt(this.#sink.name) : undefined;
   }
 
-  claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
-    return this.#commits.add(() => {
-      const now = Date.now();
-      if (!this.#table.take(key, this.#sink.name, token, now, leaseMs)) return taken;
-      this.#held.set(key, { token, until: now + leaseMs });
-      return acquired;
-    });
+  async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
+    const now = Date.now();
+    const isOurs = await this.#commits.add(() => this.#table.take(key, this.#sink.name, token, now, leaseMs));
+    if (!isOurs) return taken;
+    this.#held.set(key, { token, until: now + leaseMs });
+    return acquired;
   }
 
   renew(key: string, token: string, leaseMs: number): Promise<boolean> {
@@ -123,7 +133,9 @@ export class Lane<Event extends object> implements IdempotencyStore {
         this.#failed(row, sinks?.[this.#sink.name]);
         return;
       }
-      if (error?.code === 'store_unavailable') this.#report(row, error);
+      // What could not be recorded is still being recorded, and so still held.
+      if (isStoreError(error)) this.#pauseUntil(Date.now() + troubleMs);
+      else this.#held.delete(row.key);
       this.#settled(row);
     });
   }
@@ -132,7 +144,8 @@ export class Lane<Event extends object> implements IdempotencyStore {
     const error = toError(thrown);
     const now = Date.now();
     const { retryAfterMs } = error as { retryAfterMs?: unknown };
-    if (isPositive(retryAfterMs)) this.#pausedUntil = Math.max(this.#pausedUntil, now + retryAfterMs);
+    // The row waits as long as it takes, the others not for one that asks for a year.
+    if (isPositive(retryAfterMs)) this.#pauseUntil(now + Math.min(retryAfterMs, this.#settings.maxBackoffMs));
     // A handle may be set to give bigints.
     const attempts = Number(row.attempts) + 1;
     const waitMs = waitAfter(error, attempts, now - Number(row.since), this.#settings);
@@ -143,11 +156,15 @@ export class Lane<Event extends object> implements IdempotencyStore {
     this.#commits
       .add(() => this.#table.failed(row.key, this.#sink.name, token, message, now, dueAt))
       // The lease ends by itself.
-      .catch((failure) => this.#report(row, toError(failure)))
+      .catch(() => this.#pauseUntil(Date.now() + troubleMs))
       .then(() => {
         this.#held.delete(row.key);
         this.#settled(row);
       });
+  }
+
+  #pauseUntil(time: number): void {
+    this.#pausedUntil = Math.max(this.#pausedUntil, time);
   }
 
   #settled({ key }: Row): void {
@@ -159,6 +176,10 @@ export class Lane<Event extends object> implements IdempotencyStore {
   #report({ event_id: id }: Row, error: Error): void {
     this.#settings.onError(error, { id, sink: this.#sink.name });
   }
+}
+
+function isStoreError(error: Error | undefined): boolean {
+  return error instanceof WebhookError && error.code === 'store_unavailable';
 }
 
 function deadLetter(error: Error, attempts: number): Error {

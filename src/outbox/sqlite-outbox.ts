@@ -127,7 +127,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.#sinks = toSinks(options.sinks);
     this.#onError = unthrowing(options.onError ?? logError);
     this.#table = new OutboxTable(db, table);
-    this.#commits = new GroupCommit(this.#table.sqlite);
+    this.#commits = new GroupCommit(this.#table.sqlite, (failure) => this.#used(failure));
     const settings = {
       scope,
       concurrency: options.concurrency ?? 4,
@@ -206,15 +206,18 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     let next = now + pollMs;
     try {
       for (const lane of this.#lanes) next = Math.min(next, lane.turn(now) ?? next);
-      this.#isFailing = false;
     } catch (error) {
-      // Said once: it goes on until the file can be used again.
-      if (!this.#isFailing) this.#onError(toError(error), {});
-      this.#isFailing = true;
+      this.#used(error);
     }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#turn(), Math.max(pauseMs, next - now));
     this.#timer.unref();
+  }
+
+  /** Trouble with the file is said once, until a commit has shown that it is over. */
+  #used(failure?: unknown): void {
+    if (failure !== undefined && !this.#isFailing) this.#onError(toError(failure), {});
+    this.#isFailing = failure !== undefined;
   }
 }
 

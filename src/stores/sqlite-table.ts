@@ -19,7 +19,7 @@ export interface SqliteStatement {
  */
 const maxBusyTimeoutMs = 250;
 
-/** After a lock that did not end in time, how long nobody waits for it: the process has other things to do. */
+/** After a lock that did not end in time, how long it is not waited for: the process has other things to do. */
 const afterBusyMs = 2 * maxBusyTimeoutMs;
 
 export interface TableShape {
@@ -43,7 +43,10 @@ export class SqliteTable {
   readonly #pragmas: readonly string[];
   readonly #statements = new Map<string, SqliteStatement>();
   #ready = false;
-  #busy: { readonly error: unknown; readonly until: number } | undefined;
+  /** How long a lock is waited for, as the handle had it, within the limit. */
+  #busyTimeoutMs: number | undefined;
+  /** Until when it is not, a time of `performance.now()`. */
+  #impatientUntil = 0;
 
   /** `owner` names the function that was called, for the `TypeError` about what it was given. */
   constructor(owner: string, db: SqliteDatabase, name: string, { columns, key, indexes, pragmas = [] }: TableShape) {
@@ -97,12 +100,15 @@ export class SqliteTable {
   }
 
   #use<T>(body: () => T): T {
-    if (this.#busy !== undefined && performance.now() < this.#busy.until) throw this.#busy.error;
     try {
       if (!this.#ready) this.#open();
-      return body();
+      const result = body();
+      if (this.#impatientUntil !== 0) this.#waitForLocks(true);
+      return result;
     } catch (error) {
-      if (isBusy(error)) this.#busy = { error, until: performance.now() + afterBusyMs };
+      if (isBusy(error) && performance.now() >= this.#impatientUntil) {
+        this.#impatientUntil = performance.now() + afterBusyMs;
+      }
       // The file may be another one by the next call, or the table gone.
       this.#ready = false;
       this.#statements.clear();
@@ -121,14 +127,22 @@ export class SqliteTable {
 
   #open(): void {
     const db = this.#db;
-    const busyTimeoutMs = Number(firstOf(db.prepare('PRAGMA busy_timeout').get()));
-    // node:sqlite has none unless told otherwise, which no second process survives.
-    if (busyTimeoutMs === 0 || busyTimeoutMs > maxBusyTimeoutMs) db.exec(`PRAGMA busy_timeout = ${maxBusyTimeoutMs}`);
+    this.#waitForLocks(performance.now() >= this.#impatientUntil);
     this.#useWal();
     for (const pragma of this.#pragmas) db.exec(`PRAGMA ${pragma}`);
     if (this.#existing().length === 0) this.#create();
     this.#checkShape();
     this.#ready = true;
+  }
+
+  #waitForLocks(isPatient: boolean): void {
+    if (this.#busyTimeoutMs === undefined) {
+      const ms = Number(firstOf(this.#db.prepare('PRAGMA busy_timeout').get()));
+      // node:sqlite has none unless told otherwise, which no second process survives.
+      this.#busyTimeoutMs = ms === 0 ? maxBusyTimeoutMs : Math.min(ms, maxBusyTimeoutMs);
+    }
+    if (isPatient) this.#impatientUntil = 0;
+    this.#db.exec(`PRAGMA busy_timeout = ${isPatient ? this.#busyTimeoutMs : 0}`);
   }
 
   /** With it readers and the one writer do not stop one another, but it does without where it cannot be had. */

@@ -51,7 +51,8 @@ function worksHere({ open }: SqliteHandles): boolean {
     return true;
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
-    const isOfAnotherNode = code === 'ERR_DLOPEN_FAILED' && message.includes('NODE_MODULE_VERSION');
+    // The second message is that of every attempt but the first.
+    const isOfAnotherNode = code === 'ERR_DLOPEN_FAILED' && /NODE_MODULE_VERSION|did not self-register/.test(message);
     if (isOfAnotherNode || code === 'ERR_UNKNOWN_BUILTIN_MODULE') return false;
     throw error;
   }

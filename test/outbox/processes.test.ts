@@ -1,0 +1,123 @@
+/** Several processes on one file, and what is left of those that end. In real time. */
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
+import { type Door, doors, anEvent as payload, serve, signed } from '../support/front-doors.js';
+import { sqliteHandles } from '../support/sqlite.js';
+import { temporaryFile } from '../support/temporary-file.js';
+import { start, stepsIn } from './processes.js';
+import { recorder, setUp, slow } from './set-up.js';
+
+const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
+const idsOf = (count: number) => Array.from({ length: count }, (_, n) => `event-${n}`);
+const enough = { timeout: 60_000, interval: 50 };
+
+describe.each(sqliteHandles())('on $client: processes on one file', ({ client, open }) => {
+  function files() {
+    const file = temporaryFile('outbox.sqlite');
+    return { client, file, log: join(dirname(file), 'told') };
+  }
+
+  it('tell each event once, and none is told by two at once, though each takes all of them', async () => {
+    const at = files();
+    const ids = idsOf(60);
+    const processes = await Promise.all([1, 2, 3].map(() => start({ ...at, role: 'tell', ids })));
+    await Promise.all(processes.map(({ ready }) => ready));
+    const ended = () => stepsIn(at.log).filter(({ what }) => what === 'end');
+    await vi.waitUntil(() => ended().length >= 60, enough);
+    for (const { process } of processes) process.disconnect();
+    expect(await Promise.all(processes.map(({ exited }) => exited))).toEqual([0, 0, 0]);
+
+    const atWork = new Set<string>();
+    for (const { what, id } of stepsIn(at.log)) {
+      expect(atWork.has(id)).toBe(what === 'end');
+      if (what === 'begin') atWork.add(id);
+      else atWork.delete(id);
+    }
+    expect(
+      ended()
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual([...ids].sort());
+  }, 90_000);
+
+  it('share the work', async () => {
+    const at = files();
+    const first = await start({ ...at, role: 'hang', ids: idsOf(12) });
+    await first.ready;
+    const others = await Promise.all([start({ ...at, role: 'hang' }), start({ ...at, role: 'hang' })]);
+    await vi.waitUntil(() => stepsIn(at.log).length >= 12, enough);
+    const pids = stepsIn(at.log).map(({ pid }) => pid);
+    for (const { process } of [first, ...others]) {
+      expect(pids.filter((pid) => pid === String(process.pid))).toHaveLength(4);
+    }
+  }, 90_000);
+
+  it('lose nothing that was taken when one is killed at that moment', async () => {
+    const at = files();
+    const { exited } = await start({ ...at, role: 'die', ids: idsOf(20) });
+    expect(await exited).toBe('SIGKILL');
+    const slack = recorder('slack');
+    const { rows } = setUp(open, { sinks: [slack.sink] }, at.file);
+    expect(rows()).toHaveLength(20);
+    const before = new Set(stepsIn(at.log).map(({ id }) => id));
+    await vi.waitUntil(() => before.size + slack.told.length >= 20, enough);
+    expect(new Set([...before, ...slack.ids()]).size).toBe(20);
+  }, 90_000);
+
+  it('tell what a killed one had begun to when its lease is over, and not before', async () => {
+    const at = files();
+    const killed = await start({ ...at, role: 'hang', leaseMs: 2_000, ids: idsOf(3) });
+    await killed.ready;
+    await vi.waitUntil(() => stepsIn(at.log).length === 3, enough);
+    killed.process.kill('SIGKILL');
+    await killed.exited;
+
+    const slack = recorder('slack');
+    const { rows } = setUp(open, { sinks: [slack.sink] }, at.file);
+    const leases = new Map(rows().map(({ event_id, due_at }) => [event_id, due_at]));
+    await vi.waitUntil(() => rows().every(({ state }) => state === 'told'), enough);
+    expect(slack.told).toHaveLength(3);
+    for (const { id, at: toldAt } of slack.told) expect(toldAt).toBeGreaterThanOrEqual(leases.get(id) ?? Infinity);
+    expect(rows().map(({ attempts }) => attempts)).toEqual([2, 2, 2]);
+  }, 90_000);
+
+  it('end when nothing else holds them, though there is something to tell later', async () => {
+    const at = files();
+    const { exited } = await start({ ...at, role: 'fail', ids: idsOf(1) });
+    expect(await exited).toBe(0);
+    const { rows } = setUp(open, { sinks: [slow('slack').sink] }, at.file);
+    expect(rows()).toMatchObject([{ state: 'due', error: 'down' }]);
+  }, 90_000);
+
+  it('wait while another holds the file: nothing is repeated, what is delivered is refused for now, and all goes on', async () => {
+    const at = files();
+    const slack = slow('slack');
+    const { outbox, rows, errors } = setUp(open, { sinks: [slack.sink], leaseMs: 2_000 }, at.file);
+    const service = await serve(express5, { options: { sinks: [outbox] } });
+    expect((await service.send(signed())).status).toBe(204);
+    await vi.waitUntil(() => slack.calls.length === 1, enough);
+
+    const locker = await start({ ...at, role: 'lock' });
+    await locker.ready;
+    slack.calls[0]?.resolve();
+    const message = signed(payload());
+    expect((await service.send(message)).status).toBe(502);
+    expect(service.outcomes.at(-1)?.error?.message).toMatch(/locked/);
+    expect((await service.send({ target: '/elsewhere' })).status).toBe(200);
+    // Beyond the lease.
+    await sleep(3_000);
+    locker.process.disconnect();
+    expect(await locker.exited).toBe(0);
+
+    await vi.waitUntil(() => rows()[0]?.state === 'told', enough);
+    expect(rows()).toMatchObject([{ attempts: 1 }]);
+    expect(slack.calls).toHaveLength(1);
+    expect((await service.send(message)).status).toBe(204);
+    await vi.waitUntil(() => slack.calls.length === 2, enough);
+    slack.calls[1]?.resolve();
+    await vi.waitUntil(() => rows()[1]?.state === 'told', enough);
+    expect(slack.calls).toHaveLength(2);
+    expect(errors).toEqual([{ message: expect.stringContaining('locked') }]);
+  }, 90_000);
+});
