@@ -19,7 +19,7 @@ export interface ClaimSettings {
 /** The exclusive right to process one event, kept up while the work goes on. */
 export class Claim {
   readonly #settings: ClaimSettings;
-  readonly #key: string;
+  readonly key: string;
   readonly #token: string;
   readonly #onError: (error: Error) => void;
   /** Times of `performance.now()`. */
@@ -35,7 +35,7 @@ export class Claim {
   /** `onError` hears what goes wrong where nobody waits for it. */
   constructor(settings: ClaimSettings, key: string, token: string, onError: (error: Error) => void) {
     this.#settings = settings;
-    this.#key = key;
+    this.key = key;
     this.#token = token;
     this.#onError = onError;
   }
@@ -56,7 +56,7 @@ export class Claim {
       fail(unavailable('claim', 'too many calls to it are overdue'));
       return;
     }
-    const claim = () => store.claim(this.#key, this.#token, leaseMs);
+    const claim = () => store.claim(this.key, this.#token, leaseMs);
     const late = ({ state }: ClaimResult) => {
       if (state === 'acquired') this.release(() => {});
     };
@@ -78,7 +78,7 @@ export class Claim {
 
   /** Records that a sink has had the event. `ok` hears whether the claim is still ours. */
   delivered(sink: string, next: Next<boolean>): void {
-    this.#call('delivered', ({ store }) => store.delivered(this.#key, this.#token, sink), this.#unlessLost(next));
+    this.#call('delivered', ({ store }) => store.delivered(this.key, this.#token, sink), this.#unlessLost(next));
   }
 
   complete(next: Next<boolean>): void {
@@ -92,7 +92,7 @@ export class Claim {
       then();
       return;
     }
-    const release = ({ store, completedTtlMs }: ClaimSettings) => store.release(this.#key, this.#token, completedTtlMs);
+    const release = ({ store, completedTtlMs }: ClaimSettings) => store.release(this.key, this.#token, completedTtlMs);
     const fail = (error: Error) => {
       this.#onError(error);
       then();
@@ -102,19 +102,19 @@ export class Claim {
 
   /**
    * Goes on asking the store to complete the event, or to record that `sinks` have had it and to give it back, after it
-   * has failed to: whoever has had the event would have it again. Calls `then` when that is done or the claim over.
+   * has failed to: whoever has had the event would have it again. `then` hears whether that is done when the claim ends.
    */
-  persist(what: 'completed' | readonly string[], then: () => void, waitMs = minPersistMs): void {
+  persist(what: 'completed' | readonly string[], then: (isRecorded: boolean) => void, waitMs = minPersistMs): void {
     const fail = () => this.persist(what, then, Math.min(2 * waitMs, maxPersistMs));
-    this.keepUp();
+    if (this.end === undefined) this.keepUp();
     setTimeout(() => {
       if (this.end !== undefined) {
-        then();
+        then(false);
       } else if (what === 'completed') {
         // If it is no longer ours, the call that failed has reached the store after all, or others have taken over.
         this.#complete({ ok: then, fail });
       } else if (what[0] === undefined) {
-        this.release(then);
+        this.release(() => then(true));
       } else {
         this.delivered(what[0], { ok: () => this.persist(what.slice(1), then, 0), fail });
       }
@@ -123,7 +123,7 @@ export class Claim {
 
   #complete(next: Next<boolean>): void {
     this.#stop();
-    this.#call('complete', ({ store, completedTtlMs }) => store.complete(this.#key, this.#token, completedTtlMs), next);
+    this.#call('complete', ({ store, completedTtlMs }) => store.complete(this.key, this.#token, completedTtlMs), next);
   }
 
   #unlessLost({ ok, fail }: Next<boolean>): Next<boolean> {
@@ -151,7 +151,7 @@ export class Claim {
       return;
     }
     const { store, leaseMs, calls } = this.#settings;
-    const renew = () => store.renew(this.#key, this.#token, leaseMs);
+    const renew = () => store.renew(this.key, this.#token, leaseMs);
     // Settled meanwhile, the claim is not lost by being gone when its renewal arrives.
     const isWanted = () => this.#timer === timer;
     calls.call('renew', renew, isBoolean, {

@@ -5,8 +5,9 @@ import { Claim, type ClaimSettings } from './claim.js';
 import type { InFlight } from './in-flight.js';
 import { type Forwarded, type Handler, Run, type RunSettings } from './run.js';
 import { StoreCalls } from './store-calls.js';
+import { Unrecorded } from './unrecorded.js';
 
-export interface ForwarderSettings<Event> extends Omit<ClaimSettings, 'calls'>, RunSettings<Event> {
+export interface ForwarderSettings<Event> extends Omit<ClaimSettings, 'calls'>, Omit<RunSettings<Event>, 'unrecorded'> {
   readonly storeTimeoutMs: number;
   readonly inFlight: InFlight;
   /** Keeps apart what a receiver and a worker remember of one event in one store. */
@@ -27,13 +28,13 @@ function inFlight(retryAfterMs: number): Forwarded {
 
 /** Takes a verified delivery to its end: claimed, told to the sinks, handed on, completed or released. */
 export class Forwarder<Event> {
-  readonly #settings: ForwarderSettings<Event> & ClaimSettings;
+  readonly #settings: ForwarderSettings<Event> & ClaimSettings & RunSettings<Event>;
   readonly #prefixes = new Map<string, string>();
   /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
   readonly #running = new Set<string>();
 
   constructor(settings: ForwarderSettings<Event>) {
-    this.#settings = { ...settings, calls: new StoreCalls(settings.storeTimeoutMs) };
+    this.#settings = { ...settings, calls: new StoreCalls(settings.storeTimeoutMs), unrecorded: new Unrecorded() };
   }
 
   /**

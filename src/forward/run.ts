@@ -4,6 +4,7 @@ import { isPromise } from '../promise.js';
 import type { Delivery, Verified } from '../receive/delivery.js';
 import type { Claim } from './claim.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
+import type { Unrecorded } from './unrecorded.js';
 
 /** How the service's own handler ended: its HTTP status, 0 when it gave none. */
 export interface HandlerAnswer {
@@ -26,6 +27,7 @@ export interface Forwarded {
 /** What all runs of a forwarder share. */
 export interface RunSettings<Event> {
   readonly sinks: readonly Sink<Event>[];
+  readonly unrecorded: Unrecorded;
   /** Hears what no outcome can carry. Does not throw. */
   readonly onError: (error: Error, context: ErrorContext) => void;
 }
@@ -93,6 +95,7 @@ export class Run<Event> {
    * late: the work goes on without an answer. A handler that has the event is waited for.
    */
   start(told: readonly string[], deadlineAt: number): void {
+    this.#unrecorded.push(...this.#settings.unrecorded.take(this.#claim.key));
     const due = this.#due(told);
     this.#atWork = due.length;
     if (due.length === 0) {
@@ -112,7 +115,7 @@ export class Run<Event> {
   #due(told: readonly string[]): Sink<Event>[] {
     const due: Sink<Event>[] = [];
     for (const sink of this.#settings.sinks) {
-      if (told.includes(sink.name)) {
+      if (told.includes(sink.name) || this.#unrecorded.includes(sink.name)) {
         this.#results[sink.name] = 'already';
         continue;
       }
@@ -149,7 +152,10 @@ export class Run<Event> {
 
   #took(sink: Sink<Event>): void {
     this.#atWork--;
-    if (this.#concluded) return;
+    if (this.#concluded) {
+      this.#settings.unrecorded.add(this.#claim.key, [sink.name]);
+      return;
+    }
     this.#results[sink.name] = 'delivered';
     const isLast = this.#atWork === 0 && this.#recording === 0 && this.#failed === 0 && !this.#storeError;
     if (isLast && this.#handler === undefined) {
@@ -215,7 +221,10 @@ export class Run<Event> {
       return;
     }
     this.#claim.complete({
-      ok: (held) => this.#end(held ? undefined : lostError()),
+      ok: (held) => {
+        if (!held) this.#remember();
+        this.#end(held ? undefined : lostError());
+      },
       fail: (error) => this.#answerAndPersist(error, 'completed'),
     });
   }
@@ -260,7 +269,10 @@ export class Run<Event> {
 
   #answerAndPersist(error: WebhookError | undefined, what: 'completed' | readonly string[]): void {
     this.#answer(error);
-    this.#claim.persist(what, this.#leave);
+    this.#claim.persist(what, (isRecorded) => {
+      if (!isRecorded) this.#remember();
+      this.#leave();
+    });
   }
 
   #end(error?: WebhookError): void {
@@ -273,6 +285,14 @@ export class Run<Event> {
     clearTimeout(this.#deadline);
     if (this.#late) this.#reportFailures(error);
     else this.#done(this.#forwarded(error));
+  }
+
+  #remember(): void {
+    const told = Object.keys(this.#results).filter((name) => {
+      const result = this.#results[name];
+      return result === 'delivered' || result === 'already';
+    });
+    this.#settings.unrecorded.add(this.#claim.key, told);
   }
 
   #answerLate(): void {

@@ -562,6 +562,42 @@ describe('a store', () => {
     expect(slack.told).toHaveLength(1);
   });
 
+  it('that has forgotten the claim over an outage does not make this process tell anybody twice', async () => {
+    const audit = vi.fn();
+    const slack = slow('slack');
+    const { forward, fault, real, operations, inFlight } = setUp({ name: 'audit', deliver: audit }, slack.sink);
+    fault('delivered', fail);
+    fault('renew', fail);
+    const forwarding = forward();
+    await settled();
+    slack.told[0]?.reject(new Error('down'));
+    await forwarding;
+    // A claim that was given up long ago arrives first, and is given back.
+    await vi.advanceTimersByTimeAsync(leaseMs);
+    real.claim(key, 'late', minutes);
+    real.release(key, 'late', minutes);
+    fault('delivered', undefined);
+    await vi.advanceTimersByTimeAsync(leaseMs);
+    await inFlight.close();
+    const retry = forward();
+    await settled();
+    slack.told[1]?.resolve();
+    expect(await retry).toEqual({ duplicate: false, sinks: { audit: 'already', slack: 'delivered' } });
+    expect(audit).toHaveBeenCalledOnce();
+    expect(operations().at(-1)).toBe('complete');
+  });
+
+  it('that has given the event away before its completion does not make this process tell anybody twice', async () => {
+    const audit = vi.fn();
+    const { forward, fault } = setUp({ name: 'audit', deliver: audit });
+    fault('complete', async () => false);
+    expect((await forward()).error).toMatchObject({ code: 'in_flight' });
+    fault('complete', undefined);
+    fault('claim', async () => ({ state: 'acquired', delivered: [] }));
+    await forward();
+    expect(audit).toHaveBeenCalledOnce();
+  });
+
   it('that answers no more is asked by a claim a second only, once many calls are overdue', async () => {
     const { forward, fault, operations } = setUp(function audit() {});
     const late = deferred();

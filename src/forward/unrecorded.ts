@@ -1,0 +1,24 @@
+const maxEvents = 10_000;
+const none: readonly string[] = [];
+
+/**
+ * Which sinks have had an event without the store's knowing, when it could not be told before the claim was over. This
+ * process at least shall not tell them again.
+ */
+export class Unrecorded {
+  readonly #sinks = new Map<string, readonly string[]>();
+
+  add(key: string, sinks: readonly string[]): void {
+    this.#sinks.set(key, [...this.take(key), ...sinks]);
+    if (this.#sinks.size <= maxEvents) return;
+    const [oldest] = this.#sinks.keys();
+    this.#sinks.delete(oldest as string);
+  }
+
+  take(key: string): readonly string[] {
+    const sinks = this.#sinks.get(key);
+    if (sinks === undefined) return none;
+    this.#sinks.delete(key);
+    return sinks;
+  }
+}
