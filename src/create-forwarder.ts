@@ -1,4 +1,4 @@
-import { type SinkError, WebhookError } from './errors.js';
+import { type SinkError, toError, WebhookError } from './errors.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
 import { fromQueued, type QueuedDelivery, reviveEvent } from './forward/queued-delivery.js';
@@ -26,8 +26,8 @@ export function createForwarder(options: ForwarderOptions<VastEvent>): Forward {
 
   async function forward(queued: Delivery | QueuedDelivery): Promise<void> {
     const startedAt = performance.now();
-    const delivery = fromQueued(queued);
-    const { verified, type } = reviveEvent<VastEvent>(delivery);
+    const { verified, type } = revive(queued);
+    const { delivery } = verified;
     const forwarded = inFlight.closing
       ? { duplicate: false, error: new WebhookError('closing', 'the forwarder is closed') }
       : await new Promise<Forwarded>((resolve) => {
@@ -38,6 +38,14 @@ export function createForwarder(options: ForwarderOptions<VastEvent>): Forward {
   }
 
   return Object.assign(forward, { close: (timeoutMs?: number) => inFlight.close(timeoutMs) });
+}
+
+function revive(queued: Delivery | QueuedDelivery): ReturnType<typeof reviveEvent<VastEvent>> {
+  try {
+    return reviveEvent<VastEvent>(fromQueued(queued));
+  } catch (error) {
+    throw unrecoverable(toError(error));
+  }
 }
 
 /** Where a sink answers 429 without saying for how long. */
@@ -60,9 +68,13 @@ async function asQueueError(
   }
   // Anything else, such as a lost claim, may have left a sink untold.
   if (error.code === 'sink_failed' && failures.every(({ permanent }) => permanent === true)) {
-    Object.defineProperty(error, 'name', { value: 'UnrecoverableError' });
+    return unrecoverable(error);
   }
   return error;
+}
+
+function unrecoverable(error: Error): Error {
+  return Object.defineProperty(error, 'name', { value: 'UnrecoverableError' });
 }
 
 /** Redis takes no fractions, and no 0. */

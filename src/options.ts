@@ -45,7 +45,8 @@ export type ForwarderOptions<Event = VastEvent> = Pick<
 > & {
   /**
    * Called when a sink answers 429, with the milliseconds it wants to be left alone: `(ms) => queue.rateLimit(ms)` of
-   * BullMQ. Then `forward` rejects with the error after which BullMQ keeps the job without counting an attempt.
+   * BullMQ, whose workers need a `limiter` to obey. Then `forward` rejects with the error after which BullMQ keeps the job
+   * without counting an attempt.
    */
   readonly rateLimit?: (ms: number) => unknown;
 };

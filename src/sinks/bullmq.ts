@@ -18,7 +18,7 @@ export interface BullMqOptions {
 
 const completedTtlSeconds = 7 * 24 * 60 * 60;
 
-/** Unless the queue has options of its own. The last of 19 attempts is two to three days after the first. */
+/** Unless the queue has options of its own. The last of 19 attempts is one and a half to three days after the first. */
 const jobOptions = {
   attempts: 19,
   backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type SignedDeliveryOptions, sampleEvent, signedDelivery } from '../../src/testing/index.js';
+import { describeWithPrivateRedis } from '../support/backends.js';
 import {
   type ChatStandIn,
   type GoogleChatStandInMessage,
@@ -11,6 +12,8 @@ import {
   type SlackStandInMessage,
   slackStandIn,
 } from '../support/chat-stand-in.js';
+import { startRedis } from '../support/servers.mjs';
+import { temporaryFile } from '../support/temporary-file.js';
 import { type Checkout, checkout, type Program } from './checkout.js';
 
 const secret = 'a-secret-of-the-tests';
@@ -31,20 +34,28 @@ async function readmeOf(example: string): Promise<string> {
 }
 
 /** Runs the command that the README documents, on a free port, up to where it says its address. */
-async function start(example: string, env: Record<string, string>): Promise<{ program: Program; url: string }> {
-  const program = await run(example, { VAST_WEBHOOK_SECRET: secret, PORT: '0', ...env });
+async function start(
+  example: string,
+  env: Record<string, string>,
+  file?: string,
+): Promise<{ program: Program; url: string }> {
+  const program = await run(example, { VAST_WEBHOOK_SECRET: secret, PORT: '0', ...env }, file);
   const [, url = ''] = await program.printed(/^Listening on (http:\S+)$/m);
   return { program, url };
 }
 
-async function run(example: string, env: Record<string, string>): Promise<Program> {
-  const commands = [...(await readmeOf(example)).matchAll(/^```sh\n(.*)\n```$/gm)].map(([, command]) => command);
+/** `file` tells which, where the README documents several. */
+async function run(example: string, env: Record<string, string>, file = '', ...more: string[]): Promise<Program> {
+  const commands = [...(await readmeOf(example)).matchAll(/^```sh\n(.*)\n```$/gm)]
+    .map(([, command]) => command)
+    .filter((command) => command?.includes(file));
   expect(commands).toHaveLength(1);
   const [build, start = ''] = commands[0]?.split(' && ') ?? [];
   expect(build).toBe('npm run build');
   const [node, ...args] = start.split(' ');
   expect(node).toBe('node');
-  running = project.start(args, env);
+  // node:sqlite says of itself that it is experimental.
+  running = project.start([...args, ...more], { NODE_NO_WARNINGS: '1', ...env });
   return running;
 }
 
@@ -64,6 +75,7 @@ describe.each([
   ['koa', ['VAST_WEBHOOK_SECRET', 'GOOGLE_CHAT_URL']],
   ['handoff', ['VAST_WEBHOOK_SECRET']],
   ['custom-sink', ['VAST_WEBHOOK_SECRET', 'PAGER_URL']],
+  ['outbox', ['VAST_WEBHOOK_SECRET', 'SLACK_WEBHOOK_URL']],
 ])('examples/%s', (example, variables) => {
   it.each(variables)('says in one sentence that %s is missing', async (missing) => {
     const env = Object.fromEntries(variables.map((name) => [name, 'https://chat.example/hook']));
@@ -220,5 +232,138 @@ describe('examples/custom-sink', () => {
       'No repetition will help: see to the pager.',
       '',
     ]);
+  });
+});
+
+describe('examples/outbox', () => {
+  let slack: ChatStandIn<SlackStandInMessage>;
+  beforeAll(async () => {
+    slack = await slackStandIn();
+  });
+  afterAll(() => slack.close());
+
+  it('answers although Slack is down, and tells it later, also after a restart, and nobody twice', async () => {
+    const env = { SLACK_WEBHOOK_URL: slack.url, OUTBOX_FILE: temporaryFile('outbox.db') };
+    slack.misbehave = (res) => res.writeHead(503, { 'Retry-After': '1' }).end();
+    const asked = slack.nextRequest();
+    const first = await start('outbox', env);
+    const outbid = sampleEvent('outbid');
+    const test = sampleEvent('webhook_test');
+    expect((await send(first.url, outbid)).status).toBe(204);
+    expect((await send(first.url, outbid, { attempt: 2 })).status).toBe(204);
+    expect((await send(first.url, test)).status).toBe(204);
+    await first.program.printed(new RegExp(`^audit: webhook_test ${test.event_id}$`, 'm'));
+    await asked;
+    await expectCleanStop(first.program);
+    expect(first.program.stdout.split('\n').slice(1)).toEqual([
+      `audit: outbid ${outbid.event_id}`,
+      `audit: webhook_test ${test.event_id}`,
+      '',
+    ]);
+
+    slack.misbehave = undefined;
+    const told = slack.nextRequest();
+    const second = await start('outbox', env);
+    await told;
+    await expectCleanStop(second.program);
+    expect(slack.messages.map(({ text }) => text)).toEqual([expect.stringContaining(outbid.event_id)]);
+    expect(second.program.stdout.split('\n').slice(1)).toEqual(['']);
+  });
+
+  it('lists at its start who was never told', async () => {
+    const env = { SLACK_WEBHOOK_URL: slack.url, OUTBOX_FILE: temporaryFile('outbox.db') };
+    slack.misbehave = (res) => res.writeHead(404).end('no_service');
+    const asked = slack.nextRequest();
+    const first = await start('outbox', env);
+    const outbid = sampleEvent('outbid');
+    expect((await send(first.url, outbid)).status).toBe(204);
+    await asked;
+    first.program.kill('SIGTERM');
+    expect(await first.program.exited).toBe(0);
+    expect(first.program.stderr).toMatch(new RegExp(`"slack".*"${outbid.event_id}".*dead letter.*\\n$`));
+
+    const { program } = await start('outbox', env);
+    expect(program.stdout).toContain(`slack was never told of ${outbid.event_id}: `);
+    await expectCleanStop(program);
+  });
+});
+
+// On a Redis of its own, since the name of its queue is its own, too.
+describeWithPrivateRedis('examples/bullmq', () => {
+  let slack: ChatStandIn<SlackStandInMessage>;
+  let redis: Awaited<ReturnType<typeof startRedis>>;
+  let env: Record<string, string>;
+  beforeAll(async () => {
+    slack = await slackStandIn();
+    redis = await startRedis();
+    env = { REDIS_URL: redis.url, SLACK_WEBHOOK_URL: slack.url };
+  });
+  afterAll(async () => {
+    await redis?.close();
+    await slack?.close();
+  });
+
+  async function startWorker(): Promise<Program> {
+    const worker = await run('bullmq', env, 'worker.mjs');
+    await worker.printed(/^Working$/m);
+    return worker;
+  }
+
+  async function failedJobs(...more: string[]): Promise<string> {
+    const program = await run('bullmq', env, 'failed.mjs', ...more);
+    expect(await program.exited).toBe(0);
+    expect(program.stderr).toBe('');
+    return program.stdout;
+  }
+
+  it.each([
+    ['service.mjs', ['VAST_WEBHOOK_SECRET', 'REDIS_URL']],
+    ['worker.mjs', ['REDIS_URL', 'SLACK_WEBHOOK_URL']],
+    ['failed.mjs', ['REDIS_URL']],
+  ])('says in one sentence what %s misses', async (file, variables) => {
+    const program = await run('bullmq', {}, file);
+    expect(await program.exited).toBe(1);
+    expect(program.stderr).toMatch(/^Set [^\n]+\.\n$/);
+    for (const name of variables) expect(program.stderr).toContain(name);
+  });
+
+  it('answers without a worker, and the workers share what is told, each event once', async () => {
+    const { program: service, url } = await start('bullmq', env, 'service.mjs');
+    const outbid = sampleEvent('outbid');
+    const test = sampleEvent('webhook_test');
+    expect((await send(url, outbid)).status).toBe(204);
+    expect((await send(url, outbid, { attempt: 2 })).status).toBe(204);
+    expect((await send(url, test)).status).toBe(204);
+    await expectCleanStop(service);
+    expect(slack.messages).toEqual([]);
+
+    const workers = [await startWorker(), await startWorker()];
+    await expect.poll(() => workers.map(({ stdout }) => stdout).join(''), { timeout: 10_000 }).toContain(test.event_id);
+    for (const worker of workers) await expectCleanStop(worker);
+    const audits = workers.flatMap(({ stdout }) => stdout.split('\n').filter((line) => line.startsWith('audit')));
+    expect(audits.sort()).toEqual([`audit: outbid ${outbid.event_id}`, `audit: webhook_test ${test.event_id}`]);
+    expect(slack.messages.map(({ text }) => text)).toEqual([expect.stringContaining(outbid.event_id)]);
+    expect(await failedJobs()).toBe('');
+  });
+
+  it('lists the jobs that failed, and has them tried again, for those only that were not told', async () => {
+    const { program: service, url } = await start('bullmq', env, 'service.mjs');
+    const worker = await startWorker();
+    const refused = slack.nextRequest();
+    slack.misbehave = (res) => res.writeHead(404).end('no_service');
+    const outbid = sampleEvent('outbid');
+    expect((await send(url, outbid)).status).toBe(204);
+    await refused;
+    await expect.poll(() => failedJobs(), { timeout: 10_000 }).toContain(outbid.event_id);
+
+    slack.misbehave = undefined;
+    const told = slack.nextRequest();
+    expect(await failedJobs('--retry')).toMatch(new RegExp(`^outbid ${outbid.event_id}: .+ \\(attempts: 1\\)\\n$`));
+    expect((await told).body).toContain(outbid.event_id);
+    worker.kill('SIGTERM');
+    expect(await worker.exited).toBe(0);
+    expect(worker.stdout).toBe(`Working\naudit: outbid ${outbid.event_id}\n`);
+    expect(await failedJobs()).toBe('');
+    await expectCleanStop(service);
   });
 });
