@@ -3,7 +3,14 @@ import { defineConfig } from 'tsup';
 // scripts/build.mjs makes CommonJS of this. tsup's own way to it with shared chunks compiles `??` and `?.` down to
 // function calls, on the hot path, too.
 export default defineConfig({
-  entry: ['src/index.ts', 'src/koa.ts', 'src/stores/index.ts', 'src/sinks/index.ts', 'src/testing/index.ts'],
+  entry: [
+    'src/index.ts',
+    'src/koa.ts',
+    'src/stores/index.ts',
+    'src/sinks/index.ts',
+    'src/api/index.ts',
+    'src/testing/index.ts',
+  ],
   format: 'esm',
   outDir: 'dist/esm',
   target: 'node20',

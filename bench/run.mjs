@@ -1,13 +1,25 @@
-// npm run bench -- [--quick] [cpu] [load] [memory] [import] [stores] [store-memory]
+// npm run bench -- [--quick] [cpu] [load] [memory] [import] [stores] [store-memory] [serve-start]
+//   [trigger-rate]
 import { cpus } from 'node:os';
 import { cpu } from './cpu.mjs';
 import { importCost } from './import.mjs';
 import { load } from './load.mjs';
 import { memory } from './memory.mjs';
+import { serveStart } from './serve-start.mjs';
 import { storeMemory } from './store-memory.mjs';
 import { stores } from './stores.mjs';
+import { triggerRate } from './trigger-rate.mjs';
 
-const parts = { cpu, load, memory, import: importCost, stores, 'store-memory': storeMemory };
+const parts = {
+  cpu,
+  load,
+  memory,
+  import: importCost,
+  stores,
+  'store-memory': storeMemory,
+  'serve-start': serveStart,
+  'trigger-rate': triggerRate,
+};
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const asked = args.filter((arg) => arg !== '--quick');

@@ -1,8 +1,9 @@
 // Builds dist/: the ES modules with tsup, and from each of them its CommonJS twin under the same name. npm packs equal
 // names side by side, where what is nearly the same compresses to little: CommonJS costs a tenth of the package.
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
-import { transform } from 'esbuild';
+import { dirname, join, relative, resolve } from 'node:path';
+import { build as bundle, transform } from 'esbuild';
 import { build } from 'tsup';
 
 await rm('dist', { recursive: true, force: true });
@@ -12,6 +13,7 @@ for (const file of await readdir('dist/esm', { recursive: true })) {
 }
 await shareDeclarations();
 await write('dist/cjs/package.json', '{ "type": "commonjs" }\n');
+await bundleCommand();
 
 async function makeCommonJs(file) {
   const source = await readFile(join('dist/esm', file), 'utf8');
@@ -37,6 +39,35 @@ async function shareDeclarations() {
     const { types } = entry.import;
     await write(types, `export * from '${relative(dirname(types), entry.require.default)}';\n`);
   }
+}
+
+/** The command with the libraries it is made of, and without the package's own entries, which lie beside it. */
+async function bundleCommand() {
+  await bundle({
+    entryPoints: ['src/command/main.ts'],
+    bundle: true,
+    // What one subcommand needs is loaded with it.
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    outdir: 'dist/command',
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: 'none',
+    loader: { '.html': 'text', '.txt': 'text' },
+    // Installed by those who ask for them.
+    external: ['better-sqlite3', 'ioredis', 'pg', 'redis'],
+    // For the libraries in it that are CommonJS.
+    banner: { js: "import{createRequire as $require}from'node:module';const require=$require(import.meta.url);" },
+    plugins: [{ name: 'entries', setup: (build) => build.onResolve({ filter: /^\.\.\// }, toEntry) }],
+    logLevel: 'warning',
+  });
+}
+
+function toEntry({ path, resolveDir }) {
+  const file = relative(resolve('src'), resolve(resolveDir, path));
+  return existsSync(join('dist/esm', file)) ? { path: `../esm/${file}`, external: true } : undefined;
 }
 
 async function write(file, text) {

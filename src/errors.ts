@@ -60,7 +60,7 @@ export class SinkError extends Error {
 }
 
 /** Lets `instanceof` know an error of the other build's class by its brand. Classes made from it work as usual. */
-function brand(errorClass: typeof WebhookError | typeof SinkError, name: string): void {
+export function brand(errorClass: new (...args: never[]) => Error, name: string): void {
   const symbol = Symbol.for(`vast-webhook.${name}`);
   Object.defineProperty(errorClass.prototype, symbol, { value: true });
   Object.defineProperty(errorClass, Symbol.hasInstance, {

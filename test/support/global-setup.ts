@@ -1,11 +1,13 @@
 /**
  * A Redis and a Postgres for the run: those of REDIS_URL and DATABASE_URL, else private ones, else those on the
- * standard ports. What is missing fails in CI; elsewhere its tests are skipped, and the last line of the run says why.
+ * standard ports; and the Chromium in PATH. What is missing fails in CI; elsewhere its tests are skipped, and the last
+ * line of the run says why.
  */
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { createClient } from 'redis';
 import type { TestProject } from 'vitest/node';
+import { findChromium } from './chromium.js';
 import { type PrivateServer, startPostgres, startRedis } from './servers.mjs';
 
 declare module 'vitest' {
@@ -20,6 +22,8 @@ declare module 'vitest' {
     /** Why they cannot, or why there is no server at all. */
     redisReasons: string;
     postgresReasons: string;
+    /** The browser's file. */
+    chromium: string | undefined;
   }
 }
 
@@ -93,15 +97,18 @@ function provide(project: TestProject, [redis, postgres]: [Found, Found]): void 
   project.provide('privatePostgres', postgres.canStart);
   project.provide('redisReasons', redis.reasons.join('\n'));
   project.provide('postgresReasons', postgres.reasons.join('\n'));
+  project.provide('chromium', findChromium());
 }
 
 function missing(found: readonly Found[]): string[] {
-  return found
+  const lines = found
     .filter(({ canStart }) => !canStart)
     .map(({ kind, lease, reasons }) => {
       const what = lease ? `start ${kind.name} servers of their own` : `need ${kind.name}`;
       return `the tests that ${what}: ${reasons.join('\n')}`;
     });
+  if (findChromium() === undefined) lines.push('the tests that need a browser: there is no chromium in PATH');
+  return lines;
 }
 
 function inOneLine(reasons: string): string {

@@ -1,11 +1,12 @@
 const assert = require('node:assert/strict');
 const root = require('vast-webhook');
+const api = require('vast-webhook/api');
 const koa = require('vast-webhook/koa');
 const sinks = require('vast-webhook/sinks');
 const stores = require('vast-webhook/stores');
 const testing = require('vast-webhook/testing');
 
-const entries = { '': root, '/koa': koa, '/sinks': sinks, '/stores': stores, '/testing': testing };
+const entries = { '': root, '/api': api, '/koa': koa, '/sinks': sinks, '/stores': stores, '/testing': testing };
 const secret = 'a secret of the consumer';
 
 function thrownBy({ verifyDelivery }) {
@@ -34,6 +35,15 @@ async function main() {
   assert.equal(typeof koa.vastWebhook(secret).close, 'function');
   assert.equal(stores.memoryStore, root.memoryStore, 'every entry shares one instance of the code');
   assert.equal(require('vast-webhook/package.json').name, 'vast-webhook');
+
+  for (const from of [api, esm['/api']]) {
+    const refused = await from
+      .vastApi({ apiKey: 'key', fetch: async () => new Response('no', { status: 404 }) })
+      .listTypes()
+      .catch((error) => error);
+    for (const { ApiError } of [api, esm['/api']]) assert.ok(refused instanceof ApiError && refused instanceof Error);
+    assert.ok(!(refused instanceof root.WebhookError) && !(refused instanceof root.SinkError));
+  }
 
   const builds = [root, esm['']];
   for (const from of builds) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import * as root from 'vast-webhook';
+import * as api from 'vast-webhook/api';
 import * as koa from 'vast-webhook/koa';
 import packageJson from 'vast-webhook/package.json' with { type: 'json' };
 import * as sinks from 'vast-webhook/sinks';
@@ -21,6 +22,7 @@ assert.deepEqual(names(root), [
   'verifyDelivery',
   'when',
 ]);
+assert.deepEqual(names(api), ['ApiError', 'shodaiApi', 'shodaiEventTypes', 'v0Api', 'v0EventTypes', 'vastApi']);
 assert.deepEqual(names(koa), ['vastWebhook']);
 assert.deepEqual(names(sinks), ['bullmq', 'googleChat', 'slack', 'sqliteOutbox']);
 assert.deepEqual(names(stores), ['memoryStore', 'postgresStore', 'redisStore', 'sqliteStore']);

@@ -36,6 +36,21 @@ import {
   type WebhookOptions,
   when,
 } from 'vast-webhook';
+import {
+  ApiError,
+  type ApiOptions,
+  type CallOptions,
+  type ShodaiApi,
+  type ShodaiApiWebhookWithSecret,
+  shodaiApi,
+  type V0Api,
+  type V0ApiWebhook,
+  type VastApi,
+  type VastApiType,
+  type VastApiWebhook,
+  v0Api,
+  vastApi,
+} from 'vast-webhook/api';
 import { type KoaContext, vastWebhook as koaVastWebhook, type VastState } from 'vast-webhook/koa';
 import { googleChat, slack } from 'vast-webhook/sinks';
 import { memoryStore as sameMemoryStore } from 'vast-webhook/stores';
@@ -122,6 +137,7 @@ delivery.webhook satisfies string | undefined;
 // `instanceof` narrows.
 function describe(error: unknown): string {
   if (error instanceof WebhookError) return `${error.code} ${error.reason} ${error.status} ${error.permanent}`;
+  if (error instanceof ApiError) return `${error.code} ${error.status}`;
   if (error instanceof SinkError) return `${error.status} ${error.retryAfterMs} ${error.permanent}`;
   return String(error);
 }
@@ -156,7 +172,39 @@ koaVastWebhook(secret, { path: '/hooks/vast' }) satisfies (ctx: KoaContext, next
 export const state = (vast: Verified<VastEvent>): VastState => ({ vast });
 export const secrets: Secret[] = [secret, [secret], { label: secret }, () => secret];
 
+// The management clients.
+const apiOptions: ApiOptions = { apiKey: secret, baseUrl: 'https://proxy.example.com', fetch, timeoutMs: 1000 };
+export async function manage(signal: AbortSignal): Promise<void> {
+  const options: CallOptions = { signal };
+  const vast: VastApi = vastApi(apiOptions);
+  const created = await vast.createWebhook({ webhook_url: 'https://example.com', event_types: ['client:outbid'] });
+  created.webhook_secret satisfies string;
+  created.enabled_notification_preferences satisfies readonly string[];
+  (await vast.listTypes(options)) satisfies readonly VastApiType[];
+  (await vast.updateWebhook(created.id, { name: null })) satisfies VastApiWebhook;
+  // @ts-expect-error only the answers to create and rotate have it
+  (await vast.listWebhooks())[0]?.webhook_secret;
+  await vast.setPreferences(created.user_id, { client: { low_credit: { email: true, webhooks: true } } });
+  const shodai: ShodaiApi = shodaiApi(apiOptions);
+  const subscribed = await shodai.createWebhook({ url: 'https://example.com', eventTypes: ['agreement.of.next.year'] });
+  subscribed satisfies ShodaiApiWebhookWithSecret;
+  (await shodai.testWebhook(subscribed.id)).ok satisfies boolean;
+  // @ts-expect-error the service has no such call
+  shodai.rotateSecret;
+  const v0: V0Api = v0Api(apiOptions);
+  const hook = await v0.createWebhook({ name: 'x', url: 'https://example.com', events: ['chat.created'] });
+  hook satisfies V0ApiWebhook;
+  // @ts-expect-error the service has no such call
+  v0.testWebhook;
+}
+
 // What the compiler must refuse.
+// @ts-expect-error
+vastApi({});
+// @ts-expect-error an environment variable may be missing
+vastApi({ apiKey: process.env.VAST_API_KEY });
+// @ts-expect-error the field is webhook_url
+vastApi(apiOptions).createWebhook({ url: 'https://example.com', event_types: ['client:outbid'] });
 // @ts-expect-error an environment variable may be missing
 vastWebhook(process.env.VAST_WEBHOOK_SECRET);
 // @ts-expect-error

@@ -1,0 +1,208 @@
+import { type Check, checkOptions, isFunction, milliseconds } from '../check-options.js';
+import { ApiError } from './api-error.js';
+import { isHtml, reasonOf } from './error-answer.js';
+import { isFields, parseJson } from './read.js';
+import { redactor } from './redact.js';
+import { isTransient, maxAttempts, pause, waitMs } from './retry.js';
+
+/** What every management client takes. */
+export interface ApiOptions {
+  /** As the service's console shows it. */
+  readonly apiKey: string;
+  /** In place of the service's own address: a proxy or a stand-in. https, or http on loopback. */
+  readonly baseUrl?: string;
+  /** Used in place of the global `fetch`, for a proxy or an agent of your own. */
+  readonly fetch?: typeof fetch;
+  /** After how many milliseconds an attempt counts as failed, its answer included: 10,000. */
+  readonly timeoutMs?: number;
+}
+
+/** What every call takes as its last argument. */
+export interface CallOptions {
+  /** Ends the call and its retries: it rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Service {
+  /** For messages. */
+  readonly name: string;
+  readonly baseUrl: string;
+  /** The header that carries the key. */
+  authorize(apiKey: string): Readonly<Record<string, string>>;
+}
+
+interface Request extends CallOptions {
+  /** What is not a POST sets something to what it says, so that it can be repeated. */
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Below the base URL. */
+  readonly path: string;
+  readonly body?: object;
+}
+
+/**
+ * Makes a call and reads its answer. `read` gives undefined for an answer of another form than the service documents;
+ * an empty one is an object without fields. Rejects with an `ApiError`, or with the signal's reason.
+ */
+export type Call = <Result>(
+  request: Request,
+  read: (answer: unknown) => NonNullable<Result> | undefined,
+) => Promise<Result>;
+
+/** One attempt's end. */
+interface Answer {
+  /** 0: none. */
+  readonly status: number;
+  readonly contentType: string;
+  readonly retryAfter: string | null;
+  /** Undefined when it was too long to be read. */
+  readonly body: string | undefined;
+  /** Why there is no answer. */
+  readonly failure?: Failure;
+}
+
+interface Failure {
+  readonly code: 'timeout' | 'unreachable';
+  readonly text: string;
+  /** That the service cannot have seen the call. */
+  readonly wasNotSent: boolean;
+}
+
+const maxBodyBytes = 1_048_576;
+
+const optionChecks: Readonly<Record<keyof ApiOptions, Check>> = {
+  // Anything else would make `fetch` throw an error that quotes the header, and the key with it.
+  apiKey: [
+    (value) => typeof value === 'string' && /^[\x21-\x7e]+$/.test(value),
+    'the key as the service shows it, of printable ASCII without white space: is the environment variable set?',
+  ],
+  baseUrl: [
+    isBaseUrl,
+    'an https:// address (http:// on loopback only, since the key goes there) without a user name, query or fragment',
+  ],
+  fetch: [isFunction, 'a function'],
+  timeoutMs: milliseconds,
+};
+
+/** Throws a `TypeError` for options that nobody can have meant. */
+export function caller(service: Service, options: ApiOptions): Call {
+  checkOptions(options, optionChecks);
+  if (options.apiKey === undefined) throw new TypeError(`the option apiKey must be ${optionChecks.apiKey[1]}`);
+  const { apiKey, baseUrl = service.baseUrl, fetch: send, timeoutMs = 10_000 } = options;
+  const base = baseUrl.replace(/\/$/, '');
+  const redact = redactor(apiKey);
+
+  return async function call(request, read) {
+    for (let attempts = 1; ; attempts++) {
+      const answer = await attempt(request);
+      const isLast = request.method === 'POST' || attempts === maxAttempts || !isTransient(answer.status);
+      if (isLast) return judge(request, answer, read);
+      await pause(waitMs(attempts, answer.retryAfter), request.signal);
+    }
+  };
+
+  async function attempt({ method, path, body, signal }: Request): Promise<Answer> {
+    signal?.throwIfAborted();
+    const abort = new AbortController();
+    const stop = () => abort.abort();
+    const timer = setTimeout(stop, timeoutMs);
+    signal?.addEventListener('abort', stop);
+    try {
+      const response = await (send ?? fetch)(base + path, {
+        method,
+        headers: {
+          Accept: 'application/json',
+          ...(body && { 'Content-Type': 'application/json' }),
+          ...service.authorize(apiKey),
+        },
+        body: body && JSON.stringify(body),
+        redirect: 'manual',
+        signal: abort.signal,
+      });
+      const { status, headers } = response;
+      const contentType = headers.get('content-type') ?? '';
+      return { status, contentType, retryAfter: headers.get('retry-after'), body: await textOf(response) };
+    } catch (error) {
+      signal?.throwIfAborted();
+      const late = { code: 'timeout', text: `gave no answer within ${timeoutMs} ms`, wasNotSent: false } as const;
+      const failure = abort.signal.aborted ? late : failureOf(error);
+      return { status: 0, contentType: '', retryAfter: null, body: '', failure };
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  function judge<Result>(
+    { method }: Request,
+    { status, contentType, body, failure }: Answer,
+    read: (answer: unknown) => NonNullable<Result> | undefined,
+  ): Result {
+    const inDoubt = method === 'POST' && 'It may have taken effect all the same: check before you repeat it';
+    if (failure) {
+      const doubt = failure.wasNotSent ? undefined : inDoubt;
+      throw new ApiError(sentences(`${service.name} ${redact(failure.text)}`, doubt), { status, code: failure.code });
+    }
+    const answered = `${service.name} answered ${status}`;
+    const json = body === '' ? {} : parseJson(body ?? '');
+    if (status >= 200 && status < 300 && !(isFields(json) && json.success === false)) {
+      const result = json === undefined ? undefined : read(json);
+      if (result !== undefined) return result;
+      const message = sentences(`${answered} ${oddity(contentType, body)}`, 'Is baseUrl right?', inDoubt);
+      throw new ApiError(message, { status, code: 'invalid_answer' });
+    }
+    const { code = `http_${status}`, text } = reasonOf(contentType, body ?? '', redact);
+    const said = text === undefined ? answered : `${answered}: ${text}`;
+    throw new ApiError(sentences(said, hintFor(status), status >= 500 && inDoubt), { status, code });
+  }
+}
+
+function isBaseUrl(value: unknown): boolean {
+  if (typeof value !== 'string' || !URL.canParse(value)) return false;
+  const { protocol, hostname, username, password, search, hash } = new URL(value);
+  const isLoopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
+  const isSafe = protocol === 'https:' || (protocol === 'http:' && isLoopback);
+  return isSafe && !username && !password && !search && !hash;
+}
+
+/** The body's text, of which no more is read than an answer can have. */
+async function textOf(response: Response): Promise<string | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop early cancels the rest.
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length;
+    if (length > maxBodyBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
+}
+
+/** Codes of failures before a request could have left. */
+const notSent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UND_ERR_CONNECT_TIMEOUT)$/;
+
+/** The error itself stays out, since its text or its cause may quote a header. */
+function failureOf(error: unknown): Failure {
+  const { cause, name } = Object(error) as { cause?: { code?: unknown }; name?: unknown };
+  const given = cause?.code ?? name;
+  const word = typeof given === 'string' && /^\w{1,64}$/.test(given) ? given : 'unknown error';
+  return { code: 'unreachable', text: `could not be reached: ${word}`, wasNotSent: notSent.test(word) };
+}
+
+function oddity(contentType: string, body: string | undefined): string {
+  if (body === undefined) return `with more than ${maxBodyBytes} bytes`;
+  return isHtml(contentType, body) ? 'with an HTML page' : 'in another form than it documents';
+}
+
+function hintFor(status: number): string | undefined {
+  if (status === 401) return 'The key may be wrong, or lack a scope that this call needs';
+  if (status === 429) return 'Wait a few seconds before you try again';
+  if (status >= 300 && status < 400) return 'Redirects are not followed: is baseUrl right?';
+  return undefined;
+}
+
+function sentences(...parts: readonly (string | false | undefined)[]): string {
+  return parts
+    .filter((part) => typeof part === 'string')
+    .map((part) => part.replace(/[^.?!…]$/, '$&.'))
+    .join(' ');
+}

@@ -1,0 +1,32 @@
+/** An object's fields, whatever they hold. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+type Type = 'string' | 'number' | 'boolean';
+
+/** The JSON of a body; undefined for anything else. */
+export function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A field of what may be anything. */
+export function fieldOf(value: unknown, name: string): unknown {
+  return isFields(value) ? value[name] : undefined;
+}
+
+/** An object of the service's that at least has its identifying field; undefined for anything else. */
+export function objectWith<T>(value: unknown, field: keyof T & string, type: Type): T | undefined {
+  return typeof fieldOf(value, field) === type ? (value as T) : undefined;
+}
+
+/** A list of such objects. */
+export function listWith<T>(value: unknown, field: keyof T & string, type: Type): readonly T[] | undefined {
+  return Array.isArray(value) && value.every((item) => objectWith(item, field as never, type)) ? value : undefined;
+}

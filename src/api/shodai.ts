@@ -1,0 +1,159 @@
+import type { Check } from '../check-options.js';
+import { type ApiOptions, type CallOptions, caller } from './caller.js';
+import { fieldOf, isFields, listWith, objectWith } from './read.js';
+import { checkChanges, checkFields, type FieldRules, httpsUrl, isText, listOf, segment } from './rules.js';
+
+/** The event types that a webhook can subscribe to. Source: CNSLabs/agreements-api-sdk. */
+export const shodaiEventTypes = ['agreement.transitioned', 'agreement.notification.triggered'] as const;
+
+/** An event type, or one that this version does not know. */
+export type ShodaiEventType = (typeof shodaiEventTypes)[number] | (string & {});
+
+/** Only what matches is delivered. */
+export interface ShodaiApiFilters {
+  readonly agreementIds?: readonly string[];
+  readonly templateIds?: readonly string[];
+  readonly inputIds?: readonly string[];
+  readonly fromStates?: readonly string[];
+  readonly toStates?: readonly string[];
+  readonly ruleIds?: readonly string[];
+}
+
+/** A webhook as Shodai keeps it. */
+export interface ShodaiApiWebhook {
+  readonly id: string;
+  readonly url: string;
+  readonly status: 'active' | 'disabled';
+  readonly eventTypes: readonly ShodaiEventType[];
+  readonly filters?: ShodaiApiFilters;
+  /** ISO 8601. */
+  readonly createdAt: string;
+  /** ISO 8601. */
+  readonly updatedAt: string;
+}
+
+/** What `createWebhook` gives: the only answer that holds the secret. */
+export interface ShodaiApiWebhookWithSecret extends ShodaiApiWebhook {
+  /** Signs the deliveries, its `whsec_` included. It cannot be asked for again. */
+  readonly secret: string;
+}
+
+export interface ShodaiApiWebhookInput {
+  /** https. */
+  readonly url: string;
+  /** Left out: `agreement.transitioned`. */
+  readonly eventTypes?: readonly ShodaiEventType[];
+  readonly filters?: ShodaiApiFilters;
+}
+
+export interface ShodaiApiWebhookChanges extends Partial<ShodaiApiWebhookInput> {
+  /** `active` brings a webhook back that was deleted, which disables it. */
+  readonly status?: 'active' | 'disabled';
+}
+
+export interface ShodaiApiTestResult {
+  /** Whether the endpoint took the test event. */
+  readonly ok: boolean;
+  readonly deliveryId?: string;
+  readonly status?: 'pending' | 'succeeded' | 'failed' | 'retry_pending';
+  /** HTTP status that the endpoint answered with. */
+  readonly responseStatus?: number;
+  readonly error?: string;
+}
+
+/**
+ * The webhook calls of Shodai. Fields are named as the service names them, in and out. Each call rejects with a
+ * `TypeError` for what the service documents as wrong, before anything is sent, and otherwise with an `ApiError`.
+ * A secret cannot be rotated: create another webhook.
+ */
+export interface ShodaiApi {
+  listWebhooks(options?: CallOptions): Promise<readonly ShodaiApiWebhook[]>;
+  getWebhook(id: string, options?: CallOptions): Promise<ShodaiApiWebhook>;
+  createWebhook(webhook: ShodaiApiWebhookInput, options?: CallOptions): Promise<ShodaiApiWebhookWithSecret>;
+  /** Sets the fields that are given. */
+  updateWebhook(id: string, changes: ShodaiApiWebhookChanges, options?: CallOptions): Promise<ShodaiApiWebhook>;
+  /** Has a signed `webhook.test` delivered. An endpoint that does not take it is no error: look at `ok`. */
+  testWebhook(id: string, options?: CallOptions): Promise<ShodaiApiTestResult>;
+  /** Disables the webhook, which stays in the list. */
+  deleteWebhook(id: string, options?: CallOptions): Promise<ShodaiApiWebhook>;
+}
+
+const filterNames: readonly (keyof ShodaiApiFilters)[] = [
+  'agreementIds',
+  'templateIds',
+  'inputIds',
+  'fromStates',
+  'toStates',
+  'ruleIds',
+];
+
+const webhookFields: FieldRules = {
+  url: httpsUrl,
+  eventTypes: listOf(isText, `event type (${shodaiEventTypes.join(', ')})`),
+  filters: [areFilters, `an object with lists of strings under ${filterNames.join(', ')}`],
+};
+
+const status: Check = [(value) => value === 'active' || value === 'disabled', "'active' or 'disabled'"];
+
+/**
+ * A client of Shodai's Agreements API, `https://api.shodai.network`; for its test network set `baseUrl` to
+ * `https://test-api.shodai.network`. Source: docs.shodai.network and the repository CNSLabs/agreements-api-sdk.
+ * Attempts that fail for a passing reason are repeated up to four times, except those that create or test.
+ * Throws a `TypeError` for options that nobody can have meant.
+ */
+export function shodaiApi(options: ApiOptions): ShodaiApi {
+  const call = caller(
+    {
+      name: 'Shodai',
+      baseUrl: 'https://api.shodai.network',
+      authorize: (apiKey) => ({ 'X-API-Key': apiKey }),
+    },
+    options,
+  );
+  const pathOf = (method: string, id: string) => `/v0/webhooks/${segment(method, id)}`;
+
+  return {
+    async listWebhooks({ signal } = {}) {
+      return call({ method: 'GET', path: '/v0/webhooks', signal }, (answer) =>
+        listWith<ShodaiApiWebhook>(fieldOf(answer, 'data'), 'id', 'string'),
+      );
+    },
+    async getWebhook(id, { signal } = {}) {
+      return call({ method: 'GET', path: pathOf('getWebhook', id), signal }, webhookIn);
+    },
+    async createWebhook(webhook, { signal } = {}) {
+      checkFields('createWebhook', webhook, webhookFields, ['url']);
+      return call({ method: 'POST', path: '/v0/webhooks', body: webhook, signal }, (answer) => {
+        const created = objectWith<ShodaiApiWebhookWithSecret>(webhookIn(answer), 'secret', 'string');
+        return created?.secret === '' ? undefined : created;
+      });
+    },
+    async updateWebhook(id, changes, { signal } = {}) {
+      const path = pathOf('updateWebhook', id);
+      checkChanges('updateWebhook', changes, { ...webhookFields, status });
+      return call({ method: 'PATCH', path, body: changes, signal }, webhookIn);
+    },
+    async testWebhook(id, { signal } = {}) {
+      const path = `${pathOf('testWebhook', id)}/test`;
+      return call({ method: 'POST', path, signal }, (answer) =>
+        objectWith<ShodaiApiTestResult>(fieldOf(answer, 'data'), 'ok', 'boolean'),
+      );
+    },
+    async deleteWebhook(id, { signal } = {}) {
+      return call({ method: 'DELETE', path: pathOf('deleteWebhook', id), signal }, webhookIn);
+    },
+  };
+}
+
+function webhookIn(answer: unknown): ShodaiApiWebhook | undefined {
+  return objectWith<ShodaiApiWebhook>(fieldOf(answer, 'data'), 'id', 'string');
+}
+
+function areFilters(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  return Object.entries(value).every(
+    ([name, list]) =>
+      (filterNames as readonly string[]).includes(name) &&
+      (list === undefined || (Array.isArray(list) && list.every(isText))),
+  );
+}

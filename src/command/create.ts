@@ -1,0 +1,89 @@
+import type { Command } from 'commander';
+import { UsageFailure } from './failure.js';
+import type { Io } from './io.js';
+import { addManagementOptions, asUsage, gather, type ManagementFlags, openManager, services } from './management.js';
+import type { WebhookInput } from './managers.js';
+import { printJson, printNote } from './print.js';
+import { addSecretTarget, keepSecret, openSecretTarget, type SecretFlags } from './write-secret.js';
+
+interface Flags extends ManagementFlags, SecretFlags {
+  readonly name?: string;
+  readonly url: string;
+  readonly type?: readonly string[];
+}
+
+export function addCreate(program: Command, io: Io): void {
+  addSecretTarget(
+    addManagementOptions(program.command('create'))
+      .description('Create a webhook, and keep its secret in .env or a file. The service gives the secret only once.')
+      .requiredOption('--url <url>', 'where deliveries go: https, and public')
+      .option('--name <name>', 'what to call it')
+      .option(
+        '--type <types>',
+        'event types, repeatable or a comma list: client:outbid, outbid, "client:*", all',
+        gather,
+      ),
+  )
+    .option('--json', 'print the webhook as JSON')
+    .action((flags: Flags) => create(io, flags));
+}
+
+async function create(io: Io, flags: Flags): Promise<void> {
+  const { expandTypes } = await import('./expand-types.js');
+  const { presentable, printWebhooks } = await import('./show-webhook.js');
+  const { provider, name, url } = flags;
+  requireTypes(flags);
+  if (provider === 'v0') refuseSecretFlags(flags);
+  const manager = await openManager(io, flags);
+  const types =
+    flags.type &&
+    expandTypes(
+      flags.type,
+      (await manager.types()).map(({ key }) => key),
+    );
+  const input: WebhookInput & { readonly url: string } = { name, url, types };
+  const target = provider === 'v0' ? undefined : await openSecretTarget(io, flags, services[provider].secretName);
+  let created: Awaited<ReturnType<typeof manager.create>>;
+  try {
+    created = await manager.create(input);
+  } catch (error) {
+    await target?.discard();
+    throw asUsage(error);
+  }
+  const { webhook, secret } = created;
+  // First of all, since it cannot be had again.
+  if (target && secret !== undefined) await keepSecret(io, target, secret, flags);
+  if (flags.json) printJson(io, presentable(webhook, flags.showSecret));
+  else printWebhooks(io, [presentable(webhook, flags.showSecret)]);
+  adviseOn(io, flags, types ?? []);
+}
+
+function requireTypes({ provider, type = [] }: Flags): void {
+  if (type.length === 0 && provider !== 'shodai') {
+    throw new UsageFailure('--type is needed: "vast-webhook types" lists them, "--type all" takes them all');
+  }
+}
+
+function refuseSecretFlags({ secretFile, envFile, envName }: Flags): void {
+  if (secretFile ?? envFile ?? envName) {
+    throw new UsageFailure(
+      'v0 does not sign its deliveries: there is no secret to write, a token in --url takes its place',
+    );
+  }
+}
+
+function adviseOn(io: Io, { provider, url }: Flags, types: readonly string[]): void {
+  if (provider === 'v0' && !new URL(url).searchParams.has('token')) {
+    printNote(
+      io,
+      'v0 does not sign its deliveries, and this URL has no ?token= that only v0 knows: anybody can send to it.',
+    );
+  }
+  const contexts = new Set(types.map((key) => key.split(':', 1)[0]));
+  if (provider === 'vast' && contexts.size > 1) {
+    printNote(
+      io,
+      'It is for renting and hosting at once, which deliveries do not tell apart: one webhook for each does.',
+    );
+  }
+}

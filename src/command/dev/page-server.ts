@@ -1,0 +1,193 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { vastTypes } from '../../index.js';
+import type { DeliveryLog, LoggedDelivery } from './delivery-log.js';
+import template from './page.html?raw';
+
+/** What the page's buttons do. Each gives a sentence for the user, and throws one when it failed. */
+export interface PageActions {
+  resend(delivery: LoggedDelivery): Promise<string>;
+  trigger(type: string): Promise<string>;
+}
+
+export interface Page {
+  (req: IncomingMessage, res: ServerResponse): void;
+  /** Ends the open event streams. */
+  close(): void;
+}
+
+const methods: Readonly<Record<string, readonly string[]>> = {
+  '/': ['GET', 'HEAD'],
+  '/events': ['GET'],
+  '/resend': ['POST'],
+  '/trigger': ['POST'],
+};
+const maxOrderBytes = 1_000;
+const heartbeatMs = 15_000;
+/** A browser that has stopped reading is cut off, and gets everything when it comes back. */
+const maxUnreadBytes = 32 * 1024 * 1024;
+
+/**
+ * The page with the deliveries, for loopback. A page elsewhere can neither read nor drive it: the host must be loopback
+ * (so that no name of theirs leads here), an order must come from the page itself and hold this run's token, which
+ * only the page can know.
+ */
+export function devPage(log: DeliveryLog, actions: PageActions): Page {
+  const run = randomBytes(8).toString('hex');
+  const token = randomBytes(32).toString('hex');
+  const html = template.replace('{{run}}', run).replace('{{token}}', token);
+  const headers = {
+    'Content-Security-Policy': policyOf(html),
+    'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'Cache-Control': 'no-store',
+    'Referrer-Policy': 'no-referrer',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Frame-Options': 'DENY',
+  };
+  const streams = new Set<ServerResponse>();
+  const stopListening = log.listen((delivery) => {
+    for (const stream of streams) tell(stream, 'delivery', delivery);
+  });
+  const heartbeat = setInterval(() => {
+    for (const stream of streams) stream.write(':\n\n');
+  }, heartbeatMs);
+  heartbeat.unref();
+
+  function serve(req: IncomingMessage, res: ServerResponse): void {
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+    // Whatever somebody sends who is not to send anything is not left to stop the connection.
+    res.once('finish', () => req.resume());
+    const [status, why] = refusalOf(req) ?? [];
+    if (status !== undefined) {
+      res.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${why}\n`);
+    } else if (req.url === '/') {
+      res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end(html);
+    } else if (req.url === '/events') {
+      stream(res);
+    } else {
+      void obey(req, res);
+    }
+  }
+
+  function refusalOf(req: IncomingMessage): [status: number, why: string] | undefined {
+    const { url = '', method = '', headers } = req;
+    if (!isLoopback(headers.host)) return [403, 'This page is for loopback addresses only.'];
+    if (!Object.hasOwn(methods, url)) return [404, 'There is nothing here.'];
+    if (!methods[url]?.includes(method)) return [405, 'Not with this method.'];
+    if (url === '/') return undefined;
+    if (!isFromPage(req)) return [403, 'This is for the page itself only.'];
+    if (url !== '/events' && !(headers.origin && holdsToken(req)))
+      return [403, 'Reload the page: it is of another run.'];
+    return undefined;
+  }
+
+  function stream(res: ServerResponse): void {
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    res.write('retry: 1000\n\n');
+    tell(res, 'start', { run, kept: log.kept, types: Object.keys(vastTypes).sort(), deliveries: log.all() });
+    streams.add(res);
+    res.once('close', () => streams.delete(res));
+  }
+
+  async function obey(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    try {
+      const order = await orderIn(req);
+      const message = await (req.url === '/resend' ? resend(order) : trigger(order));
+      answer(res, 200, message);
+    } catch (error) {
+      const isWrong = error instanceof WrongOrder;
+      answer(res, isWrong ? 400 : 502, (error as Error).message);
+    }
+  }
+
+  async function resend({ number }: Order): Promise<string> {
+    if (typeof number !== 'number') throw new WrongOrder('Which delivery?');
+    const delivery = log.get(number);
+    if (delivery === undefined) throw new WrongOrder(`Delivery ${number} is not here any more.`);
+    if (delivery.cannotResend !== undefined) throw new WrongOrder(delivery.cannotResend);
+    return actions.resend(delivery);
+  }
+
+  async function trigger({ type }: Order): Promise<string> {
+    if (typeof type !== 'string' || !Object.hasOwn(vastTypes, type)) throw new WrongOrder('There is no such type.');
+    return actions.trigger(type);
+  }
+
+  function holdsToken({ headers }: IncomingMessage): boolean {
+    const given = Buffer.from(String(headers['x-dev-token'] ?? ''));
+    return given.length === token.length && timingSafeEqual(given, Buffer.from(token));
+  }
+
+  return Object.assign(serve, {
+    close() {
+      stopListening();
+      clearInterval(heartbeat);
+      for (const stream of streams) stream.end();
+    },
+  });
+}
+
+class WrongOrder extends Error {}
+
+interface Order {
+  readonly number?: unknown;
+  readonly type?: unknown;
+}
+
+async function orderIn(req: IncomingMessage): Promise<Order> {
+  // What a form of another page can send is of another type.
+  if (req.headers['content-type']?.toLowerCase() !== 'application/json') throw new WrongOrder('It must be JSON.');
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxOrderBytes) throw new WrongOrder('That is too long.');
+    chunks.push(chunk);
+  }
+  try {
+    return Object(JSON.parse(Buffer.concat(chunks).toString()));
+  } catch {
+    throw new WrongOrder('It must be JSON.');
+  }
+}
+
+function tell(res: ServerResponse, event: string, value: unknown): void {
+  if (res.writableLength > maxUnreadBytes) res.destroy();
+  else res.write(`event: ${event}\ndata: ${JSON.stringify(value)}\n\n`);
+}
+
+function answer(res: ServerResponse, status: number, message: string): void {
+  res.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify({ message }));
+}
+
+/** Any port: the browser may come through a forwarded one. */
+function isLoopback(host: string | undefined): boolean {
+  return /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/i.test(host ?? '');
+}
+
+/** Browsers say where a request comes from, by one header or both. */
+function isFromPage({ headers }: IncomingMessage): boolean {
+  const { host, origin } = headers;
+  const site = headers['sec-fetch-site'];
+  return (origin === undefined || origin === `http://${host}`) && (site === undefined || site === 'same-origin');
+}
+
+/** Nothing but the page's own script and style, known by their hashes, and nothing that would parse text as markup. */
+function policyOf(html: string): string {
+  const hashOf = (tag: string) => {
+    const [, content = ''] = html.match(new RegExp(`<${tag}>(.*?)</${tag}>`, 's')) ?? [];
+    return `'sha256-${createHash('sha256').update(content).digest('base64')}'`;
+  };
+  return [
+    "default-src 'none'",
+    `script-src ${hashOf('script')}`,
+    `style-src ${hashOf('style')}`,
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join('; ');
+}

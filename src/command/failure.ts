@@ -1,0 +1,9 @@
+/** Ends the command with status 1. Its message is one sentence that says what to do, and holds no secret. */
+export class Failure extends Error {
+  readonly status: number = 1;
+}
+
+/** The command was called wrongly: status 2. */
+export class UsageFailure extends Failure {
+  override readonly status = 2;
+}

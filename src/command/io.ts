@@ -1,0 +1,13 @@
+import type { Readable, Writable } from 'node:stream';
+
+/** What a command has of the world: the process's own, or a test's. */
+export interface Io {
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number };
+  readonly stderr: Writable & { readonly isTTY?: boolean };
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where relative paths and `.env` are. */
+  readonly cwd: string;
+  /** Aborted by Ctrl-C and SIGTERM: end cleanly, and soon. */
+  readonly interrupted: AbortSignal;
+}

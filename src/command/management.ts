@@ -1,0 +1,118 @@
+import { type Command, Option } from 'commander';
+import { Failure, UsageFailure } from './failure.js';
+import type { Io } from './io.js';
+import type { Manager } from './managers.js';
+import { readSettings } from './settings.js';
+
+/** What the services are called, and what they know. The clients themselves are loaded when one is used. */
+export const services = {
+  vast: { title: 'Vast.ai', keyName: 'VAST_API_KEY', secretName: 'VAST_WEBHOOK_SECRET', lacks: {} },
+  shodai: {
+    title: 'Shodai',
+    keyName: 'SHODAI_API_KEY',
+    secretName: 'SHODAI_WEBHOOK_SECRET',
+    lacks: { 'rotate-secret': 'has no call for it: delete the webhook, and create it anew' },
+  },
+  v0: {
+    title: 'v0',
+    keyName: 'V0_API_KEY',
+    secretName: 'V0_WEBHOOK_TOKEN',
+    lacks: {
+      'rotate-secret': 'does not sign its deliveries: give the URL another token with "update --url"',
+      test: 'has no call for it: send its receiver a request of your own',
+    },
+  },
+} as const satisfies Record<string, ServiceInfo>;
+
+interface ServiceInfo {
+  readonly title: string;
+  readonly keyName: string;
+  readonly secretName: string;
+  /** The verbs that the service has no call for, and what to do instead. */
+  readonly lacks: Readonly<Record<string, string>>;
+}
+
+export type Service = keyof typeof services;
+
+export interface ManagementFlags {
+  readonly provider: Service;
+  readonly apiKey?: string;
+  readonly apiKeyEnv?: string;
+  readonly baseUrl?: string;
+  readonly json?: true;
+}
+
+export function addManagementOptions(command: Command): Command {
+  return addApiOptions(
+    command.addOption(
+      new Option('--provider <name>', 'whose webhooks')
+        .choices(Object.keys(services))
+        .default('vast' satisfies Service),
+    ),
+  );
+}
+
+export function addApiOptions(command: Command): Command {
+  return command
+    .option('--api-key <key>', 'the API key; others on this machine can see it in the list of processes (ps)')
+    .option(
+      '--api-key-env <name>',
+      'the variable with the API key, of the environment or .env (default: VAST_API_KEY, …)',
+    )
+    .option('--base-url <url>', "in place of the service's own address: a proxy or a stand-in");
+}
+
+/** Throws when the service has no such call, before anything else is asked for. */
+export function requireVerb({ provider }: ManagementFlags, verb: string): void {
+  const { title, lacks }: ServiceInfo = services[provider];
+  const reason = Object.hasOwn(lacks, verb) ? lacks[verb] : undefined;
+  if (reason !== undefined)
+    throw new UsageFailure(`${verb} cannot be done with --provider ${provider}: ${title} ${reason}`);
+}
+
+/** The API key that was given, or else stands in the environment or `.env`. */
+export async function findApiKey(io: Io, flags: ManagementFlags): Promise<string | undefined> {
+  if (flags.apiKey !== undefined && flags.apiKeyEnv !== undefined) {
+    throw new UsageFailure('give --api-key or --api-key-env, not both');
+  }
+  if (flags.apiKey !== undefined) return flags.apiKey;
+  const setting = await readSettings(io);
+  const key = setting(flags.apiKeyEnv ?? services[flags.provider].keyName);
+  if (key === undefined && flags.apiKeyEnv !== undefined) {
+    throw new Failure(`there is no ${flags.apiKeyEnv} in the environment or in .env`);
+  }
+  return key;
+}
+
+/** The client for the service that was chosen. Throws a `Failure` when there is no API key. */
+export async function openManager(io: Io, flags: ManagementFlags): Promise<Manager> {
+  const { title, keyName } = services[flags.provider];
+  const apiKey = await findApiKey(io, flags);
+  if (apiKey === undefined) {
+    throw new Failure(`there is no API key for ${title}: set ${keyName} in the environment or in .env`);
+  }
+  return connect(io, flags, apiKey);
+}
+
+/** The same with an API key. `send` takes the place of the global `fetch`. */
+export async function connect(io: Io, flags: ManagementFlags, apiKey: string, send?: typeof fetch): Promise<Manager> {
+  const { managers } = await import('./managers.js');
+  try {
+    return await managers[flags.provider](
+      { apiKey, baseUrl: flags.baseUrl, ...(send && { fetch: send }) },
+      io.interrupted,
+    );
+  } catch (error) {
+    throw asUsage(error);
+  }
+}
+
+/** What the clients refuse before a call was given wrongly on the command line. */
+export function asUsage(error: unknown): unknown {
+  return error instanceof TypeError ? new UsageFailure(error.message) : error;
+}
+
+/** Gathers an option that may be repeated, each time with a comma list. */
+export function gather(value: string, list: readonly string[] = []): readonly string[] {
+  return [...list, ...value.split(',').flatMap((part) => part.trim() || [])];
+}

@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import type { Io } from './io.js';
+import { addManagementOptions, type ManagementFlags, openManager, requireVerb, services } from './management.js';
+import { printNote } from './print.js';
+import { addSecretTarget, keepSecret, openSecretTarget, type SecretFlags } from './write-secret.js';
+
+interface Flags extends ManagementFlags, SecretFlags {}
+
+export function addRotateSecret(program: Command, io: Io): void {
+  addSecretTarget(
+    addManagementOptions(program.command('rotate-secret').argument('<webhook>', 'its id, or its name')).description(
+      'Give a webhook a new secret, and keep it in .env or a file. The old one ends at once, as far as is documented.',
+    ),
+  ).action((idOrName: string, flags: Flags) => rotateSecret(io, idOrName, flags));
+}
+
+async function rotateSecret(io: Io, idOrName: string, flags: Flags): Promise<void> {
+  requireVerb(flags, 'rotate-secret');
+  const { findWebhook } = await import('./find-webhook.js');
+  const manager = await openManager(io, flags);
+  const { id } = findWebhook(await manager.list(), idOrName);
+  const target = await openSecretTarget(io, flags, services[flags.provider].secretName);
+  const secret = await manager.rotateSecret(id).catch(async (error: unknown) => {
+    await target.discard();
+    throw error;
+  });
+  await keepSecret(io, target, secret, flags);
+  printNote(io, 'Restart what reads it there: until then it refuses deliveries, and the sender drops what is refused.');
+}

@@ -1,0 +1,66 @@
+import { Command, CommanderError } from 'commander';
+import { toError } from '../errors.js';
+import { addCreate } from './create.js';
+import { addDelete } from './delete.js';
+import { addDev } from './dev.js';
+import { addDoctor } from './doctor.js';
+import { Failure } from './failure.js';
+import type { Io } from './io.js';
+import { addList } from './list.js';
+import { printNote } from './print.js';
+import { addReplay } from './replay.js';
+import { addRotateSecret } from './rotate-secret.js';
+import { addServe } from './serve.js';
+import { addTest } from './test.js';
+import { addTrigger } from './trigger.js';
+import { addTypes } from './types.js';
+import { addUpdate } from './update.js';
+import { addVerify } from './verify.js';
+
+/**
+ * Runs the command with its arguments, without the program's name. Gives the exit status: 0, 1 when it failed, 2 when it
+ * was called wrongly. What a subcommand needs to run is loaded when it does.
+ */
+export async function run(args: readonly string[], io: Io, version: string): Promise<number> {
+  const program = new Command('vast-webhook')
+    .description('Receive Vast.ai webhooks without code, manage them, and find out why a delivery fails.')
+    .version(version)
+    .showHelpAfterError('(see --help)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  const add = [
+    addServe,
+    addDev,
+    addDoctor,
+    addVerify,
+    addTrigger,
+    addReplay,
+    addTypes,
+    addList,
+    addCreate,
+    addUpdate,
+    addDelete,
+    addRotateSecret,
+    addTest,
+  ];
+  for (const addTo of add) addTo(program, io);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return 0;
+  } catch (error) {
+    return statusOf(error, io);
+  }
+}
+
+function statusOf(error: unknown, io: Io): number {
+  // Commander has printed its own; help and version are no errors.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const { name, message } = toError(error);
+  printNote(io, `vast-webhook: ${name === 'AbortError' && io.interrupted.aborted ? 'it was interrupted' : message}`);
+  return error instanceof Failure ? error.status : 1;
+}

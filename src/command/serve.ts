@@ -1,0 +1,124 @@
+import { type Command, Option } from 'commander';
+import { Failure, UsageFailure } from './failure.js';
+import type { Io } from './io.js';
+import type { LogFormat } from './receiver-log.js';
+import { readSettings } from './settings.js';
+import { collect, toPort } from './values.js';
+import { addSecretOptions, type SecretOptions } from './webhook-secrets.js';
+
+interface Options extends SecretOptions {
+  readonly slack?: readonly string[];
+  readonly googleChat?: readonly string[];
+  readonly sink?: readonly string[];
+  readonly logEvents?: true;
+  readonly store?: string;
+  readonly outbox?: string;
+  readonly redeliver?: true;
+  readonly host?: string;
+  readonly port?: number;
+  readonly path: string;
+  readonly log: LogFormat;
+}
+
+const manual = `
+Environment variables, also from .env; options win:
+  VAST_WEBHOOK_SECRET   the signing secret
+  VAST_WEBHOOK_SECRETS  several with labels instead, which the log shows: renter=SECRET,host=SECRET
+  SLACK_WEBHOOK_URL     a Slack incoming webhook
+  GOOGLE_CHAT_URL       a Google Chat incoming webhook
+  VAST_CONSOLE          the console that messages link to, if not https://cloud.vast.ai
+  HOST, PORT            where to listen
+  VAST_WEBHOOK_STORE    as --store, whose URL may hold a password
+  VAST_WEBHOOK_OUTBOX   as --outbox
+Whoever can run \`ps\` on this machine sees what is given as an option, so keep secrets and URLs in variables or files.
+
+Answers 204 to deliveries that were taken, and GET /health with 200 {"ok": true}. Ctrl-C and SIGTERM end it when what is
+under way has ended.`;
+
+export function addServe(program: Command, io: Io): void {
+  const command = program
+    .command('serve')
+    .description('receive deliveries, and tell Slack and Google Chat of each event once')
+    .option('--slack <url>', 'a Slack incoming webhook; may be repeated', collect)
+    .option('--google-chat <url>', 'a Google Chat incoming webhook; may be repeated', collect)
+    .option('--sink <url>', 'one of them, told by its host; may be repeated', collect)
+    .option('--log-events', 'write each event to the log, too; with it there need be no chat')
+    .option(
+      '--store <store>',
+      'what is known of events: memory, sqlite:FILE, redis://..., postgres://... (default: memory)',
+    )
+    .option('--outbox <file>', 'write events to a SQLite file and answer, then tell as long as it takes')
+    .option('--redeliver', 'tell what the outbox had given up again')
+    .option('--host <host>', 'where to listen (default: 127.0.0.1)')
+    .option('--port <port>', 'where to listen (default: 8787)', toPort)
+    .option('--path <path>', 'the endpoint', '/vast/webhooks')
+    .addOption(new Option('--log <format>', 'how to write the log').choices(['text', 'json']).default('text'));
+  addSecretOptions(command)
+    .addHelpText('after', manual)
+    .action((options: Options) => serve(options, io));
+}
+
+async function serve(options: Options, io: Io): Promise<void> {
+  const loading = Promise.all([
+    import('./receiver.js'),
+    import('./receiver-log.js'),
+    import('./sinks-from-urls.js'),
+    import('./webhook-secrets.js'),
+  ]);
+  const setting = await readSettings(io);
+  const [{ receive }, { receiverLog }, { sinksFromUrls }, { receiverSecret }] = await loading;
+
+  const secret = await receiverSecret(options, setting, io);
+  const urls = {
+    slack: options.slack ?? listOf(setting('SLACK_WEBHOOK_URL')),
+    googleChat: options.googleChat ?? listOf(setting('GOOGLE_CHAT_URL')),
+    other: options.sink ?? [],
+  };
+  const store = options.store ?? setting('VAST_WEBHOOK_STORE') ?? 'memory';
+  const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX');
+  if (options.redeliver && outbox === undefined) throw new UsageFailure('--redeliver is for what is in an --outbox');
+
+  const log = receiverLog(io, options.log, secretsIn(secret, urls, store));
+  const sinks = sinksFromUrls(urls, setting('VAST_CONSOLE'));
+  if (options.logEvents) sinks.push(log.events);
+  // It would take each event from the sender for good, and nobody would hear of it.
+  if (sinks.length === 0) {
+    throw new Failure('there is nobody to tell: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --log-events');
+  }
+  const host = options.host ?? setting('HOST') ?? '127.0.0.1';
+  const port = options.port ?? portOf(setting('PORT')) ?? 8787;
+  const { path, redeliver = false } = options;
+  await receive({ secret, sinks, store, outbox, redeliver, host, port, path }, log, io);
+}
+
+function listOf(value: string | undefined): readonly string[] {
+  return value === undefined ? [] : [value];
+}
+
+function portOf(text: string | undefined): number | undefined {
+  try {
+    return text === undefined ? undefined : toPort(text);
+  } catch {
+    throw new Failure('PORT must be a number from 0 to 65535');
+  }
+}
+
+/** What must not stand in a log, whoever says it. */
+function secretsIn(
+  secret: unknown,
+  urls: Readonly<Record<string, readonly string[]>>,
+  store: string,
+): readonly string[] {
+  const ofStore = URL.canParse(store) ? [new URL(store).password] : [];
+  const own = typeof secret === 'string' ? [secret] : Object.values(Object(secret)).map(String);
+  const all = [...Object.values(urls).flat(), ...own, ...ofStore, ...ofStore.map(decoded)];
+  return all.filter((text) => text.length >= 4);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

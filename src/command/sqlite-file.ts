@@ -1,0 +1,44 @@
+import { resolve } from 'node:path';
+import { toError } from '../errors.js';
+import type { SqliteDatabase } from '../stores/index.js';
+import { Failure } from './failure.js';
+import { loadUserModule } from './user-module.js';
+
+export interface SqliteFile extends SqliteDatabase {
+  close(): unknown;
+}
+
+type Constructor = new (file: string) => SqliteFile;
+
+/** Opens a file, which is made if there is none, with better-sqlite3 or else the SQLite of Node.js itself. */
+export function openSqliteFile(option: string, file: string, cwd: string): SqliteFile {
+  const Database = sqliteClient(option, cwd);
+  const path = resolve(cwd, file);
+  try {
+    return new Database(path);
+  } catch (error) {
+    throw unusable(option, path, error);
+  }
+}
+
+export function unusable(option: string, path: string, error: unknown): Failure {
+  return new Failure(
+    `${option}: the file ${path} cannot be used (${toError(error).message}): give one in a folder that can be written to`,
+  );
+}
+
+function sqliteClient(option: string, cwd: string): Constructor {
+  try {
+    return loadUserModule(['better-sqlite3'], `${option} with a file`, cwd).module as Constructor;
+  } catch (error) {
+    const builtIn = builtInSqlite();
+    if (builtIn === undefined) throw error;
+    return builtIn;
+  }
+}
+
+function builtInSqlite(): Constructor | undefined {
+  const getBuiltin = (process as { getBuiltinModule?: (name: string) => unknown }).getBuiltinModule;
+  const sqlite = getBuiltin?.('node:sqlite') as { DatabaseSync: Constructor } | undefined;
+  return sqlite?.DatabaseSync;
+}

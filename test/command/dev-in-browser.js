@@ -1,0 +1,64 @@
+// What the tests of dev's page run inside the browser. Each stands alone, since it is sent there as text.
+
+/** Tries every way to have text parsed as markup or run as a script. */
+export function parseAndRun() {
+  const { body } = document;
+  const owned = 'document.title = "owned"';
+  const script = document.createElement('script');
+  const link = Object.assign(document.createElement('a'), { href: `javascript:${owned}` });
+  const attempts = [
+    () => body.insertAdjacentHTML('beforeend', '<p id="markup">markup</p>'),
+    () => script.append(owned),
+    () => body.append(script),
+    () => body.append(Object.assign(document.createElement('script'), { src: 'data:text/javascript,owned' })),
+    () => body.setAttribute('onclick', owned),
+    () => body.click(),
+    () => body.append(link),
+    () => link.click(),
+  ];
+  for (const attempt of attempts) {
+    try {
+      attempt();
+    } catch {}
+  }
+}
+
+/** What a page of another origin gets when it tries to use dev's. */
+export async function useFromElsewhere(base) {
+  const order = JSON.stringify({ type: 'outbid' });
+  const tell = (path, init) =>
+    fetch(base + path, init).then(
+      ({ type, status }) => (type === 'opaque' ? 'opaque' : `read ${status}`),
+      () => 'failed',
+    );
+  const listen = () =>
+    new Promise((resolve) => {
+      const source = new EventSource(`${base}events`);
+      source.addEventListener('start', () => resolve('read'));
+      source.addEventListener('error', () => resolve('failed'));
+    });
+  return {
+    json: await tell('trigger', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: order }),
+    token: await tell('trigger', { method: 'POST', headers: { 'X-Dev-Token': 'a' }, body: order }),
+    text: await tell('trigger', { method: 'POST', mode: 'no-cors', body: order }),
+    page: await tell('', {}),
+    pageUnread: await tell('', { mode: 'no-cors' }),
+    events: await listen(),
+  };
+}
+
+/** The nearest that a form comes to JSON. */
+export function postForm(action) {
+  const form = Object.assign(document.createElement('form'), { method: 'POST', enctype: 'text/plain', action });
+  form.append(Object.assign(document.createElement('input'), { name: '{"type":"outbid","x":"', value: '"}' }));
+  document.body.append(form);
+  form.submit();
+}
+
+export function showInFrame(src) {
+  document.body.append(Object.assign(document.createElement('iframe'), { src }));
+}
+
+export function styleOf(element, property) {
+  return getComputedStyle(element)[property];
+}
