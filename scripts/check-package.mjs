@@ -62,7 +62,8 @@ try {
     run('tar', ['-xzf', tarball, '-C', folder, '--strip-components=1']);
     const { bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
     const main = join(folder, bin['vast-webhook']);
-    for (const args of [['--version'], ['serve', '--help'], ['types', '--help']]) run(process.execPath, [main, ...args]);
+    for (const args of [['--version'], ['serve', '--help'], ['types', '--help']])
+      run(process.execPath, [main, ...args]);
   });
   check('publint', () => runTool('publint/src/cli.js', ['run', tarball, '--strict']));
   check('are the types wrong', () =>

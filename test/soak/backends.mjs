@@ -1,0 +1,72 @@
+// What the service keeps its knowledge in, and the ways in which that goes away.
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { startPostgres, startRedis } from '../support/servers.mjs';
+
+/**
+ * `isQueue`: a 2xx means that the event is kept, not that all have been told. `start` gives what the service must
+ * know, the outages, each a function that lasts for some milliseconds, and `close`.
+ */
+export const backends = {
+  memory: { isQueue: false, isDurable: false, start: nothing },
+  sqlite: { isQueue: false, isDurable: true, start: sqliteFile },
+  redis: { isQueue: false, isDurable: true, start: () => server(startRedis) },
+  postgres: { isQueue: false, isDurable: true, start: () => server(startPostgres) },
+  outbox: { isQueue: true, isDurable: true, start: sqliteFile },
+  'bullmq-redis': { isQueue: true, isDurable: true, hasWorker: true, start: () => server(startRedis) },
+  'bullmq-postgres': { isQueue: true, isDurable: true, hasWorker: true, start: () => server(startPostgres) },
+};
+
+async function nothing() {
+  return { config: {}, outages: {}, close: async () => {} };
+}
+
+async function server(start) {
+  const running = await start();
+  const down = async (signal, ms) => {
+    await running.stop(signal);
+    await sleep(ms);
+    await running.start();
+  };
+  return {
+    config: { url: running.url },
+    outages: {
+      stopped: (ms) => down('SIGTERM', ms),
+      killed: (ms) => down('SIGKILL', ms),
+      async frozen(ms) {
+        await running.freeze();
+        await sleep(ms);
+        running.thaw();
+      },
+    },
+    close: () => running.close(),
+  };
+}
+
+async function sqliteFile() {
+  const folder = await mkdtemp(join(tmpdir(), 'vast-webhook-soak-'));
+  const file = join(folder, 'soak.sqlite');
+  return {
+    config: { file },
+    outages: {
+      // By another process, since within one a file's locks are shared.
+      async locked(ms) {
+        const locker = fork(fileURLToPath(new URL('locker.mjs', import.meta.url)), [file], { execArgv: [] });
+        const exit = once(locker, 'exit');
+        await Promise.race([once(locker, 'message'), exit]);
+        if (locker.connected) {
+          await sleep(ms);
+          locker.disconnect();
+        }
+        const [status] = await exit;
+        if (status !== 0) throw new Error(`the locker of the SQLite file ended with ${status}`);
+      },
+    },
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+}

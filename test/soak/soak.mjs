@@ -1,0 +1,178 @@
+import { randomBytes } from 'node:crypto';
+import { get } from 'node:http';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { backends } from './backends.mjs';
+import { Child } from './child.mjs';
+import { disturb, kill } from './faults.mjs';
+import { Sender } from './sender.mjs';
+import { SinkStandIn, usualFaults } from './sinks.mjs';
+
+const leaseMs = 2_000;
+const storeTimeoutMs = 500;
+/** Well above what a busy machine holds this process up for: an answer that comes too late is told again. */
+const sinkTimeoutMs = 2_000;
+const concurrency = 24;
+/** How long nothing may happen before what is missing counts as lost. */
+const patienceMs = 10_000;
+
+/**
+ * Sends events to a service in a process of its own while things go wrong, and reports all that was seen.
+ * `service`: another script in place of the service. `onProgress` is called now and then with a line of text.
+ */
+export async function soak({
+  backend,
+  events = 2_000,
+  seed = randomBytes(4).toString('hex'),
+  kills = backends[backend].isDurable,
+  faults = true,
+  service: script = './service.mjs',
+  scriptOptions = {},
+  onProgress = () => {},
+}) {
+  const { isQueue, hasWorker, start } = backends[backend];
+  const lag = monitorEventLoopDelay();
+  lag.enable();
+  const storage = await start();
+  const sinks = await Promise.all(
+    ['slack', 'googleChat'].map((name) => new SinkStandIn(name, seed, faultsOf(backend, faults)).listen()),
+  );
+  const secret = randomBytes(16).toString('hex');
+  const port = 20_000 + Math.floor(Math.random() * 10_000);
+  const [slackUrlFor, googleChatUrlFor] = sinks.map((sink) => (life) => sink.urlFor(life));
+  const configOf = (life) => ({
+    ...storage.config,
+    ...scriptOptions,
+    backend,
+    secret,
+    port,
+    leaseMs,
+    storeTimeoutMs,
+    sinkTimeoutMs,
+    concurrency,
+    slackUrl: slackUrlFor(life),
+    googleChatUrl: googleChatUrlFor(life),
+  });
+  const service = new Child(script, configOf);
+  const children = hasWorker ? [service, new Child('./worker.mjs', configOf)] : [service];
+  const url = `http://127.0.0.1:${port}`;
+  const sender = new Sender({ url: `${url}/vast/webhooks`, secret, seed });
+  const outages = [];
+  const pings = [];
+  let isSent = false;
+  const isOver = () => isSent;
+  const withinMs = Math.max(3_000, events * 5);
+  const startedAt = performance.now();
+  try {
+    await Promise.all(children.map((child) => child.start()));
+    const told = () => sinks.map(({ tellings }) => tellings.length);
+    const progress = setInterval(() => {
+      const killed = children.reduce((sum, child) => sum + child.kills.length, 0);
+      const answered = sender.events.filter(({ answeredAt }) => answeredAt !== undefined).length;
+      onProgress(
+        `${backend}: ${answered} of ${events} answered, ${told().join(' and ')} told, ${killed} kills, ${outages.length} outages`,
+      );
+    }, 200);
+    const pinging = ping(`${url}/ping`, pings, isOver);
+    const trouble = [
+      kills && kill({ children, sender, sinks, seed, times: Math.ceil(withinMs / 1_800), withinMs, isOver }),
+      faults &&
+        disturb({
+          ...storage,
+          record: outages,
+          seed,
+          storeTimeoutMs,
+          times: Math.ceil(withinMs / 3_500),
+          withinMs,
+          isOver,
+        }),
+    ];
+    const sending = sender.send(events, withinMs);
+    sending.then(() => {
+      isSent = true;
+    });
+    await patiently(isOver, () => sender.ended);
+    sender.stop();
+    await sending;
+    await Promise.all([pinging, ...trouble]);
+    await patiently(
+      () => sinks.every((sink) => hasAll(sink, sender.events)),
+      () => told().join(),
+    );
+    // For what comes too much.
+    await sleep(leaseMs / 2);
+    clearInterval(progress);
+    const ended = await Promise.all(children.map((child) => child.end(8_000)));
+    return {
+      backend,
+      isQueue,
+      seed,
+      leaseMs,
+      storeTimeoutMs,
+      concurrency,
+      events: sender.events,
+      attempts: sender.attempts,
+      sinks: sinks.map(({ name, tellings, failures }) => ({ name, tellings, failures })),
+      kills: children.flatMap(({ kills }) => kills),
+      outages,
+      pings: pings.map((ping) => ({ ...ping, wasUp: wasUp(service, ping) })),
+      crashes: children.flatMap(({ crashes }) => crashes),
+      closed: ended.every(Boolean),
+      heldUpMs: lag.max / 1e6,
+      seconds: (performance.now() - startedAt) / 1000,
+      log: children.flatMap(({ log }) => log),
+    };
+  } finally {
+    isSent = true;
+    sender.stop();
+    await Promise.all(children.map((child) => child.end(0)));
+    await Promise.all(sinks.map((sink) => sink.close()));
+    await storage.close();
+    lag.disable();
+  }
+}
+
+/** Waits until it is so, as long as the figure goes on changing. */
+async function patiently(isSo, figure) {
+  let seen = figure();
+  let since = performance.now();
+  while (!isSo() && performance.now() - since < patienceMs) {
+    await sleep(50);
+    if (figure() === seen) continue;
+    seen = figure();
+    since = performance.now();
+  }
+}
+
+/** A queue leaves a sink alone for as long as it asks to be, all events together: seldom, or a run has no end. */
+function faultsOf(backend, faults) {
+  if (!faults) return {};
+  return backends[backend].isQueue ? { ...usualFaults, busy: 0.002 } : usualFaults;
+}
+
+function hasAll({ tellings }, events) {
+  const told = new Set(tellings.map(({ event }) => event));
+  return events.every(({ id }) => told.has(id));
+}
+
+/** Asks the service's other route all the time. */
+async function ping(url, record, isOver) {
+  while (!isOver()) {
+    const from = performance.now();
+    const isAnswered = await new Promise((resolve) => {
+      get(url, { agent: false, timeout: 10_000 }, (res) => resolve(res.resume().statusCode === 200))
+        .on('timeout', function () {
+          this.destroy();
+        })
+        .on('error', () => resolve(false));
+    });
+    record.push({ from, to: performance.now(), isAnswered });
+    await sleep(50);
+  }
+}
+
+function wasUp({ lives }, { from, to }) {
+  return lives.some(({ readyAt = Number.POSITIVE_INFINITY, overAt = Number.POSITIVE_INFINITY }) => {
+    return readyAt <= from && to <= overAt;
+  });
+}

@@ -1,0 +1,154 @@
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Program } from '../examples/checkout.js';
+import { describeWithPrivatePostgres, describeWithPrivateRedis } from '../support/backends.js';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+/** A run that finds something waits for it, and the machine may be busy with other tests. */
+const timeoutMs = 180_000;
+let folder: string;
+const programs: Program[] = [];
+
+beforeAll(async () => {
+  // What is in `dist` may be older, and the package finds itself by name from where the soak stands.
+  folder = await mkdtemp(join(tmpdir(), 'vast-webhook-soak-'));
+  for (const part of ['package.json', 'tsconfig.json', 'tsup.config.ts', 'src', 'test/soak']) {
+    await cp(join(root, part), join(folder, part), { recursive: true });
+  }
+  for (const part of ['node_modules', 'test/support']) await symlink(join(root, part), join(folder, part), 'dir');
+  const build = new Program(['node_modules/tsup/dist/cli-default.js', '--no-dts', '--silent'], folder, {});
+  if ((await build.exited) !== 0) throw new Error(`the build failed: ${build.stderr}`);
+}, 60_000);
+
+afterAll(async () => {
+  // A SIGTERM leaves nothing behind: servers and services end when they find themselves alone.
+  for (const program of programs) program.kill('SIGKILL');
+  await Promise.all(programs.map(({ exited }) => exited));
+  await rm(folder, { recursive: true, force: true });
+});
+
+interface Figures {
+  readonly kills: number;
+  readonly outages: number;
+  readonly told: number;
+  readonly repeats: number;
+  readonly 'sink failures': number;
+}
+
+interface Run {
+  readonly status: number | NodeJS.Signals;
+  readonly figures: Figures;
+  readonly violations: readonly string[];
+  /** With what the processes said, when there are violations. */
+  readonly stderr: string;
+}
+
+async function soak(...args: string[]): Promise<Run> {
+  const program = new Program(['test/soak/run.mjs', '--json', ...args], folder, {});
+  programs.push(program);
+  const status = await program.exited;
+  if (program.stdout === '') throw new Error(`the soak ended with ${status}: ${program.stderr}`);
+  return { status, stderr: program.stderr, ...JSON.parse(program.stdout) };
+}
+
+function isSound({ stderr, violations, status }: Run): void {
+  expect(violations, stderr).toEqual([]);
+  expect(status).toBe(0);
+}
+
+const describeFor: Readonly<Record<string, typeof describeWithPrivateRedis>> = {
+  memory: describe,
+  sqlite: describe,
+  redis: describeWithPrivateRedis,
+  postgres: describeWithPrivatePostgres,
+  outbox: describe,
+  'bullmq-redis': describeWithPrivateRedis,
+  'bullmq-postgres': describeWithPrivatePostgres,
+};
+
+for (const [backend, describeIt] of Object.entries(describeFor)) {
+  describeIt(`under faults, ${backend}`, () => {
+    if (backend !== 'memory') {
+      it('loses nothing when killed, and tells again only what was in flight at a kill', {
+        timeout: timeoutMs,
+      }, async () => {
+        const run = await soak('--backend', backend, '--events', '2000');
+        isSound(run);
+        expect(run.figures.kills).toBeGreaterThan(1);
+        expect(run.figures.outages).toBeGreaterThan(1);
+        expect(run.figures['sink failures']).toBeGreaterThan(100);
+      });
+    }
+
+    it('loses nothing and tells nothing twice unless killed', { timeout: timeoutMs }, async () => {
+      const events = 400;
+      const run = await soak('--backend', backend, '--events', String(events), '--no-kills');
+      isSound(run);
+      expect(run.figures).toMatchObject({ kills: 0, repeats: 0, told: 2 * events });
+      expect(run.figures['sink failures']).toBeGreaterThan(20);
+    });
+  });
+}
+
+describe('a service that is wrong is found out', { timeout: timeoutMs }, () => {
+  async function find(backend: string, wrong: string, ...args: string[]): Promise<string> {
+    const run = await soak('--backend', backend, '--events', '200', '--wrong', wrong, ...args);
+    expect(run.status).toBe(run.violations.length === 0 ? 0 : 1);
+    return run.violations.join('\n');
+  }
+
+  it('but not one that does nothing wrong', async () => {
+    expect(await find('memory', 'nothing')).toBe('');
+  });
+
+  it('when it answers before telling', async () => {
+    expect(await find('memory', 'answers before telling')).toMatch(/was answered 2xx before slack had been told/);
+  });
+
+  it('when it marks an event as done before the work', async () => {
+    expect(await find('memory', 'marks as done before the work')).toMatch(
+      /slack was never told of \w+, which had been/,
+    );
+  });
+
+  it('when it answers 4xx where a retry would have helped', async () => {
+    expect(await find('memory', 'answers 400 when the store fails')).toMatch(/was answered 400/);
+  });
+
+  it('when it answers 3xx', async () => {
+    expect(await find('memory', 'answers 302 when the store fails')).toMatch(/was answered 302/);
+  });
+
+  it('when it deduplicates nothing', async () => {
+    expect(await find('memory', 'deduplicates nothing')).toMatch(/slack was told again of \w+, .* by the same process/);
+  });
+
+  it('when a retry tells again who has been told', async () => {
+    expect(await find('memory', 'tells all again at a retry')).toMatch(/was told again of \w+, .* by the same process/);
+  });
+
+  it('when it lets two deliveries of an event work at once', async () => {
+    expect(await find('memory', 'lets two work at once')).toMatch(/was told again of \w+, .* by the same process/);
+  });
+
+  it('when it answers nothing else meanwhile', async () => {
+    expect(await find('memory', 'stops answering')).toMatch(/\/ping was not answered/);
+  });
+
+  it('when it ends by itself', async () => {
+    expect(await find('memory', 'ends by itself')).toMatch(/service-1 ended by itself with 3/);
+  });
+
+  it('when what it has answered for is gone after a kill', async () => {
+    expect(await find('outbox', 'answers before telling')).toMatch(
+      /was never told of \w+, which had been answered 2xx/,
+    );
+  });
+
+  it('when what it has recorded is gone after a kill', async () => {
+    expect(await find('sqlite', 'nothing')).toMatch(/told again of \w+, .* although wrong-service-\d had recorded it/);
+  });
+});

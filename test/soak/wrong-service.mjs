@@ -1,0 +1,25 @@
+import { createServer } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { chatSinks, config, ready, whenAsked } from './in-child.mjs';
+import { serviceThat, wrongServices } from './wrong-services.mjs';
+
+const wrong = wrongServices[config.wrong];
+const { signal } = new AbortController();
+const sinks = chatSinks().map((sink) => (id) => {
+  return sink.deliver({ event_id: id, notif_type: 'outbid' }, { delivery: { provider: 'vast', id }, signal });
+});
+const serve = serviceThat(wrong, sinks);
+
+const server = createServer(async (req, res) => {
+  if (req.url === '/ping') {
+    if (wrong.pingHangs && Math.random() < 0.1) return;
+    res.writeHead(200).end();
+    return;
+  }
+  const { event_id: id } = await json(req);
+  res.writeHead(await serve(id)).end();
+});
+server.listen(config.port, '127.0.0.1', () => ready());
+if (wrong.crashes) setTimeout(() => process.exit(3), 1_000);
+
+whenAsked(() => server.close());
