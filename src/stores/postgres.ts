@@ -138,8 +138,8 @@ function hasChanged({ rowCount }: Result): boolean {
   return rowCount === 1;
 }
 
-/** unique_violation (of the catalogue, for two at the same moment), duplicate_table. */
-const madeMeanwhile = ['23505', '42P07'];
+/** duplicate_table; two at the same moment get unique_violation of the catalogue, or duplicate_object for the row type. */
+const madeMeanwhile = ['42P07', '23505', '42710'];
 
 const undefinedColumn = '42703';
 

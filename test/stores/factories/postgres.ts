@@ -1,0 +1,22 @@
+import pg from 'pg';
+import { type PostgresStoreOptions, postgresStore } from '../../../src/stores/index.js';
+
+export interface PostgresArgs extends PostgresStoreOptions {
+  readonly client: 'Pool' | 'Client';
+  readonly url: string;
+}
+
+export async function make({ client, url, ...options }: PostgresArgs) {
+  const handle = client === 'Pool' ? aPool(url) : await aClient(url);
+  return { store: postgresStore(handle, options), close: () => handle.end() };
+}
+
+function aPool(url: string): pg.Pool {
+  return new pg.Pool({ connectionString: url, max: 5 }).on('error', () => {});
+}
+
+async function aClient(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url }).on('error', () => {});
+  await client.connect();
+  return client;
+}

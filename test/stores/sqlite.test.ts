@@ -1,0 +1,361 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { ClaimResult, IdempotencyStore } from '../../src/forward/store.js';
+import { type SqliteDatabase, sqliteStore } from '../../src/stores/index.js';
+import { signed } from '../support/front-doors.js';
+import { remoteStore } from '../support/remote-store.js';
+import { type SqliteClient, type SqliteHandle, sqliteHandles } from '../support/sqlite.js';
+import { temporaryFile } from '../support/temporary-file.js';
+import { conformsAcrossProcesses, conformsInOneProcess } from './conforms.js';
+import { make } from './factories/sqlite.js';
+import { serveWith } from './service.js';
+
+const factories = new URL('factories/sqlite.ts', import.meta.url);
+const minute = 60_000;
+const day = 24 * 60 * minute;
+const acquired = { state: 'acquired', delivered: [] };
+const completed = { state: 'completed' };
+const inFlight = { state: 'in_flight', retryAfterMs: expect.any(Number) };
+
+const handles = sqliteHandles();
+
+describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
+  /** A handle for the running test. */
+  function opened(file: string, options?: { readonly readOnly?: boolean }): SqliteHandle {
+    const db = open(file, options);
+    onTestFinished(() => closeAnyway(db));
+    return db;
+  }
+
+  const aFile = () => temporaryFile('events.sqlite');
+  const aDatabase = () => opened(aFile());
+
+  describe('on one file', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vast-webhook-'));
+    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+    const args = () => ({ client, file: join(folder, 'events.sqlite') });
+    conformsInOneProcess(factories, make, args);
+    conformsAcrossProcesses(factories, make, args);
+  });
+
+  describe('its table', () => {
+    it('is made by whoever comes first, and of 64 first claims by 6 processes exactly one wins', async () => {
+      const file = aFile();
+      const clients = handles.map((handle) => handle.client);
+      const stores = await Promise.all(
+        Array.from({ length: 6 }, (_, i) =>
+          remoteStore(factories, 'make', { file, client: clients[i % clients.length] as SqliteClient }),
+        ),
+      );
+      onTestFinished(() => Promise.all(stores.map((store) => store.close())).then(() => {}));
+
+      const claims = Array.from({ length: 64 }, (_, i) => stores[i % 6]?.claim('k', `racer ${i}`, minute));
+      expect(await Promise.all(claims)).toSatisfy(isWonOnce);
+    });
+
+    it('is made again when somebody has dropped it', async () => {
+      const db = aDatabase();
+      const service = await serveWith(sqliteStore(db));
+      await service.takes();
+      db.exec('DROP TABLE vast_webhook');
+      await service.takes();
+    });
+
+    it('is named by `table`, and shared with no store of another name', async () => {
+      const db = aDatabase();
+      const names = ['vast_webhook', 'other', 'Events_2', '_', 'order', 'SELECT'];
+      const stores = names.map((table) => sqliteStore(db, { table }));
+      for (const store of stores) expect(await store.claim('k', 'a', minute)).toEqual(acquired);
+      for (const store of stores) expect(await store.claim('k', 'b', minute)).toEqual(inFlight);
+      const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").all();
+      expect(tables.map((row) => (row as { name: string }).name)).toEqual(names);
+    });
+
+    it.each(['', 'two words', 'a.b', '"', "it's", 'ev-ents', '1st', 'é', 'a; DROP TABLE b', 5, null])(
+      'cannot be named %j: a TypeError',
+      (table) => {
+        const db = aDatabase();
+        expect(() => sqliteStore(db, { table: table as string })).toThrow(
+          new TypeError('sqliteStore: table must be a name of letters, digits and underscores'),
+        );
+      },
+    );
+
+    it('is kept small without a separate job: claims delete what has expired, and nothing before', async () => {
+      vi.useFakeTimers({ toFake: ['Date'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const db = aDatabase();
+      const store = sqliteStore(db);
+      for (let i = 0; i < 50; i++) {
+        for (const kind of ['held', 'completed', 'released']) await store.claim(`${kind} ${i}`, 'a', 3 * day);
+        await store.complete(`completed ${i}`, 'a', 4 * day);
+        for (const kind of ['held', 'released']) await store.delivered(`${kind} ${i}`, 'a', 'slack');
+        await store.release(`released ${i}`, 'a', 4 * day);
+      }
+      const claim64 = async () => {
+        for (let i = 0; i < 64; i++) {
+          await store.claim('another', 'a', 1);
+          await store.complete('another', 'a', 1);
+        }
+      };
+
+      vi.setSystemTime(Date.now() + 4 * day - 1_000);
+      await claim64();
+      for (const kind of ['held', 'released']) {
+        expect(await store.claim(`${kind} 0`, 'b', 1)).toEqual({ state: 'acquired', delivered: ['slack'] });
+      }
+      expect(await store.claim('completed 0', 'b', 1)).toEqual(completed);
+
+      vi.setSystemTime(Date.now() + 2 * day);
+      await claim64();
+      expect(rows(db)).toEqual(['another']);
+    });
+  });
+
+  describe('the handle', () => {
+    it('writes ahead, so that readers do not stop the writer', async () => {
+      const file = aFile();
+      const db = opened(file);
+      const store = sqliteStore(db);
+      await store.claim('before', 'a', minute);
+      expect(pragma(opened(file), 'journal_mode')).toBe('wal');
+
+      const reader = opened(file);
+      reader.exec('BEGIN');
+      rows(reader);
+      expect(await store.claim('meanwhile', 'a', minute)).toEqual(acquired);
+    });
+
+    it.each([
+      ['5000', 250],
+      ['0', 250],
+      ['100', 100],
+    ])('with a busy timeout of %s ms waits for %i ms', async (set, kept) => {
+      const db = aDatabase();
+      db.exec(`PRAGMA busy_timeout = ${set}`);
+      await sqliteStore(db).claim('k', 'a', minute);
+      expect(pragma(db, 'busy_timeout')).toBe(kept);
+    });
+
+    it('may be of a database in memory', async () => {
+      const store = sqliteStore(opened(':memory:'));
+      expect(await store.claim('k', 'a', minute)).toEqual(acquired);
+      expect(await store.delivered('k', 'a', 'slack')).toBe(true);
+      expect(await store.release('k', 'a', minute)).toBe(true);
+      expect(await store.claim('k', 'b', minute)).toEqual({ state: 'acquired', delivered: ['slack'] });
+      expect(await store.complete('k', 'b', minute)).toBe(true);
+      expect(await store.claim('k', 'c', minute)).toEqual(completed);
+    });
+
+    it('may give numbers as bigints', async () => {
+      const store = sqliteStore(withBigInts(client, opened));
+      expect(await store.claim('k', 'a', minute)).toEqual(acquired);
+      expect(await store.claim('k', 'b', minute)).toEqual(inFlight);
+      expect(await store.renew('k', 'a', minute)).toBe(true);
+      expect(await store.delivered('k', 'a', 'slack')).toBe(true);
+      expect(await store.complete('k', 'b', minute)).toBe(false);
+      expect(await store.complete('k', 'a', minute)).toBe(true);
+      expect(await store.claim('k', 'b', minute)).toEqual(completed);
+    });
+
+    it('may be in a transaction of the user’s, with whose end all of it is kept or undone', async () => {
+      const file = aFile();
+      const db = opened(file);
+      const store = sqliteStore(db);
+      const another = sqliteStore(opened(file));
+
+      db.exec('BEGIN');
+      expect(await store.claim('k', 'a', minute)).toEqual(acquired);
+      expect(await store.complete('k', 'a', minute)).toBe(true);
+      db.exec('ROLLBACK');
+      expect(await another.claim('k', 'b', 1)).toEqual(acquired);
+      expect(await another.release('k', 'b', 1)).toBe(true);
+
+      db.exec('BEGIN');
+      expect(await store.claim('k', 'a', minute)).toEqual(acquired);
+      expect(await store.complete('k', 'a', minute)).toBe(true);
+      db.exec('COMMIT');
+      expect(await another.claim('k', 'b', minute)).toEqual(completed);
+    });
+  });
+
+  describe('a file that another process has locked', () => {
+    it('is waited for as long as the busy timeout, not longer, and used again when it is free', async () => {
+      const file = aFile();
+      const service = await serveWith(sqliteStore(opened(file)));
+      await service.takes();
+
+      const locker = await remoteStore(factories, 'makeLocked', { client, file });
+      onTestFinished(() => locker.close());
+      const event = signed();
+      const start = performance.now();
+      await service.refuses(/failed to claim: database is locked/, { message: event });
+      // The clients' own would be 5 seconds.
+      expect(performance.now() - start).toBeLessThan(4_000);
+
+      await locker.kill();
+      await service.takes(event);
+      expect(await service.deliver(event)).toBe(204);
+      expect(service.handled).toHaveLength(2);
+    });
+
+    it('is not waited for by the calls that come soon after one has waited in vain, until it is free', async () => {
+      vi.useFakeTimers({ toFake: ['performance'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const file = aFile();
+      const db = opened(file);
+      const store = sqliteStore(db);
+      await store.claim('before', 'a', minute);
+      const locker = await remoteStore(factories, 'makeLocked', { client, file });
+      onTestFinished(() => locker.close());
+      for (let i = 0; i < 2; i++) expect(() => store.claim('k', 'a', minute)).toThrow('database is locked');
+      expect(pragma(db, 'busy_timeout')).toBe(0);
+      await locker.kill();
+      expect(await store.claim('k', 'a', minute)).toEqual(acquired);
+      expect(pragma(db, 'busy_timeout')).toBe(250);
+    });
+
+    it('may be locked from the start', async () => {
+      const file = aFile();
+      const locker = await remoteStore(factories, 'makeLocked', { client, file });
+      onTestFinished(() => locker.close());
+      const service = await serveWith(sqliteStore(opened(file)));
+      await service.refuses(/database is locked/);
+      await locker.kill();
+      await service.takes();
+    });
+  });
+
+  describe('bad input', () => {
+    it('a database that may only be read', async () => {
+      const file = aFile();
+      const writer = opened(file);
+      await sqliteStore(writer).claim('k', 'a', minute);
+      const service = await serveWith(sqliteStore(opened(file, { readOnly: true })));
+      await service.refuses(/readonly database/);
+    });
+
+    it('a database that may only be read, and has no table', async () => {
+      const file = aFile();
+      opened(file).exec('CREATE TABLE other (column TEXT)');
+      const service = await serveWith(sqliteStore(opened(file, { readOnly: true })));
+      await service.refuses(/readonly database/);
+    });
+
+    it('a full disk, until there is room', async () => {
+      const db = aDatabase();
+      const store = sqliteStore(db);
+      const service = await serveWith(store);
+      await service.takes();
+      const pages = Number(pragma(db, 'page_count'));
+      db.exec(`PRAGMA max_page_count = ${pages}`);
+      await fill(store);
+      await service.refuses(/database or disk is full/);
+      db.exec(`PRAGMA max_page_count = ${pages + 100}`);
+      await service.takes();
+    });
+
+    it('a table of another shape, until it is gone', async () => {
+      const db = aDatabase();
+      db.exec('CREATE TABLE vast_webhook (key TEXT PRIMARY KEY, state TEXT)');
+      const service = await serveWith(sqliteStore(db));
+      await service.refuses(/the table "vast_webhook" has no column "token": it is another's, so give another name/);
+      await service.refuses(/has no column "token"/);
+      db.exec('DROP TABLE vast_webhook');
+      await service.takes();
+    });
+
+    it('a handle that is closed', async () => {
+      const db = aDatabase();
+      const service = await serveWith(sqliteStore(db));
+      await service.takes();
+      db.close();
+      // node:sqlite says so of what is prepared.
+      await service.refuses(/not open|statement has been finalized/);
+      await service.refuses(/not open/);
+    });
+
+    if (client === 'node:sqlite') {
+      it('a handle that is closed, until it is opened again', async () => {
+        const db = aDatabase() as SqliteHandle & { open(): void };
+        const service = await serveWith(sqliteStore(db));
+        await service.takes();
+        db.close();
+        await service.refuses(/statement has been finalized/);
+        db.open();
+        await service.takes();
+      });
+    }
+
+    it('a file that is no database', async () => {
+      const file = aFile();
+      writeFileSync(file, 'not a database '.repeat(100));
+      const service = await serveWith(sqliteStore(opened(file)));
+      await service.refuses(/file is not a database/);
+    });
+
+    it('something that is no handle: a TypeError', () => {
+      for (const db of [undefined, null, {}, 'events.sqlite', { prepare() {} }]) {
+        expect(() => sqliteStore(db as unknown as SqliteDatabase)).toThrow(
+          new TypeError('sqliteStore: db must be a database of better-sqlite3 or a DatabaseSync of node:sqlite'),
+        );
+      }
+    });
+  });
+});
+
+function isWonOnce(answers: readonly (ClaimResult | undefined)[]): boolean {
+  const states = answers.map((answer) => answer?.state);
+  return states.filter((state) => state === 'acquired').length === 1 && !states.includes('completed');
+}
+
+function rows(db: SqliteHandle): string[] {
+  return db
+    .prepare('SELECT key FROM vast_webhook')
+    .all()
+    .map((row) => (row as { key: string }).key);
+}
+
+function pragma(db: SqliteHandle, name: string): unknown {
+  return Object.values(db.prepare(`PRAGMA ${name}`).get() as object)[0];
+}
+
+/** Claims until there is no room for a key, wherever in the index it comes. */
+async function fill(store: IdempotencyStore): Promise<void> {
+  for (let refusals = 0; refusals < 50; ) {
+    try {
+      await store.claim(randomUUID(), 'a', minute);
+    } catch {
+      refusals++;
+    }
+  }
+}
+
+/** A handle that the user has set to give bigints, as far as its client has such a setting for the whole handle. */
+function withBigInts(client: SqliteClient, opened: (file: string, options?: object) => SqliteHandle): SqliteDatabase {
+  const db = opened(':memory:');
+  if (client === 'better-sqlite3') {
+    (db as unknown as { defaultSafeIntegers(on: boolean): void }).defaultSafeIntegers(true);
+    return db;
+  }
+  return {
+    exec: (sql) => db.exec(sql),
+    prepare(sql) {
+      const statement = db.prepare(sql);
+      (statement as unknown as { setReadBigInts(on: boolean): void }).setReadBigInts(true);
+      return statement;
+    },
+  };
+}
+
+function closeAnyway(db: SqliteHandle): void {
+  try {
+    db.close();
+  } catch {
+    // The test has closed it already.
+  }
+}
