@@ -40,6 +40,8 @@ export interface ErrorContext {
   readonly sink?: string;
 }
 
+const none: readonly string[] = [];
+
 /**
  * The work that one claim on an event is held for: the sinks, then the handler, then done or given back. It goes from
  * step to step without promises of its own: a delivery that nobody keeps waiting runs through in one go.
@@ -58,7 +60,7 @@ export class Run<Event> {
   #recording = 0;
   #failed = 0;
   /** Who has had the event without the store's knowing, and why it does not. */
-  readonly #unrecorded: string[] = [];
+  #unrecorded: readonly string[] = none;
   #storeError: WebhookError | undefined;
   #concluded = false;
   #handedOn = false;
@@ -95,7 +97,7 @@ export class Run<Event> {
    * late: the work goes on without an answer. A handler that has the event is waited for.
    */
   start(told: readonly string[], deadlineAt: number): void {
-    this.#unrecorded.push(...this.#settings.unrecorded.take(this.#claim.key));
+    this.#unrecorded = this.#settings.unrecorded.take(this.#claim.key);
     const due = this.#due(told);
     this.#atWork = due.length;
     if (due.length === 0) {
@@ -171,7 +173,7 @@ export class Run<Event> {
     this.#claim.delivered(sink.name, {
       ok: recorded,
       fail: (error) => {
-        this.#unrecorded.push(sink.name);
+        this.#unrecorded = [...this.#unrecorded, sink.name];
         this.#storeError ??= error;
         recorded();
       },
@@ -292,7 +294,7 @@ export class Run<Event> {
       const result = this.#results[name];
       return result === 'delivered' || result === 'already';
     });
-    this.#settings.unrecorded.add(this.#claim.key, told);
+    if (told.length > 0) this.#settings.unrecorded.add(this.#claim.key, told);
   }
 
   #answerLate(): void {
