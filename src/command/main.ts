@@ -15,6 +15,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 const { stdin, stdout, stderr, env } = process;
+// Whoever reads has read enough, as `head` does.
+stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 process.exitCode = await run(
   process.argv.slice(2),
   { stdin, stdout, stderr, env, cwd: process.cwd(), interrupted: interruption.signal },

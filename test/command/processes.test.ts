@@ -41,6 +41,13 @@ describe('the installed command', () => {
     expect(await program.exited).toBe(130);
   });
 
+  it('ends without a word when nobody reads on, as behind `| head`', async () => {
+    const program = command.start(['types']);
+    program.stopReading();
+    expect(await program.exited).toBe(0);
+    expect(program.stderr).not.toContain('EPIPE');
+  });
+
   it('holds up nothing when a sender keeps its connection', async () => {
     const { program, url } = await listening(['--log-events']);
     const response = await fetch(new URL('/health', url));

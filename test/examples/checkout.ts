@@ -80,6 +80,11 @@ export class Program {
     return Promise.race([found, over]);
   }
 
+  /** What it prints from now on finds nobody. */
+  stopReading(): void {
+    this.#process.stdout?.destroy();
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#process.kill(signal);
   }
