@@ -12,12 +12,20 @@ type Constructor = new (file: string) => SqliteFile;
 
 /** Opens a file, which is made if there is none, with better-sqlite3 or else the SQLite of Node.js itself. */
 export function openSqliteFile(option: string, file: string, cwd: string): SqliteFile {
-  const Database = sqliteClient(option, cwd);
   const path = resolve(cwd, file);
+  const builtIn = builtInSqlite();
   try {
-    return new Database(path);
+    const Database = installedSqlite(option, cwd, builtIn);
+    try {
+      return new Database(path);
+    } catch (error) {
+      // Compiled for another Node.js, which shows only now.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') throw error;
+      if (builtIn !== undefined) return new builtIn(path);
+      throw new Failure('better-sqlite3 is installed but cannot be loaded: npm rebuild better-sqlite3');
+    }
   } catch (error) {
-    throw unusable(option, path, error);
+    throw error instanceof Failure ? error : unusable(option, path, error);
   }
 }
 
@@ -27,11 +35,10 @@ export function unusable(option: string, path: string, error: unknown): Failure 
   );
 }
 
-function sqliteClient(option: string, cwd: string): Constructor {
+function installedSqlite(option: string, cwd: string, builtIn: Constructor | undefined): Constructor {
   try {
     return loadUserModule(['better-sqlite3'], `${option} with a file`, cwd).module as Constructor;
   } catch (error) {
-    const builtIn = builtInSqlite();
     if (builtIn === undefined) throw error;
     return builtIn;
   }
