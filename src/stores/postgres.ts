@@ -89,20 +89,19 @@ class PostgresStore implements IdempotencyStore {
 
   /** The next turn makes up for one that failed. */
   #sweep(): Promise<unknown> {
-    return this.#client.query({ text: this.#sql.sweep }).catch(() => {});
+    return this.#query(this.#sql.sweep, [], hasChanged).catch(() => {});
   }
 
   /** `read` makes sense of the result. Once there is a table, it takes no promise more than the client's. */
   #query<T>({ name, text }: Statement, values: unknown[], read: (result: Result) => T): Promise<T> {
     const query = this.#prepare ? { name, text, values } : { text, values };
-    const send = () => this.#client.query(query).then(read, this.#failed);
-    if (this.#hasTable) return send();
+    if (this.#hasTable) return this.#client.query(query).then(read, this.#failed);
     this.#creating ??= this.#create().finally(() => {
       this.#creating = undefined;
     });
     return this.#creating.then(() => {
       this.#hasTable = true;
-      return send();
+      return this.#client.query(query).then(read, this.#failed);
     });
   }
 
@@ -126,9 +125,10 @@ class PostgresStore implements IdempotencyStore {
 }
 
 function claimResultOf({ rows }: Result): ClaimResult {
-  // None: somebody's transaction is about to make it, or has made it since the statement began.
-  const { answer } = (rows[0] ?? { answer: '0' }) as { answer: string };
+  const { answer } = rows[0] as { answer: string | null };
   if (answer === '[]') return { state: 'acquired', delivered: [] };
+  // Somebody's transaction is about to make it, or has made it since the statement began.
+  if (answer === null) return { state: 'in_flight', retryAfterMs: 1 };
   if (answer.startsWith('[')) return { state: 'acquired', delivered: JSON.parse(answer) };
   if (answer === 'completed') return { state: 'completed' };
   return { state: 'in_flight', retryAfterMs: Math.max(1, Math.ceil(Number(answer))) };
@@ -189,13 +189,12 @@ function statements(table: string) {
         WHERE event.state = 'released' OR event.until <= ${now}
         RETURNING delivered::text AS answer
       )
-      SELECT answer FROM claimed
-      UNION ALL
-      SELECT CASE
-        WHEN state = 'completed' AND until > ${now} THEN state
-        WHEN state = 'held' THEN (extract(epoch FROM until - ${now}) * 1000)::text
-        ELSE '0' END
-      FROM ${table} WHERE key = $1 AND NOT EXISTS (SELECT FROM claimed)`),
+      SELECT coalesce((SELECT answer FROM claimed), (
+        SELECT CASE
+          WHEN state = 'completed' AND until > ${now} THEN state
+          WHEN state = 'held' THEN (extract(epoch FROM until - ${now}) * 1000)::text
+          ELSE '0' END
+        FROM ${table} WHERE key = $1)) AS answer`),
     renew: statement(`UPDATE ${table} SET until = ${later} ${held}`),
     delivered: statement(`
       UPDATE ${table} SET delivered = CASE WHEN delivered ? $3 THEN delivered ELSE delivered || to_jsonb($3::text) END
@@ -207,10 +206,10 @@ function statements(table: string) {
         until = CASE delivered WHEN '[]' THEN ${now} ELSE ${later} END ${held}`),
     // Nothing is deleted in the day for which a holder's record outlives its lease. In order, so that the index is used,
     // and with the locks, so that claims need not wait for this transaction either: few, since all share their room.
-    sweep: `
+    sweep: statement(`
       DELETE FROM ${table} WHERE key IN (
         SELECT key FROM (
           SELECT key FROM ${table} WHERE until <= ${now} - ${progress} ORDER BY until LIMIT 128 FOR UPDATE SKIP LOCKED
-        ) AS old WHERE pg_try_advisory_xact_lock(hashtextextended(key, ${lockSeed})))`,
+        ) AS old WHERE pg_try_advisory_xact_lock(hashtextextended(key, ${lockSeed})))`),
   };
 }
