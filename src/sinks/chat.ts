@@ -1,8 +1,8 @@
 import type { Sink } from '../forward/sink.js';
 import { providerOf } from '../providers/index.js';
 import type { Delivery } from '../receive/delivery.js';
-import { type HttpSinkOptions, poster } from './post.js';
-import { cut } from './text.js';
+import { type AnswerReader, type HttpSinkOptions, poster } from './post.js';
+import { cut, oneLine } from './text.js';
 
 /** What a chat message says of an event. */
 export interface ChatParts {
@@ -34,16 +34,19 @@ export interface Chat<Message> {
   safe(text: string): string;
   /** The built-in message. Its parts are as the sender wrote them. */
   messageOf(parts: ChatParts): Message;
-  /** A text of the user's own as a message, cut to the chat's limit. */
-  ofText(text: string): Message;
+  /** A text of the user's own as a message, cut to the chat's limit. `url` is where to act on the event. */
+  ofText(text: string, url: string): Message;
+  /** Stands in every message, whatever `format` made of it. */
+  readonly always?: Partial<Message>;
+  readonly answers?: AnswerReader;
 }
 
-export function chatSink<Event extends object, Message>(
+export function chatSink<Event extends object, Message extends object>(
   chat: Chat<Message>,
   webhookUrl: string,
   options: ChatOptions<Event, Message>,
 ): Sink<Event> {
-  const post = poster(chat.service, webhookUrl, options);
+  const post = poster(chat.service, webhookUrl, options, chat.answers);
   const { name = chat.name, format } = options;
   if (format !== undefined && typeof format !== 'function') {
     throw new TypeError(`${chat.service}: format must be a function`);
@@ -51,12 +54,13 @@ export function chatSink<Event extends object, Message>(
   const messageOf = (event: Event, parts: ChatParts): Message => {
     if (format === undefined) return chat.messageOf(parts);
     const message = format(event, escaped(parts, chat));
-    return typeof message === 'string' ? chat.ofText(message) : message;
+    return typeof message === 'string' ? chat.ofText(message, parts.url) : message;
   };
   return {
     name,
     async deliver(event, { delivery, signal }) {
-      await post(JSON.stringify(messageOf(event, partsOf(event, delivery))), signal);
+      const message = messageOf(event, partsOf(event, delivery));
+      await post(JSON.stringify({ ...message, ...chat.always }), signal);
     },
   };
 }
@@ -72,10 +76,6 @@ function partsOf(event: object, delivery: Delivery): ChatParts {
     url,
     details: `type=${cut(type, maxTypeLength)} event_id=${delivery.id}`,
   };
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').trim();
 }
 
 function escaped(parts: ChatParts, { safe }: Chat<unknown>): ChatParts {

@@ -11,8 +11,23 @@ export interface HttpSinkOptions {
   readonly timeoutMs?: number;
 }
 
-/** How much of an error's body is read to find out its reason. */
-const maxReasonBytes = 2_048;
+/** What one service says in the body of its answers, where that is a JSON object. */
+export interface AnswerReader {
+  /** The word it gives for having refused; without this, `error.status` as at Google. */
+  reasonIn?(answer: Answer): unknown;
+  /** Whether it has refused for good in spite of its 2xx. Without this, no body of a 2xx is read. */
+  isRefusal?(answer: Answer): boolean;
+  /** How many seconds it asks to be left alone. */
+  retryAfterSecondsIn?(answer: Answer): unknown;
+}
+
+type Answer = Readonly<Record<string, unknown>>;
+
+/** Posts a body, with headers beside or in place of `Content-Type: application/json`. */
+export type Post = (body: string, signal: AbortSignal, headers?: Readonly<Record<string, string>>) => Promise<void>;
+
+/** How many characters of an answer are read, at most. */
+const maxAnswerLength = 2_048;
 
 /**
  * Makes a function that posts JSON to a webhook's URL. It throws a `SinkError`, which never holds the URL: that is
@@ -23,13 +38,14 @@ export function poster(
   service: string,
   url: string,
   { fetch: send, timeoutMs = 5_000 }: HttpSinkOptions,
-): (body: string, signal: AbortSignal) => Promise<void> {
+  reader: AnswerReader = {},
+): Post {
   const target = checkUrl(service, url);
   if (send !== undefined && typeof send !== 'function') throw new TypeError(`${service}: fetch must be a function`);
   if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 2 ** 31 - 1) {
     throw new TypeError(`${service}: timeoutMs must be a whole number of milliseconds`);
   }
-  return async function post(body, signal) {
+  return async function post(body, signal, headers) {
     const abort = new AbortController();
     const stop = () => abort.abort();
     const timer = setTimeout(stop, timeoutMs);
@@ -39,14 +55,19 @@ export function poster(
     try {
       const response = await (send ?? fetch)(target, {
         method: 'POST',
-        headers: { 'Content-Type': 'application/json; charset=utf-8' },
+        headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers },
         body,
         redirect: 'manual',
         signal: abort.signal,
       });
-      if (!response.ok) throw refused(service, response, await reasonOf(response));
-      // The status says all, so that a body which never ends is not waited for.
-      response.body?.cancel().catch(() => {});
+      if (!response.ok) throw refused(service, response, await textOf(response), reader);
+      if (reader.isRefusal) {
+        const text = await textOf(response);
+        if (reader.isRefusal(answerIn(text))) throw refused(service, response, text, reader);
+      } else {
+        // The status says all, so that a body which never ends is not waited for.
+        response.body?.cancel().catch(() => {});
+      }
     } catch (error) {
       if (error instanceof SinkError) throw error;
       const why = abort.signal.aborted && !signal.aborted ? `no answer within ${timeoutMs} ms` : codeOf(error);
@@ -70,11 +91,17 @@ function checkUrl(service: string, url: unknown): string {
   return url as string;
 }
 
-function refused(service: string, { status, headers }: Response, reason: string): SinkError {
+/** Why a service has refused; with a 2xx, for good. */
+function refused(service: string, { status, ok, headers }: Response, text: string, reader: AnswerReader): SinkError {
+  const reason = reasonIn(text, reader);
+  const seconds = reader.retryAfterSecondsIn?.(answerIn(text));
+  // Of two times the later one, so that both are kept to.
+  const waits = [retryAfterMs(headers.get('retry-after')), typeof seconds === 'number' ? seconds * 1000 : undefined];
+  const known = waits.filter((ms) => ms !== undefined && Number.isFinite(ms)) as number[];
   return new SinkError(`${service} answered ${status}${reason && ` (${reason})`}`, {
     status,
-    permanent: isPermanent(status),
-    retryAfterMs: retryAfterMs(headers.get('retry-after')),
+    permanent: ok || isPermanent(status),
+    retryAfterMs: known.length > 0 ? Math.ceil(Math.max(0, ...known)) : undefined,
   });
 }
 
@@ -94,19 +121,33 @@ function dateOf(value: string): number {
  * The error's own word for itself, as Slack (`no_service`) and Google (`{error: {status: 'NOT_FOUND'}}`) give it.
  * Nothing but such a word: an error page may repeat the URL.
  */
-async function reasonOf(response: Response): Promise<string> {
+function reasonIn(text: string, { reasonIn = ({ error }) => Object(error).status }: AnswerReader): string {
+  const reason = text.startsWith('{') ? reasonIn(answerIn(text)) : text;
+  return typeof reason === 'string' && /^[a-z_]{1,64}$/i.test(reason) ? reason : '';
+}
+
+/** An answer's text; empty when it is too long or does not come to its end. */
+async function textOf(response: Response): Promise<string> {
   let text = '';
   try {
     const decoder = new TextDecoder();
     for await (const chunk of response.body ?? []) {
       text += decoder.decode(chunk, { stream: true });
-      if (text.length > maxReasonBytes) return '';
+      if (text.length > maxAnswerLength) return '';
     }
-    if (text.startsWith('{')) text = String(JSON.parse(text).error?.status ?? '');
   } catch {
     return '';
   }
-  return /^[a-z_]{1,64}$/i.test(text) ? text : '';
+  return text;
+}
+
+/** The object that an answer's text is; an empty one when it is none. */
+function answerIn(text: string): Answer {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
 }
 
 function codeOf(error: unknown): string {

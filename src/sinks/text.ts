@@ -10,6 +10,31 @@ export function withoutMarkup(text: string): string {
     .replace(/^([ \t]*)([->])/gm, `$1${zeroWidthSpace}$2`);
 }
 
+/**
+ * Keeps a chat that reads Markdown (Discord; CommonMark) from reading any out of plain text, with backslashes, which
+ * it does not show: there, a character without width would not keep two asterisks from being a pair. Underscores
+ * inside words stay as they are, so that addresses remain addresses. A `<` begins no mention, link or tag.
+ */
+export function withoutMarkdown(text: string): string {
+  return withoutTags(
+    text
+      .replace(/[\\*~`|[\]<]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, '\\$&')
+      .replace(/^([ \t]*)([->#+=]|\d+(?=[.)]))/gm, (_, indent, mark) =>
+        /\d/.test(mark) ? `${indent}${mark}\\` : `${indent}\\${mark}`,
+      ),
+  );
+}
+
+/** Keeps a chat from reading a mention or a tag out of a text in which it reads nothing else. */
+export function withoutTags(text: string): string {
+  return text.replace(/<|@(?=everyone|here)/g, `$&${zeroWidthSpace}`);
+}
+
+/** With every gap, a line break too, made a single space. */
+export function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
+}
+
 const ellipsis = '…';
 const graphemes = new Intl.Segmenter();
 

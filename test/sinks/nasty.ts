@@ -77,3 +77,55 @@ export function isMadeOf(cluster: string, text: string): boolean {
 export function isWellFormed(text: string): boolean {
   return !/\p{Cs}/u.test(text);
 }
+
+/** What Discord and Teams would read besides. */
+export const nastyMarkdown = [
+  '@everyone',
+  '@here',
+  'mail@here.example @everyone!',
+  '<@1234567890>',
+  '<@!1234567890>',
+  '<@&1234567890>',
+  '<#1234567890>',
+  '</command:1234567890>',
+  '<:emoji:1234567890>',
+  '<a:emoji:1234567890>',
+  '<t:1734382800:R>',
+  '<id:customize>',
+  '<at>Everyone</at>',
+  '&lt;at&gt;Everyone&lt;/at&gt;',
+  '<b>bold</b>',
+  '[your invoice](http://evil.example)',
+  '![image](http://evil.example/x.png)',
+  '[reference][1]\n\n[1]: http://evil.example',
+  '||spoiler||',
+  '~~strike~~',
+  'in__the__word',
+  'in**the**word',
+  'in*the*word',
+  '# heading',
+  '-# small',
+  'text\n## heading',
+  'text\n  # heading',
+  '1. item',
+  'text\n12. item\n13) item',
+  '+ item',
+  'heading\n===',
+  'heading\n---',
+  '\\*escaped\\*',
+  'C:\\_odd_\\`path`',
+  '{{DATE(2026-01-01T00:00:00Z, SHORT)}}',
+];
+
+/** A text as a chat shows it that reads Markdown and finds nothing but escapes. */
+export function readMarkdown(text: string): string {
+  return text.replaceAll('\u200B', '').replace(/\\([!-/:-@[-`{-~])/g, '$1');
+}
+
+/** Emphasis, code, links, lists, headings, quotes: what would be more than an escape in Markdown. */
+export function unescapedIn(text: string): string[] {
+  const rest = text.replace(/\\[!-/:-@[-`{-~]/g, 'x');
+  const spans = /[*~`|[\]\\<]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu;
+  const atLineStart = /^[ \t]*(?:[->#+=]|\d+[.)])/gm;
+  return [spans, atLineStart].flatMap((pattern) => rest.match(pattern) ?? []);
+}

@@ -5,17 +5,62 @@ import { inspect } from 'node:util';
 import express from 'express';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { SinkError, vastWebhook } from '../../src/index.js';
-import { googleChat, type HttpSinkOptions, slack } from '../../src/sinks/index.js';
+import {
+  cloudEvents,
+  discord,
+  googleChat,
+  type HttpSinkOptions,
+  http,
+  pagerDuty,
+  slack,
+  slackWorkflow,
+  teams,
+} from '../../src/sinks/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
-import { type ChatStandIn, googleChatStandIn, slackStandIn } from '../support/chat-stand-in.js';
+import {
+  type ChatStandIn,
+  discordStandIn,
+  endpointStandIn,
+  googleChatStandIn,
+  pagerDutyStandIn,
+  slackStandIn,
+  slackWorkflowStandIn,
+  teamsStandIn,
+} from '../support/chat-stand-in.js';
 import { failureOf, tell } from './tell.js';
 
 const secret = 'a-secret-of-the-tests';
 
+const routingKey = 'e93facc04764012d7bfb002500d5d1a6';
+const signingSecret = `whsec_${Buffer.alloc(32, 'secretSigningKey').toString('base64')}`;
+/** The three that take other arguments. */
+const pagerDutyAt = (url: string, options?: HttpSinkOptions) => pagerDuty<object>(routingKey, { ...options, url });
+const httpAt = (url: string, options?: HttpSinkOptions) => http<object>(url, { ...options, secret: signingSecret });
+const cloudEventsStandIn = () => endpointStandIn('application/cloudevents+json');
+
 describe.each([
   ['slack', 'Slack', slack, slackStandIn],
+  ['slackWorkflow', 'Slack workflow', slackWorkflow, slackWorkflowStandIn],
   ['googleChat', 'Google Chat', googleChat, googleChatStandIn],
+  ['discord', 'Discord', discord, discordStandIn],
+  ['teams', 'Teams', teams, teamsStandIn],
+  ['pagerDuty', 'PagerDuty', pagerDutyAt, pagerDutyStandIn],
+  ['http', 'HTTP endpoint', httpAt, endpointStandIn],
+  ['cloudEvents', 'CloudEvents endpoint', cloudEvents, cloudEventsStandIn],
 ] as const)('%s', (name, service, makeSink, standIn: () => Promise<ChatStandIn<unknown>>) => {
+  const isWorkflow = name === 'slackWorkflow';
+  /** Its address has a default. */
+  const addressesMissing: [string, unknown][] = name === 'pagerDuty' ? [] : [['no address', undefined]];
+  /** Which is how a workflow gives its reason. */
+  const oddReasons: [string, string][] = isWorkflow
+    ? []
+    : [['JSON with a word for an error', '{"ok": false, "error": "no_text"}']];
+  const formats: [string, unknown][] = ['pagerDuty', 'http', 'cloudEvents'].includes(name)
+    ? []
+    : [
+        ['format', 'a text'],
+        ['format', { text: 'a text' }],
+      ];
   let chat: ChatStandIn<unknown>;
   beforeAll(async () => {
     chat = await standIn();
@@ -41,7 +86,8 @@ describe.each([
     const everything = [error.message, error.stack, JSON.stringify(error), String(error)];
     everything.push(inspect(error, { depth: null, showHidden: true }));
     for (const text of everything) {
-      for (const part of [chat.token, new URL(chat.url).pathname, 'secretGoogleKey']) expect(text).not.toContain(part);
+      const secrets = [chat.token, new URL(chat.url).pathname, 'secretGoogleKey', routingKey, signingSecret.slice(6)];
+      for (const part of secrets) expect(text).not.toContain(part);
     }
   }
 
@@ -56,8 +102,8 @@ describe.each([
       await expect(tell(sinkWith())).resolves.toBeUndefined();
     });
 
-    it('as soon as the status is there, though the body never ends', async () => {
-      chat.misbehave = (res) => res.writeHead(200).write('o');
+    it(`${isWorkflow ? '' : 'as soon as the status is there, '}though the body never ends`, async () => {
+      chat.misbehave = (res) => res.writeHead(200).write('{"o');
       await expect(tell(sinkWith())).resolves.toBeUndefined();
     });
 
@@ -102,18 +148,19 @@ describe.each([
     it('with the reason that the chat gives in a word', async () => {
       answering(404, {}, 'no_service');
       expect((await failure()).message).toBe(`${service} answered 404 (no_service)`);
+      if (isWorkflow) return;
       answering(400, {}, '{"error": {"code": 400, "message": "bad", "status": "INVALID_ARGUMENT"}}');
       expect((await failure()).message).toBe(`${service} answered 400 (INVALID_ARGUMENT)`);
     });
 
-    it.each([
+    it.each<[string, string]>([
       ['nothing', ''],
       ['a page', '<html>not found</html>'],
       ['a sentence', 'no such hook'],
       ['two lines', 'no_service\nat all'],
       ['broken JSON', '{"error": {"status": "NOT'],
       ['JSON without an error', '{}'],
-      ['JSON with a word for an error', '{"ok": false, "error": "no_text"}'],
+      ...oddReasons,
       ['JSON with an error that has no status', '{"error": {"code": 404}}'],
       ['JSON with null for a status', '{"error": {"status": null}}'],
       ['JSON with an object for a status', '{"error": {"status": {}}}'],
@@ -319,8 +366,8 @@ describe.each([
   });
 
   describe('refuses, when it is made,', () => {
-    it.each([
-      ['no address', undefined],
+    it.each<[string, unknown]>([
+      ...addressesMissing,
       ['null', null],
       ['an empty one', ''],
       ['a number', 8787],
@@ -342,7 +389,7 @@ describe.each([
       }
     });
 
-    it.each([
+    it.each<[string, unknown]>([
       ['timeoutMs', 0],
       ['timeoutMs', -1],
       ['timeoutMs', 1.5],
@@ -352,8 +399,7 @@ describe.each([
       ['timeoutMs', '5000'],
       ['fetch', 'fetch'],
       ['fetch', {}],
-      ['format', 'a text'],
-      ['format', { text: 'a text' }],
+      ...formats,
     ])('the option %s of %j, and names it', (option, value) => {
       expect(() => sinkWith({ [option]: value })).toThrow(TypeError);
       expect(() => sinkWith({ [option]: value })).toThrow(option);

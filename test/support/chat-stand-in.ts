@@ -46,8 +46,57 @@ export interface GoogleChatStandInMessage {
   readonly text: string;
 }
 
+/** Strings only. */
+export type SlackWorkflowStandInMessage = Readonly<Record<string, string>>;
+
+export interface DiscordStandInMessage {
+  readonly content?: string;
+  readonly embeds?: readonly {
+    readonly title: string;
+    readonly url: string;
+    readonly description?: string;
+    readonly footer: { readonly text: string };
+  }[];
+  readonly allowed_mentions: object;
+}
+
+interface TextRun {
+  readonly type: string;
+  readonly text: string;
+}
+
+export interface TeamsStandInMessage {
+  readonly type: string;
+  readonly attachments: readonly {
+    readonly contentType: string;
+    readonly content: {
+      readonly body: readonly {
+        readonly type: string;
+        readonly text?: string;
+        readonly inlines?: readonly TextRun[];
+      }[];
+      readonly actions?: readonly object[];
+    };
+  }[];
+}
+
+export interface PagerDutyStandInMessage {
+  readonly routing_key: string;
+  readonly event_action: string;
+  readonly dedup_key: string;
+  readonly payload?: {
+    readonly summary: string;
+    readonly source: string;
+    readonly severity: string;
+    readonly timestamp: string;
+    readonly class: string;
+    readonly custom_details: { readonly message: string; readonly event_id: string };
+  };
+  readonly links?: readonly { readonly href: string; readonly text: string }[];
+}
+
 /** What the contract says of a body: why it is refused, or nothing. */
-type Contract = (message: Record<string, unknown>, body: string) => string | undefined;
+type Contract = (message: Record<string, unknown>, body: string, headers: IncomingHttpHeaders) => string | undefined;
 
 /** A Slack incoming webhook on loopback: `{text, blocks?}` within Slack's limits, 200 `ok`. */
 export function slackStandIn(): Promise<ChatStandIn<SlackStandInMessage>> {
@@ -62,6 +111,88 @@ export function googleChatStandIn(): Promise<ChatStandIn<GoogleChatStandInMessag
   return standIn(token, path, googleChatRefusal, '{"name": "spaces/AAAA/messages/1"}', (reason) =>
     JSON.stringify({ error: { code: 400, message: reason, status: 'INVALID_ARGUMENT' } }),
   );
+}
+
+/** A trigger of a Slack workflow on loopback: a flat object of strings; 200 whether it takes them or not. */
+export function slackWorkflowStandIn(): Promise<ChatStandIn<SlackWorkflowStandInMessage>> {
+  const token = 'secretWORKFLOWtoken24chr';
+  const refusal: Contract = (message) =>
+    Object.values(message).every((value) => isText(value, 3_000)) ? undefined : 'invalid_input_format';
+  const refused = (error: string) => JSON.stringify({ ok: false, error });
+  return standIn(token, `/triggers/T0001/123/${token}`, refusal, '{"ok":true}', refused, { refused: 200 });
+}
+
+/** A Discord webhook on loopback, which is asked to wait. */
+export function discordStandIn(): Promise<ChatStandIn<DiscordStandInMessage>> {
+  const token = 'secretDISCORDtoken-_68chars';
+  const path = `/api/webhooks/1234/${token}?wait=true`;
+  return standIn(token, path, discordRefusal, '{"id":"1"}', (message) => JSON.stringify({ message, code: 50_035 }));
+}
+
+/** A Teams workflow on loopback: one adaptive card, 28 KB at most, 202. */
+export function teamsStandIn(): Promise<ChatStandIn<TeamsStandInMessage>> {
+  const token = 'secretTEAMSsignature-_43';
+  const path = `/workflows/abc/triggers/manual/paths/invoke?api-version=1&sig=${token}`;
+  return standIn(token, path, teamsRefusal, '', (reason) => JSON.stringify({ error: { code: reason } }), {
+    taken: 202,
+  });
+}
+
+/** Events API v2 of PagerDuty on loopback. Its secret is the routing key, `token`. */
+export function pagerDutyStandIn(): Promise<ChatStandIn<PagerDutyStandInMessage>> {
+  const token = 'e93facc04764012d7bfb002500d5d1a6';
+  const refused = (reason: string) => JSON.stringify({ status: 'invalid event', message: reason, errors: [reason] });
+  const refusal: Contract = (message) => (message.routing_key === token ? pagerDutyRefusal(message) : 'routing_key');
+  return standIn(token, '/v2/enqueue', refusal, '{"status":"success"}', refused, { taken: 202 });
+}
+
+/** Any endpoint that takes JSON, of the given content type, at a secret address. */
+export function endpointStandIn(contentType = 'application/json'): Promise<ChatStandIn<Record<string, unknown>>> {
+  const token = 'secretENDPOINTtoken-_42';
+  const refusal: Contract = (_message, _body, headers) =>
+    headers['content-type'] === `${contentType}; charset=utf-8` ? undefined : 'content_type';
+  return standIn(token, `/hooks/${token}`, refusal, '', (reason) => reason, { taken: 202 });
+}
+
+const discordRefusal: Contract = ({ content, embeds = [], allowed_mentions: mentions }) => {
+  if (JSON.stringify(mentions) !== '{"parse":[]}') return 'allowed_mentions';
+  if (content !== undefined && !isText(content, 2_000)) return 'content';
+  if (!Array.isArray(embeds) || embeds.length > 10 || (content === undefined && embeds.length === 0)) return 'embeds';
+  return embeds.every(isDiscordEmbed) ? undefined : 'embeds';
+};
+
+function isDiscordEmbed({ title, description, url, footer }: Record<string, unknown>): boolean {
+  const { text } = Object(footer) as { text?: unknown };
+  const parts = [title, description ?? '', text];
+  return (
+    isText(title, 256) &&
+    (description === undefined || isText(description, 4_096)) &&
+    isText(text, 2_048) &&
+    URL.canParse(String(url)) &&
+    parts.join('').length <= 6_000
+  );
+}
+
+const teamsRefusal: Contract = ({ type, attachments }, body) => {
+  if (Buffer.byteLength(body) > 28_000) return 'RequestEntityTooLarge';
+  if (type !== 'message' || !Array.isArray(attachments) || attachments.length !== 1) return 'attachments';
+  const { contentType, contentUrl, content } = attachments[0];
+  if (contentType !== 'application/vnd.microsoft.card.adaptive' || contentUrl !== null) return 'contentType';
+  if (content?.type !== 'AdaptiveCard' || content.version !== '1.4' || !Array.isArray(content.body)) return 'content';
+  const texts = content.body.map((block: TextRun & { inlines?: TextRun[] }) =>
+    block.type === 'RichTextBlock' ? block.inlines?.[0]?.text : block.text,
+  );
+  return texts.every((text: unknown) => isText(text, 28_000)) ? undefined : 'text';
+};
+
+function pagerDutyRefusal({ event_action: action, dedup_key: key, payload }: Record<string, unknown>) {
+  if (!isText(key, 255)) return 'dedup_key';
+  if (action === 'resolve') return undefined;
+  const { summary, source, severity, timestamp } = Object(payload) as Record<string, unknown>;
+  if (action !== 'trigger') return 'event_action';
+  if (!isText(summary, 1_024) || !isText(source, 1_024)) return 'payload';
+  if (!['critical', 'error', 'warning', 'info'].includes(String(severity))) return 'severity';
+  return Number.isNaN(Date.parse(String(timestamp))) ? 'timestamp' : undefined;
 }
 
 const slackRefusal: Contract = ({ text, blocks = [] }) => {
@@ -98,6 +229,7 @@ async function standIn<Message>(
   contract: Contract,
   ok: string,
   refusalBody: (reason: string) => string,
+  statuses: { readonly taken?: number; readonly refused?: number } = {},
 ): Promise<ChatStandIn<Message>> {
   const requests: ChatRequest[] = [];
   const messages: Message[] = [];
@@ -110,14 +242,14 @@ async function standIn<Message>(
     try {
       message = JSON.parse(body);
     } catch {}
-    const isJson = /^application\/json\b/.test(headers['content-type'] ?? '');
+    const isJson = /^application\/(cloudevents\+)?json\b/.test(headers['content-type'] ?? '');
     refusal =
       isJson && typeof message === 'object' && message !== null
-        ? contract(message as Record<string, unknown>, body)
+        ? contract(message as Record<string, unknown>, body, headers)
         : 'invalid_payload';
-    if (refusal !== undefined) return [400, refusalBody(refusal)];
+    if (refusal !== undefined) return [statuses.refused ?? 400, refusalBody(refusal)];
     messages.push(message as Message);
-    return [200, ok];
+    return [statuses.taken ?? 200, ok];
   };
 
   const server = createServer(async (req, res) => {

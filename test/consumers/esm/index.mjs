@@ -24,7 +24,19 @@ assert.deepEqual(names(root), [
 ]);
 assert.deepEqual(names(api), ['ApiError', 'shodaiApi', 'shodaiEventTypes', 'v0Api', 'v0EventTypes', 'vastApi']);
 assert.deepEqual(names(koa), ['vastWebhook']);
-assert.deepEqual(names(sinks), ['bullmq', 'googleChat', 'slack', 'sqliteOutbox']);
+assert.deepEqual(names(sinks), [
+  'bullmq',
+  'cloudEvents',
+  'discord',
+  'googleChat',
+  'http',
+  'log',
+  'pagerDuty',
+  'slack',
+  'slackWorkflow',
+  'sqliteOutbox',
+  'teams',
+]);
 assert.deepEqual(names(stores), ['memoryStore', 'postgresStore', 'redisStore', 'sqliteStore']);
 assert.deepEqual(names(testing), ['sampleEvent', 'signedDelivery', 'storeConformance']);
 assert.equal(stores.memoryStore, root.memoryStore, 'every entry shares one instance of the code');

@@ -52,7 +52,17 @@ import {
   vastApi,
 } from 'vast-webhook/api';
 import { type KoaContext, vastWebhook as koaVastWebhook, type VastState } from 'vast-webhook/koa';
-import { googleChat, slack } from 'vast-webhook/sinks';
+import {
+  cloudEvents,
+  discord,
+  googleChat,
+  http,
+  log as logSink,
+  pagerDuty,
+  slack,
+  slackWorkflow,
+  teams,
+} from 'vast-webhook/sinks';
 import { memoryStore as sameMemoryStore } from 'vast-webhook/stores';
 import { sampleEvent, signedDelivery } from 'vast-webhook/testing';
 
@@ -73,6 +83,14 @@ const hook: VastWebhook = vastWebhook(secret, {
     slack('https://hooks.slack.com/services/T/B/x', { name: 'slack:ops' }),
     when(['instance_*', 'outbid'], googleChat('https://chat.googleapis.com/v1/spaces/x/messages')),
     when(({ user_id }: VastEvent) => user_id === 123, slack('https://hooks.slack.com/services/T/B/y')),
+    slackWorkflow('https://hooks.slack.com/triggers/T/1/x', { format: (_event, { subject }) => ({ title: subject }) }),
+    discord('https://discord.com/api/webhooks/1/x', { format: (_event, { message }) => ({ content: message }) }),
+    teams('https://x.logic.azure.com/workflows/1', { format: (event) => event.subject }),
+    when(['instance_*', 'outbid'], pagerDuty('key', { url: 'https://events.eu.pagerduty.com/v2/enqueue' })),
+    http('https://a.example/hook', { secret: 'whsec_' }),
+    http('https://b.example/hook', { name: 'b', secrets: ['whsec_', 'whsec_'], timeoutMs: 3000 }),
+    cloudEvents('https://broker.example'),
+    logSink({ write: (line) => line.length }),
     async function audit(event, { delivery, signal }) {
       event satisfies VastEvent;
       delivery satisfies Delivery;
@@ -231,6 +249,8 @@ vastWebhook(secret, { onOutcome: (outcome: string) => outcome });
 koaVastWebhook(secret, { tolerance: 300 });
 // @ts-expect-error a forwarder has no endpoint
 createForwarder({ sinks: [pager], path: '/vast/webhooks' });
+// @ts-expect-error what is sent is signed
+http('https://a.example/hook', { timeoutMs: 3000 });
 // @ts-expect-error
 memoryStore({ max: 1000 });
 // @ts-expect-error

@@ -1,0 +1,46 @@
+import type { Sink } from '../forward/sink.js';
+import { providerOf } from '../providers/index.js';
+import { vast } from '../providers/vast.js';
+import type { Delivery } from '../receive/delivery.js';
+import { happenedAt } from './happened-at.js';
+import { type HttpSinkOptions, poster } from './post.js';
+
+/**
+ * Posts events as CloudEvents 1.0, structured (`application/cloudevents+json`), with the event as sent as `data`:
+ * for Knative, Azure Event Grid and other brokers. `type` is `ai.vast.notification.<slug>`, `source` the account,
+ * `https://vast.ai/users/<user_id>`. Throws a `TypeError` for a URL or an option that nobody can have meant.
+ */
+export function cloudEvents<Event extends object>(url: string, options: HttpSinkOptions = {}): Sink<Event> {
+  const { name = 'cloudEvents' } = options;
+  const post = poster('CloudEvents endpoint', url, options);
+  return {
+    name,
+    async deliver(event, { delivery, signal }) {
+      const headers = { 'Content-Type': 'application/cloudevents+json; charset=utf-8' };
+      await post(JSON.stringify(cloudEventOf(event, delivery)), signal, headers);
+    },
+  };
+}
+
+/** Source: github.com/cloudevents/spec, JSON event format 1.0. */
+function cloudEventOf(event: object, delivery: Delivery): object {
+  const { type } = providerOf(delivery.provider).summarize(event);
+  // The type system of CloudEvents has no control characters in strings.
+  const slug = type.replace(/\p{Cc}/gu, '');
+  const isVast = delivery.provider === vast.name;
+  const prefix = isVast ? 'ai.vast.notification' : delivery.provider;
+  return {
+    specversion: '1.0',
+    id: delivery.id,
+    source: isVast ? `https://vast.ai/${accountOf(event)}` : `/${delivery.provider}`,
+    type: [prefix, slug].filter(Boolean).join('.'),
+    time: happenedAt(event, delivery),
+    datacontenttype: 'application/json',
+    data: event,
+  };
+}
+
+function accountOf(event: object): string {
+  const { user_id: id } = event as { user_id?: unknown };
+  return Number.isSafeInteger(id) ? `users/${id}` : '';
+}

@@ -1,0 +1,47 @@
+import { checkName, type Sink } from '../forward/sink.js';
+import { providerOf } from '../providers/index.js';
+
+export interface LogOptions {
+  /** Names the sink in the store and in outcomes. */
+  readonly name?: string;
+  /** Takes the line, which ends with its only line break; a promise of it is awaited. Standard output without it. */
+  readonly write?: (line: string) => unknown;
+}
+
+/**
+ * Writes each event as one line of JSON: when it came in, provider, id, type, severity, the secret's label, attempt
+ * and the event as sent. Nothing in an event can break the line or reach the terminal, and no secret stands in it.
+ * Fails when the writing fails. Throws a `TypeError` for an option that nobody can have meant.
+ */
+export function log<Event extends object>({ name = 'log', write = toStdout }: LogOptions = {}): Sink<Event> {
+  checkName(name);
+  if (typeof write !== 'function') {
+    throw new TypeError('log: write must be a function that takes a line: (line) => stream.write(line)');
+  }
+  return {
+    name,
+    async deliver(event, { delivery }) {
+      const { provider, id, webhook, attempt, receivedAt } = delivery;
+      const { type, severity } = providerOf(provider).summarize(event);
+      const time = new Date(receivedAt).toISOString();
+      await write(`${lineOf({ time, provider, id, type, severity, webhook, attempt, event })}\n`);
+    },
+  };
+}
+
+/**
+ * JSON leaves some line breaks, controls of terminals (CSI is U+009B) and marks that change the direction of writing
+ * as they are. All of them can stand in strings only.
+ */
+function lineOf(entry: object): string {
+  return JSON.stringify(entry).replace(
+    /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function toStdout(line: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(line, (error) => (error ? reject(error) : resolve()));
+  });
+}
