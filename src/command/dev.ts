@@ -49,7 +49,11 @@ export function addDev(program: Command, io: Io): void {
     .option('--page-port <port>', "the page's", toPort, 8788)
     .option('--slack <url>', 'a Slack incoming webhook to tell; may be repeated', collect)
     .option('--google-chat <url>', 'a Google Chat incoming webhook to tell; may be repeated', collect)
-    .option('--sink <url>', 'one of them, told by its host; may be repeated', collect);
+    .option(
+      '--sink <url>',
+      'one of them, or of Slack workflows, Discord or Teams, told by its host; may be repeated',
+      collect,
+    );
   addApiOptions(command)
     .addHelpText('after', manual)
     .action(async (options: DevOptions) => {

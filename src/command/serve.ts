@@ -41,7 +41,11 @@ export function addServe(program: Command, io: Io): void {
     .description('receive deliveries, and tell Slack and Google Chat of each event once')
     .option('--slack <url>', 'a Slack incoming webhook; may be repeated', collect)
     .option('--google-chat <url>', 'a Google Chat incoming webhook; may be repeated', collect)
-    .option('--sink <url>', 'one of them, told by its host; may be repeated', collect)
+    .option(
+      '--sink <url>',
+      'one of them, or of Slack workflows, Discord or Teams, told by its host; may be repeated',
+      collect,
+    )
     .option('--log-events', 'write each event to the log, too; with it there need be no chat')
     .option(
       '--store <store>',

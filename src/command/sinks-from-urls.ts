@@ -1,5 +1,5 @@
 import type { Sink, VastEvent } from '../index.js';
-import { type ChatParts, googleChat, slack } from '../sinks/index.js';
+import { type ChatParts, discord, googleChat, slack, slackWorkflow, teams } from '../sinks/index.js';
 import { Failure } from './failure.js';
 
 export interface SinkUrls {
@@ -9,22 +9,73 @@ export interface SinkUrls {
   readonly other: readonly string[];
 }
 
+interface Options {
+  readonly name: string;
+  readonly format?: (event: VastEvent, parts: ChatParts) => string;
+}
+
+interface Kind {
+  make(url: string, options: Options): Sink;
+  /** Between the parts of a text. */
+  readonly separator: string;
+  is(url: URL): boolean;
+}
+
+const slackHosts = ['hooks.slack.com', 'hooks.slack-gov.com'];
+
+/** By the names of their sinks. */
+const kinds = {
+  slack: {
+    make: slack<VastEvent>,
+    separator: '\n',
+    is: ({ hostname, pathname }) => slackHosts.includes(hostname) && pathname.startsWith('/services/'),
+  },
+  slackWorkflow: {
+    make: slackWorkflow<VastEvent>,
+    separator: '\n',
+    is: ({ hostname, pathname }) => slackHosts.includes(hostname) && /^\/(triggers|workflows)\//.test(pathname),
+  },
+  googleChat: {
+    make: googleChat<VastEvent>,
+    separator: '\n\n',
+    is: ({ hostname }) => hostname === 'chat.googleapis.com',
+  },
+  discord: {
+    make: discord<VastEvent>,
+    separator: '\n\n',
+    is: ({ hostname, pathname }) =>
+      /^((ptb|canary)\.)?discord(app)?\.com$/.test(hostname) && pathname.startsWith('/api/webhooks/'),
+  },
+  teams: {
+    make: teams<VastEvent>,
+    separator: '\n\n',
+    is: ({ hostname }) => /\.(logic\.azure|powerplatform)\.(com|us|cn)$/.test(hostname),
+  },
+} satisfies Readonly<Record<string, Kind>>;
+
 const defaultConsole = 'https://cloud.vast.ai';
 
 /** `console` is the base of the links to where one can act, if not the usual one. Throws for a URL that is no sink's. */
 export function sinksFromUrls({ slack: slacks, googleChat: chats, other }: SinkUrls, console?: string): Sink[] {
-  const all = { slack: [...slacks], googleChat: [...chats] };
-  for (const url of other) all[kindOf(url)].push(url);
-  const link = linkTo(console);
-  const text = (separator: string) =>
-    // The built-in message links to the usual console.
-    link && { format: (_: VastEvent, parts: ChatParts) => textOf({ ...parts, url: link(parts.url) }, separator) };
-  return [
-    ...all.slack.map((url, index) => slack<VastEvent>(url, { name: nameOf('slack', index), ...text('\n') })),
-    ...all.googleChat.map((url, index) =>
-      googleChat<VastEvent>(url, { name: nameOf('googleChat', index), ...text('\n\n') }),
-    ),
+  const urls = [
+    ...slacks.map((url) => ({ kind: 'slack' as const, url })),
+    ...chats.map((url) => ({ kind: 'googleChat' as const, url })),
+    ...other.map((url) => ({ kind: kindOf(url), url })),
   ];
+  const link = linkTo(console);
+  const counts = new Map<string, number>();
+  return urls.map(({ kind, url }) => {
+    const count = (counts.get(kind) ?? 0) + 1;
+    counts.set(kind, count);
+    const { make, separator } = kinds[kind];
+    return make(url, {
+      name: count === 1 ? kind : `${kind}-${count}`,
+      // The built-in message links to the usual console.
+      ...(link && {
+        format: (_: VastEvent, parts: ChatParts) => textOf({ ...parts, url: link(parts.url) }, separator),
+      }),
+    });
+  });
 }
 
 /** As in the adapters of the guides. */
@@ -32,22 +83,15 @@ function textOf({ subject, message, url, details }: ChatParts, separator: string
   return [subject, message, `${url}\n${details}`].filter(Boolean).join(separator);
 }
 
-function nameOf(kind: string, index: number): string {
-  return index === 0 ? kind : `${kind}-${index + 1}`;
-}
-
 /** Says no more of the URL than its host: the rest is a secret. */
-function kindOf(url: string): 'slack' | 'googleChat' {
-  const { protocol, hostname, pathname } = URL.canParse(url) ? new URL(url) : new URL('none:');
-  const isSlack = ['hooks.slack.com', 'hooks.slack-gov.com'].includes(hostname);
-  if (isSlack && !pathname.startsWith('/services/')) {
-    throw new Failure("--sink: this address is of a Slack workflow: make one of Slack's incoming webhooks");
-  }
-  if (protocol === 'https:' && isSlack) return 'slack';
-  if (protocol === 'https:' && hostname === 'chat.googleapis.com') return 'googleChat';
-  const what = hostname === '' ? 'this is no address' : `${hostname} is not known`;
+function kindOf(text: string): keyof typeof kinds {
+  const url = URL.canParse(text) ? new URL(text) : new URL('none:');
+  const names = Object.keys(kinds) as (keyof typeof kinds)[];
+  const kind = url.protocol === 'https:' ? names.find((name) => kinds[name].is(url)) : undefined;
+  if (kind !== undefined) return kind;
+  const what = url.hostname === '' ? 'this is no address' : `${url.hostname} is not known`;
   throw new Failure(
-    `--sink: ${what}: give one that begins with https://hooks.slack.com/services/ or https://chat.googleapis.com/, or say what it is with --slack or --google-chat`,
+    `--sink: ${what}: give the https address of a webhook of Slack, Google Chat, Discord or Teams, or say what it is with --slack or --google-chat`,
   );
 }
 

@@ -382,7 +382,8 @@ describe('serve ends at once, with 1 and a sentence that says what to do,', () =
       'discord.example is not known',
     );
     expect(await refusal(['--sink', 'secretslacktoken'])).toContain('this is no address');
-    expect(await refusal(['--sink', 'https://hooks.slack.com/triggers/secretslacktoken'])).toContain('Slack workflow');
+    expect(await refusal(['--sink', 'https://hooks.slack.com/secretslacktoken'])).toContain('is not known');
+    expect(await refusal(['--sink', 'http://discord.com/api/webhooks/1/secretslacktoken'])).toContain('is not known');
     expect(await refusal(['--slack', 'secretslacktoken'])).toContain('must be an https:// address');
     expect(await refusal(['--sink', chat], { VAST_CONSOLE: 'nowhere' })).toContain('VAST_CONSOLE must be');
   });
