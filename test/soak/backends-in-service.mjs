@@ -82,6 +82,8 @@ async function made(backend, make) {
 
 async function bullmqFor(backend) {
   const bullmq = await import('bullmq');
+  // Processes with BullMQ 6.7 on Postgres, and no others, were seen to end when the server went away at a bad moment.
+  if (backend === 'bullmq-postgres') process.on('uncaughtException', logClientError('uncaught'));
   return backend === 'bullmq-postgres' ? bullmq.withBackend(bullmq.createPostgresBackend) : bullmq;
 }
 
