@@ -82,9 +82,15 @@ async function made(backend, make) {
 
 async function bullmqFor(backend) {
   const bullmq = await import('bullmq');
-  // Processes with BullMQ 6.7 on Postgres, and no others, were seen to end when the server went away at a bad moment.
-  if (backend === 'bullmq-postgres') process.on('uncaughtException', logClientError('uncaught'));
+  if (backend === 'bullmq-postgres') process.on('uncaughtException', survive);
   return backend === 'bullmq-postgres' ? bullmq.withBackend(bullmq.createPostgresBackend) : bullmq;
+}
+
+/** BullMQ 6.7 does not listen to the connection it starts up with, so that one that breaks ends the process. */
+function survive(error) {
+  const isBroken = /^Connection terminated|^terminating connection/.test(error.message) || error.code === 'ECONNRESET';
+  if (!isBroken) throw error;
+  logClientError('bullmq')(error);
 }
 
 function connectionFor(backend) {
