@@ -361,6 +361,25 @@ describeWithPostgres('postgresStore', () => {
       expect(await written()).toEqual(['outbid']);
     });
 
+    it('are written once when the connection breaks amid the transaction, which does not end the process', async () => {
+      const { url, pool, written } = await setUp();
+      const breaking = aPool(url);
+      const backends: number[] = [];
+      breaking.on('connect', (client) => backends.push((client as unknown as { processID: number }).processID));
+      let breaks = 1;
+      afterQuery(breaking, 'INSERT INTO costs', async () => {
+        if (breaks-- <= 0) return;
+        await pool.query('SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid', [backends]);
+        await sleep(200);
+      });
+      const port = await served(breaking);
+      const event = anEvent({ subject: 'outbid' });
+      expect(await send(port, event)).toBe(500);
+      expect(await written()).toEqual([]);
+      for (let i = 0; i < 2; i++) expect(await send(port, event)).toBe(204);
+      expect(await written()).toEqual(['outbid']);
+    });
+
     it.each(['COMMIT', 'INSERT INTO costs'] as const)(
       'are written once when the process dies after %s',
       async (query) => {
