@@ -1,7 +1,11 @@
+import { CompletedKeys } from './completed-keys.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
 export interface MemoryStoreOptions {
-  /** How many processed events are remembered, 100,000 unless told otherwise. The oldest go first. */
+  /**
+   * How many processed events are remembered, 100,000 unless told otherwise, and of how many others that were given back
+   * it is known which sinks have had them. The oldest go first.
+   */
   readonly maxCompleted?: number;
 }
 
@@ -14,13 +18,9 @@ interface Held {
 
 /** An event that was given back after some sinks had had it. */
 interface Released {
-  readonly token: undefined;
   readonly until: number;
   readonly delivered: string[];
 }
-
-/** A completed event is only the time until which it is. */
-type Entry = Held | Released | number;
 
 // Shared, since every delivery is answered with one of them.
 const acquired: ClaimResult = Object.freeze({ state: 'acquired', delivered: Object.freeze([]) });
@@ -38,44 +38,38 @@ export function memoryStore({ maxCompleted = 100_000 }: MemoryStoreOptions = {})
 }
 
 class MemoryStore implements IdempotencyStore {
-  readonly #maxEnded: number;
-  /** In the order of the claims that made or renewed each entry. */
-  readonly #entries = new Map<string, Entry>();
-  #ended = 0;
-  #oldest: MapIterator<[string, Entry]> | undefined;
+  readonly #max: number;
+  readonly #held = new Map<string, Held>();
+  readonly #completed: CompletedKeys;
+  /** In the order of their release. */
+  readonly #released = new Map<string, Released>();
+  /** One for good: a new one walks over the holes that evictions leave behind. */
+  #oldestReleased: MapIterator<string> | undefined;
 
-  constructor(maxEnded: number) {
-    this.#maxEnded = maxEnded;
+  constructor(max: number) {
+    this.#max = max;
+    this.#completed = new CompletedKeys(max);
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {
     const now = performance.now();
-    const entry = this.#entries.get(key);
-    let delivered: string[] | undefined;
-    if (entry !== undefined) {
-      if (typeof entry === 'number') {
-        if (entry > now) return completed;
-      } else if (entry.token !== undefined) {
-        if (entry.leaseUntil > now) return { state: 'in_flight', retryAfterMs: entry.leaseUntil - now };
-        delivered = entry.delivered;
-      } else if (entry.until > now) {
-        delivered = entry.delivered;
-      }
-      this.#delete(key, entry);
-    }
-    this.#entries.set(key, { token, leaseUntil: now + leaseMs, delivered });
+    const held = this.#held.get(key);
+    if (held !== undefined && held.leaseUntil > now) return { state: 'in_flight', retryAfterMs: held.leaseUntil - now };
+    if (held === undefined && this.#completed.has(key, now)) return completed;
+    const delivered = held === undefined ? this.#takeReleased(key, now) : held.delivered;
+    this.#held.set(key, { token, leaseUntil: now + leaseMs, delivered });
     return delivered === undefined ? acquired : { state: 'acquired', delivered: [...delivered] };
   }
 
   renew(key: string, token: string, leaseMs: number): boolean {
-    const held = this.#held(key, token);
+    const held = this.#heldBy(key, token);
     if (held === undefined) return false;
     held.leaseUntil = performance.now() + leaseMs;
     return true;
   }
 
   delivered(key: string, token: string, sink: string): boolean {
-    const held = this.#held(key, token);
+    const held = this.#heldBy(key, token);
     if (held === undefined) return false;
     if (held.delivered === undefined) held.delivered = [sink];
     else if (!held.delivered.includes(sink)) held.delivered.push(sink);
@@ -83,45 +77,36 @@ class MemoryStore implements IdempotencyStore {
   }
 
   complete(key: string, token: string, ttlMs: number): boolean {
-    if (this.#held(key, token) === undefined) return false;
-    // A whole number below 2 ** 31 lies in the map itself; a fraction would be an object for the collector.
-    this.#end(key, Math.ceil(performance.now() + ttlMs));
+    if (this.#heldBy(key, token) === undefined) return false;
+    this.#held.delete(key);
+    this.#completed.add(key, performance.now() + ttlMs);
     return true;
   }
 
   release(key: string, token: string, ttlMs: number): boolean {
-    const held = this.#held(key, token);
+    const held = this.#heldBy(key, token);
     if (held === undefined) return false;
-    if (held.delivered === undefined) this.#entries.delete(key);
-    else this.#end(key, { token: undefined, until: performance.now() + ttlMs, delivered: held.delivered });
+    this.#held.delete(key);
+    if (held.delivered !== undefined) this.#keepReleased(key, performance.now() + ttlMs, held.delivered);
     return true;
   }
 
-  #held(key: string, token: string): Held | undefined {
-    const entry = this.#entries.get(key);
-    return typeof entry === 'object' && entry.token === token ? (entry as Held) : undefined;
+  #heldBy(key: string, token: string): Held | undefined {
+    const held = this.#held.get(key);
+    return held?.token === token ? held : undefined;
   }
 
-  #end(key: string, entry: Released | number): void {
-    this.#entries.set(key, entry);
-    if (++this.#ended > this.#maxEnded) this.#evict();
+  #takeReleased(key: string, now: number): string[] | undefined {
+    if (this.#released.size === 0) return undefined;
+    const released = this.#released.get(key);
+    this.#released.delete(key);
+    return released !== undefined && released.until > now ? released.delivered : undefined;
   }
 
-  /** The oldest that has ended. One iterator for good: a new one walks over the holes that evictions leave behind. */
-  #evict(): void {
-    this.#oldest ??= this.#entries.entries();
-    for (;;) {
-      const { value } = this.#oldest.next() as IteratorYieldResult<[string, Entry]>;
-      const [key, entry] = value;
-      this.#delete(key, entry);
-      if (typeof entry === 'number' || entry.token === undefined) return;
-      // Still in flight, so that it comes up again when others have ended.
-      this.#entries.set(key, entry);
-    }
-  }
-
-  #delete(key: string, entry: Entry): void {
-    this.#entries.delete(key);
-    if (typeof entry === 'number' || entry.token === undefined) this.#ended--;
+  #keepReleased(key: string, until: number, delivered: string[]): void {
+    this.#released.set(key, { until, delivered });
+    if (this.#released.size <= this.#max) return;
+    this.#oldestReleased ??= this.#released.keys();
+    this.#released.delete(this.#oldestReleased.next().value as string);
   }
 }

@@ -1,0 +1,177 @@
+const minKeys = 256;
+const minText = 8_192;
+
+/**
+ * The keys of the events that were completed last, each until a time of its own. They lie in typed arrays outside the
+ * heap, as a ring in the order of completion and a hash table over it (open addressing, linear probing): as strings in
+ * a Map, a hundred thousand of them are what the garbage collector spends most of its time on.
+ */
+export class CompletedKeys {
+  readonly #max: number;
+  /** Numbers count up, and a key's place in the ring is its number less whole rounds. */
+  #first = 0;
+  #next = 0;
+  #hashes = new Uint32Array(minKeys);
+  #starts = new Uint32Array(minKeys);
+  /** In bytes; negative where a key has characters beyond Latin-1, and so two bytes for each. */
+  #sizes = new Int32Array(minKeys);
+  /** 0: forgotten, and only waiting for its turn to go. */
+  #untils = new Float64Array(minKeys);
+  /** Places in the ring, counted from 1; 0 is free. At most half of it is taken. */
+  #table = new Uint32Array(2 * minKeys);
+  /** The keys themselves, a ring, too. */
+  #text = new Uint8Array(minText);
+  #textEnd = 0;
+  #textUsed = 0;
+
+  /** `max`: how many keys are kept. The oldest goes first. */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Whether the key has been added and its time is not over. One whose time is over is forgotten. */
+  has(key: string, now: number): boolean {
+    const at = this.#find(key, hashOf(key));
+    if (at === -1) return false;
+    const place = (this.#table[at] as number) - 1;
+    if ((this.#untils[place] as number) > now) return true;
+    this.#untils[place] = 0;
+    this.#free(at);
+    return false;
+  }
+
+  /** Keeps a key that is not there until then, a time above 0. */
+  add(key: string, until: number): void {
+    if (this.#next - this.#first === this.#max) this.#dropOldest();
+    if (this.#next - this.#first === this.#hashes.length) this.#growRing();
+    const size = sizeOf(key);
+    while (this.#textUsed + Math.abs(size) > this.#text.length) this.#growText();
+    const place = this.#placeOf(this.#next++);
+    this.#hashes[place] = hashOf(key);
+    this.#starts[place] = this.#textEnd;
+    this.#sizes[place] = size;
+    this.#untils[place] = until;
+    for (let i = 0; i < key.length; i++) {
+      const code = key.charCodeAt(i);
+      this.#write(code);
+      if (size < 0) this.#write(code >> 8);
+    }
+    this.#enter(place);
+  }
+
+  #write(byte: number): void {
+    this.#text[this.#textEnd] = byte;
+    if (++this.#textEnd === this.#text.length) this.#textEnd = 0;
+    this.#textUsed++;
+  }
+
+  #placeOf(number: number): number {
+    return number & (this.#hashes.length - 1);
+  }
+
+  #enter(place: number): void {
+    const table = this.#table;
+    const mask = table.length - 1;
+    let at = (this.#hashes[place] as number) & mask;
+    while (table[at] !== 0) at = (at + 1) & mask;
+    table[at] = place + 1;
+  }
+
+  /** Where in the table a key stands; -1 for nowhere. */
+  #find(key: string, hash: number): number {
+    const table = this.#table;
+    const mask = table.length - 1;
+    for (let at = hash & mask; table[at] !== 0; at = (at + 1) & mask) {
+      const place = (table[at] as number) - 1;
+      if (this.#hashes[place] === hash && this.#isAt(place, key)) return at;
+    }
+    return -1;
+  }
+
+  #isAt(place: number, key: string): boolean {
+    const size = sizeOf(key);
+    if (this.#sizes[place] !== size) return false;
+    const text = this.#text;
+    let from = this.#starts[place] as number;
+    for (let i = 0; i < key.length; i++) {
+      const code = key.charCodeAt(i);
+      if (text[from] !== (code & 0xff)) return false;
+      if (++from === text.length) from = 0;
+      if (size > 0) continue;
+      if (text[from] !== code >> 8) return false;
+      if (++from === text.length) from = 0;
+    }
+    return true;
+  }
+
+  #dropOldest(): void {
+    const place = this.#placeOf(this.#first++);
+    this.#textUsed -= Math.abs(this.#sizes[place] as number);
+    if (this.#untils[place] === 0) return;
+    const mask = this.#table.length - 1;
+    let at = (this.#hashes[place] as number) & mask;
+    while (this.#table[at] !== place + 1) at = (at + 1) & mask;
+    this.#free(at);
+  }
+
+  /** Moves up what stands behind and would not be found over the gap. */
+  #free(at: number): void {
+    const table = this.#table;
+    const mask = table.length - 1;
+    let gap = at;
+    for (let next = (at + 1) & mask; table[next] !== 0; next = (next + 1) & mask) {
+      const home = this.#hashes[(table[next] as number) - 1] as number;
+      if (((next - home) & mask) < ((next - gap) & mask)) continue;
+      table[gap] = table[next] as number;
+      gap = next;
+    }
+    table[gap] = 0;
+  }
+
+  #growRing(): void {
+    const count = this.#hashes.length;
+    const old = { hashes: this.#hashes, starts: this.#starts, sizes: this.#sizes, untils: this.#untils };
+    this.#hashes = new Uint32Array(2 * count);
+    this.#starts = new Uint32Array(2 * count);
+    this.#sizes = new Int32Array(2 * count);
+    this.#untils = new Float64Array(2 * count);
+    this.#table = new Uint32Array(4 * count);
+    for (let number = this.#first; number < this.#next; number++) {
+      const from = number & (count - 1);
+      const place = this.#placeOf(number);
+      this.#hashes[place] = old.hashes[from] as number;
+      this.#starts[place] = old.starts[from] as number;
+      this.#sizes[place] = old.sizes[from] as number;
+      this.#untils[place] = old.untils[from] as number;
+      if (this.#untils[place] !== 0) this.#enter(place);
+    }
+  }
+
+  /** By half, since all of a ring is touched in time. The oldest key then begins at 0. */
+  #growText(): void {
+    const old = this.#text;
+    const begin = (this.#textEnd - this.#textUsed + old.length) % old.length;
+    this.#text = new Uint8Array(old.length + (old.length >> 1));
+    this.#text.set(old.subarray(begin));
+    this.#text.set(old.subarray(0, begin), old.length - begin);
+    for (let number = this.#first; number < this.#next; number++) {
+      const place = this.#placeOf(number);
+      const start = this.#starts[place] as number;
+      this.#starts[place] = start < begin ? start + old.length - begin : start - begin;
+    }
+    this.#textEnd = this.#textUsed;
+  }
+}
+
+const beyondLatin1 = /[^\0-\xff]/;
+
+function sizeOf(key: string): number {
+  return beyondLatin1.test(key) ? -2 * key.length : key.length;
+}
+
+/** FNV-1a over UTF-16 units, its bits mixed once more since the table looks at the lowest only. */
+function hashOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}

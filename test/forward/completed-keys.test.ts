@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CompletedKeys } from '../../src/forward/completed-keys.js';
+
+/** What it must do, said by the simplest means. */
+class Model {
+  readonly #max: number;
+  #kept: { key: string; until: number }[] = [];
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  has(key: string, now: number): boolean {
+    const found = this.#kept.find((entry) => entry.key === key && entry.until > 0);
+    if (found === undefined) return false;
+    if (found.until > now) return true;
+    // It keeps its turn to go.
+    found.until = 0;
+    return false;
+  }
+
+  add(key: string, until: number): void {
+    this.#kept = [...this.#kept, { key, until }].slice(-this.#max);
+  }
+}
+
+/** Few and alike, so that they meet; some are the bytes of others; some hold what UTF-8 would lose. */
+const keys = fc.oneof(
+  fc.constantFrom('', 'a', 'b', '\u0161', 'a\u0001', '\u0161a', '\ud800', '\udfff', '\ufffd', '\u00ff\u00ff', '\uffff'),
+  fc.nat(40).map((n) => `receiver:vast:${n}`),
+  fc.string({ unit: 'binary', maxLength: 4 }),
+);
+
+describe('the keys of completed events', () => {
+  it('are known as a plain list of the last of them knows them, whatever is added, asked and over', () => {
+    const steps = fc.array(fc.tuple(keys, fc.nat(30)), { maxLength: 400 });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 20 }), steps, (max, list) => {
+        const kept = new CompletedKeys(max);
+        const model = new Model(max);
+        list.forEach(([key, ttl], now) => {
+          const known = kept.has(key, now);
+          expect(known).toBe(model.has(key, now));
+          if (known) return;
+          kept.add(key, now + ttl + 1);
+          model.add(key, now + ttl + 1);
+        });
+        for (const [key] of list) expect(kept.has(key, list.length)).toBe(model.has(key, list.length));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('are known while the rings grow, around their ends, too, and others run out meanwhile', () => {
+    const max = 2_000;
+    const kept = new CompletedKeys(max);
+    const model = new Map<string, number>();
+    // Longer and longer, so that the text grows when its ring has gone round.
+    const keyOf = (n: number) => `${'x'.repeat(n / 100)}${n}${n % 5 === 0 ? '\u4e2d' : ''}`;
+    for (let n = 0; n < 12_000; n++) {
+      const until = n % 3 === 0 ? n + 50 : 1e9;
+      kept.add(keyOf(n), until);
+      model.set(keyOf(n), until);
+      const asked = Math.max(0, n - ((n * 7919) % (max + 100)));
+      const isKept = asked > n - max && (model.get(keyOf(asked)) as number) > n;
+      expect(kept.has(keyOf(asked), n)).toBe(isKept);
+    }
+  });
+
+  it.each(['', '\u4e2d'])('are told from the others with the same hash, of which there are some (%j)', (end) => {
+    const kept = new CompletedKeys(150_000);
+    const keyOf = (n: number) => (Math.imul(n, 0x9e3779b1) >>> 0).toString(36) + n.toString(36) + end;
+    for (let n = 0; n < 150_000; n++) kept.add(keyOf(n), 2);
+    let mistaken = 0;
+    for (let n = 150_000; n < 500_000; n++) if (kept.has(keyOf(n), 1)) mistaken++;
+    expect(mistaken).toBe(0);
+  });
+});
