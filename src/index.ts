@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer } from './answer.js';
 import { type Closable, Endpoint } from './endpoint.js';
 import { expressEndpoint } from './express-mount.js';
+import { shareShape } from './express-shape.js';
 import type { HandlerAnswer } from './forward/run.js';
 import { NodeExchange, whenAnswered } from './node-exchange.js';
 import type { WebhookOptions } from './options.js';
@@ -63,8 +64,12 @@ export function vastWebhook(secret: Secret, options?: WebhookOptions): VastWebho
   const endpoint = new Endpoint(vast, secret, options);
   const middleware = Object.assign(
     function vastWebhook(req: Request, res: ServerResponse, next: Next): void {
-      if (isEndpoint(req)) endpoint.serve(new ExpressExchange(req, res, next));
-      else next();
+      if (!isEndpoint(req)) {
+        next();
+        return;
+      }
+      shareShape(req, res);
+      endpoint.serve(new ExpressExchange(req, res, next));
     },
     {
       close: (timeoutMs?: number) => endpoint.close(timeoutMs),
