@@ -1,5 +1,6 @@
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
+/** What `memoryStore` takes. */
 export interface MemoryStoreOptions {
   /** How many processed events are remembered, 100,000 unless told otherwise. The oldest go first. */
   readonly maxCompleted?: number;
