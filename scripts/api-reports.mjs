@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { CompilerState, Extractor, ExtractorConfig } from '@microsoft/api-extractor';
 
 const folder = 'api';
@@ -91,8 +91,18 @@ function withoutNote(line) {
 
 /** API Extractor passes over what is declared for everybody, such as `req.vast`. */
 function globalsOf(types) {
-  const blocks = readFileSync(types, 'utf8').match(/^declare global \{\n[\s\S]*?^\}\n/gm) ?? [];
+  const texts = [...withImports(types)].map((file) => readFileSync(file, 'utf8'));
+  const blocks = texts.flatMap((text) => text.match(/^declare global \{\n[\s\S]*?^\}\n/gm) ?? []);
   return blocks.map((block) => `${block.replace(/^ *\/\*\*[\s\S]*?\*\/\n/gm, '')}\n`).join('');
+}
+
+function withImports(file, found = new Set()) {
+  if (found.has(file)) return found;
+  found.add(file);
+  for (const [, name] of readFileSync(file, 'utf8').matchAll(/ from '(\.[^']*)\.js'/g)) {
+    withImports(join(dirname(file), `${name}.d.ts`), found);
+  }
+  return found;
 }
 
 function tsconfigFor(types) {
