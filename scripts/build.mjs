@@ -2,7 +2,7 @@
 // names side by side, where what is nearly the same compresses to little: CommonJS costs a tenth of the package.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, posix, relative, resolve, sep } from 'node:path';
 import { build as bundle, transform } from 'esbuild';
 import { build } from 'tsup';
 
@@ -37,7 +37,8 @@ async function shareDeclarations() {
   for (const entry of Object.values(exports)) {
     if (!entry.import) continue;
     const { types } = entry.import;
-    await write(types, `export * from '${relative(dirname(types), entry.require.default)}';\n`);
+    // Modules are named with slashes everywhere.
+    await write(types, `export * from '${posix.relative(posix.dirname(types), entry.require.default)}';\n`);
   }
 }
 
@@ -67,7 +68,9 @@ async function bundleCommand() {
 
 function toEntry({ path, resolveDir }) {
   const file = relative(resolve('src'), resolve(resolveDir, path));
-  return existsSync(join('dist/esm', file)) ? { path: `../esm/${file}`, external: true } : undefined;
+  return existsSync(join('dist/esm', file))
+    ? { path: `../esm/${file.replaceAll(sep, '/')}`, external: true }
+    : undefined;
 }
 
 async function write(file, text) {

@@ -1,5 +1,5 @@
 /** Checks what users get: the packed tarball, in projects that hold nothing else. Needs no network. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -65,6 +65,7 @@ try {
     for (const args of [['--version'], ['serve', '--help'], ['types', '--help']])
       run(process.execPath, [main, ...args]);
   });
+  check('npm publish, as a dry run without a word of warning', checkPublish);
   check('publint', () => runTool('publint/src/cli.js', ['run', tarball, '--strict']));
   check('are the types wrong', () =>
     runTool('@arethetypeswrong/cli/dist/index.js', [tarball, '--no-definitely-typed']),
@@ -118,6 +119,15 @@ function addWithImports(file, folder, needed) {
     const imported = join(dirname(file), specifier);
     addWithImports(file.endsWith('.d.ts') ? imported.replace(/\.js$/, '.d.ts') : imported, folder, needed);
   }
+}
+
+function checkPublish() {
+  const dryRun = ['publish', '--dry-run', '--ignore-scripts', '--loglevel=warn'];
+  // It would not run dry again for a version that has been published.
+  const { status, stdout, stderr } = spawnSync('npm', [...dryRun, '--force'], { cwd: root, encoding: 'utf8' });
+  const expected = /using --force|requires you to be logged in/;
+  const warnings = stderr.split('\n').filter((line) => /^npm (warn|error)/.test(line) && !expected.test(line));
+  if (status !== 0 || warnings.length > 0) throw Object.assign(new Error(warnings.join('\n') || stderr), { stdout });
 }
 
 function checkSize(path, limit) {

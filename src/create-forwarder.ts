@@ -8,6 +8,7 @@ import { outcomeOf } from './outcome.js';
 import type { VastEvent } from './providers/vast.js';
 import type { Delivery } from './receive/delivery.js';
 
+/** What `createForwarder` gives: to be called with each delivery that a queue hands out. */
 export interface Forward {
   /** Resolves when all sinks have the event, by this delivery or an earlier one. Rejects with a `WebhookError`. */
   (delivery: Delivery | QueuedDelivery): Promise<void>;

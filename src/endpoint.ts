@@ -28,6 +28,7 @@ export interface Exchange<Event> {
 export interface Closable {
   /** From now on 503 is answered. Resolves when what is in flight has settled, or after `timeoutMs` milliseconds. */
   close(timeoutMs?: number): Promise<void>;
+  /** `close()` without a timeout: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -13,7 +13,9 @@ export type SignatureReason =
 
 /** A delivery that was not taken. `instanceof` knows it from the ESM and the CJS build, which have a class each. */
 export class WebhookError extends Error {
+  /** `WebhookError`. */
   override readonly name: string = 'WebhookError';
+  /** Why, as in the README's table of answers. Stable over releases. */
   readonly code: Code;
   /** On `invalid_signature`: which check failed. */
   readonly reason?: SignatureReason;
@@ -40,6 +42,7 @@ export class WebhookError extends Error {
 
 /** Throw it from a sink to say more than "failed". An error of this shape from elsewhere counts the same. */
 export class SinkError extends Error {
+  /** `SinkError`. */
   override readonly name: string = 'SinkError';
   /** HTTP status with which the sink's service answered. */
   readonly status?: number;

@@ -13,21 +13,36 @@ export type { VastEvent } from './providers/vast.js';
 
 /** A Koa context as far as the middleware looks at it. */
 export interface KoaContext {
+  /** The request of Node.js, whose body is read. */
   readonly req: IncomingMessage;
+  /** The response of Node.js, whose end settles an event that was handed on. */
   readonly res: ServerResponse;
+  /** Koa's request, whose `body` becomes the event when it is handed on. */
   readonly request: object;
-  readonly app: { readonly middleware: readonly unknown[] };
+  /** The app, in which the middleware looks for itself, to know how it is mounted. */
+  readonly app: {
+    /** All that is mounted at the top, in order. */
+    readonly middleware: readonly unknown[];
+  };
+  /** The path that is compared with the endpoint. */
   readonly path: string;
+  /** The URL as it came, before a mount took its part of the path. */
   readonly originalUrl: string;
+  /** Where `vast` is left when an event is handed on. */
   readonly state: object;
+  /** HTTP status: the answer, or what the handler behind has answered. */
   status: number;
+  /** The answer's body. */
   body: unknown;
+  /** False when the handler writes the answer by itself, past Koa. */
   respond?: boolean;
+  /** Sets a header of the answer. */
   set(name: string, value: string): void;
 }
 
 /** What the middleware leaves in `ctx.state`: for `new Koa<VastState>()`. */
 export interface VastState {
+  /** The verified event and its delivery, in handlers behind `vastWebhook`. */
   vast: Verified<VastEvent>;
 }
 

@@ -7,6 +7,7 @@ import { logError, logOutcomes, type Outcome } from './outcome.js';
 import type { VastEvent } from './providers/vast.js';
 import { parseLimit } from './receive/limit.js';
 
+/** What `vastWebhook` takes beside the secret. A wrong one is a `TypeError` that names it and what it takes. */
 export interface WebhookOptions<Event = VastEvent> {
   /** The endpoint, below the mount. `/vast/webhooks` where the middleware is used without a path or route. */
   readonly path?: string;

@@ -5,6 +5,7 @@ import { brand } from '../errors.js';
  * holds no API key and no signing secret, also when the service put one into its answer.
  */
 export class ApiError extends Error {
+  /** `ApiError`. */
   override readonly name: string = 'ApiError';
   /** HTTP status that the service answered with; 0 when there was no answer. */
   readonly status: number;

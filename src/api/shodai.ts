@@ -11,20 +11,31 @@ export type ShodaiEventType = (typeof shodaiEventTypes)[number] | (string & {});
 
 /** Only what matches is delivered. */
 export interface ShodaiApiFilters {
+  /** Of these agreements. */
   readonly agreementIds?: readonly string[];
+  /** Of agreements from these templates. */
   readonly templateIds?: readonly string[];
+  /** Of these inputs, which cause transitions. */
   readonly inputIds?: readonly string[];
+  /** Transitions out of these states. */
   readonly fromStates?: readonly string[];
+  /** Transitions into these states. */
   readonly toStates?: readonly string[];
+  /** Notifications of these rules. */
   readonly ruleIds?: readonly string[];
 }
 
 /** A webhook as Shodai keeps it. */
 export interface ShodaiApiWebhook {
+  /** Names it in calls. */
   readonly id: string;
+  /** Where deliveries go. */
   readonly url: string;
+  /** Only to an `active` one anything is delivered. */
   readonly status: 'active' | 'disabled';
+  /** What is delivered. */
   readonly eventTypes: readonly ShodaiEventType[];
+  /** Which of it. */
   readonly filters?: ShodaiApiFilters;
   /** ISO 8601. */
   readonly createdAt: string;
@@ -38,26 +49,33 @@ export interface ShodaiApiWebhookWithSecret extends ShodaiApiWebhook {
   readonly secret: string;
 }
 
+/** What `createWebhook` takes. */
 export interface ShodaiApiWebhookInput {
   /** https. */
   readonly url: string;
   /** Left out: `agreement.transitioned`. */
   readonly eventTypes?: readonly ShodaiEventType[];
+  /** Left out: everything of these types is delivered. */
   readonly filters?: ShodaiApiFilters;
 }
 
+/** What `updateWebhook` takes: at least one field. */
 export interface ShodaiApiWebhookChanges extends Partial<ShodaiApiWebhookInput> {
   /** `active` brings a webhook back that was deleted, which disables it. */
   readonly status?: 'active' | 'disabled';
 }
 
+/** How a test delivery went. */
 export interface ShodaiApiTestResult {
   /** Whether the endpoint took the test event. */
   readonly ok: boolean;
+  /** Shodai's own number of the delivery. */
   readonly deliveryId?: string;
+  /** How far it has come. */
   readonly status?: 'pending' | 'succeeded' | 'failed' | 'retry_pending';
   /** HTTP status that the endpoint answered with. */
   readonly responseStatus?: number;
+  /** Why it was not taken, in the words of the service. */
   readonly error?: string;
 }
 
@@ -67,8 +85,11 @@ export interface ShodaiApiTestResult {
  * A secret cannot be rotated: create another webhook.
  */
 export interface ShodaiApi {
+  /** All webhooks, disabled ones, too. */
   listWebhooks(options?: CallOptions): Promise<readonly ShodaiApiWebhook[]>;
+  /** One webhook. */
   getWebhook(id: string, options?: CallOptions): Promise<ShodaiApiWebhook>;
+  /** Makes a webhook and gives its secret, for the only time. Not repeated when it fails. */
   createWebhook(webhook: ShodaiApiWebhookInput, options?: CallOptions): Promise<ShodaiApiWebhookWithSecret>;
   /** Sets the fields that are given. */
   updateWebhook(id: string, changes: ShodaiApiWebhookChanges, options?: CallOptions): Promise<ShodaiApiWebhook>;

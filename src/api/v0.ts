@@ -28,20 +28,27 @@ export type V0EventType = (typeof v0EventTypes)[number] | (string & {});
 
 /** What the list tells of a hook. */
 export interface V0ApiWebhookSummary {
+  /** Names it in calls. */
   readonly id: string;
+  /** For people. */
   readonly name: string;
 }
 
 /** A hook as v0 keeps it. It has no secret: deliveries are unsigned. */
 export interface V0ApiWebhook extends V0ApiWebhookSummary {
+  /** What is delivered. */
   readonly events: readonly V0EventType[];
+  /** Where deliveries go, with its token: a secret. */
   readonly url: string;
   /** The chat that it is limited to. */
   readonly chatId?: string | null;
+  /** ISO 8601. */
   readonly createdAt?: string;
 }
 
+/** What `createWebhook` takes. */
 export interface V0ApiWebhookInput {
+  /** For people; not empty. */
   readonly name: string;
   /** https: what makes a delivery genuine is the token in this URL. */
   readonly url: string;
@@ -56,8 +63,11 @@ export interface V0ApiWebhookInput {
  * for what cannot be meant, before anything is sent, and otherwise with an `ApiError`. The service has no test call.
  */
 export interface V0Api {
+  /** All hooks, by id and name. */
   listWebhooks(options?: CallOptions): Promise<readonly V0ApiWebhookSummary[]>;
+  /** One hook. */
   getWebhook(id: string, options?: CallOptions): Promise<V0ApiWebhook>;
+  /** Makes a hook. Not repeated when it fails. */
   createWebhook(webhook: V0ApiWebhookInput, options?: CallOptions): Promise<V0ApiWebhook>;
   /** Sets the fields that are given. */
   updateWebhook(
@@ -65,6 +75,7 @@ export interface V0Api {
     changes: Partial<Omit<V0ApiWebhookInput, 'chatId'>>,
     options?: CallOptions,
   ): Promise<V0ApiWebhook>;
+  /** Deletes it. */
   deleteWebhook(id: string, options?: CallOptions): Promise<void>;
 }
 

@@ -19,20 +19,29 @@ export interface VastApiType {
   readonly key: string;
   /** As `notif_type` carries it: `outbid`. */
   readonly slug: string;
+  /** Whom it is for. */
   readonly context: VastContext;
+  /** What it is about, in the words of the service. */
   readonly topic: string | null;
+  /** How the console groups it. */
   readonly category: string;
+  /** How the console calls it. */
   readonly display_name: string;
   /** By channel: `email`, `webhooks`. */
   readonly default_preferences: Readonly<Record<string, boolean>>;
+  /** Whether the email for it cannot be switched off. */
   readonly mandatory_email: boolean;
 }
 
 /** A webhook as Vast.ai keeps it. */
 export interface VastApiWebhook {
+  /** Names it in calls. */
   readonly id: number;
+  /** The account that it belongs to. */
   readonly user_id: number;
+  /** For people. */
   readonly name: string | null;
+  /** Where deliveries go. */
   readonly webhook_url: string;
   /** Full keys: `client:outbid`. */
   readonly event_types: readonly string[];
@@ -50,9 +59,11 @@ export interface VastApiWebhookWithSecret extends VastApiWebhook {
 
 /** Of these types the service has switched the webhook channel on in the account's preferences. */
 export interface VastApiEnabledPreferences {
+  /** Full keys: `client:outbid`. */
   readonly enabled_notification_preferences: readonly string[];
 }
 
+/** What `createWebhook` takes. */
 export interface VastApiWebhookInput {
   /** 120 characters at most, without control characters. */
   readonly name?: string | null;
@@ -72,6 +83,7 @@ export type VastApiPreferences = Readonly<Record<string, Readonly<Record<string,
 export interface VastApi {
   /** All types that the account can subscribe to. The list grows. */
   listTypes(options?: CallOptions): Promise<readonly VastApiType[]>;
+  /** All webhooks of the account, four at most. */
   listWebhooks(options?: CallOptions): Promise<readonly VastApiWebhook[]>;
   /**
    * Asks for the list first, since an account has four webhooks at most: with four it rejects with an `ApiError` of
@@ -93,8 +105,16 @@ export interface VastApi {
    * Has a signed `webhook_test` delivered, and rejects when the endpoint does not take it: with the status 400 and
    * "Webhook URL is not deliverable" also when it answers 401, because its secret is another.
    */
-  testWebhook(id: number, options?: CallOptions): Promise<{ readonly msg: string }>;
+  testWebhook(
+    id: number,
+    options?: CallOptions,
+  ): Promise<{
+    /** What the service says, for people. */
+    readonly msg: string;
+  }>;
+  /** Deletes it. */
   deleteWebhook(id: number, options?: CallOptions): Promise<void>;
+  /** Which notifications the account gets by which channel. */
   preferences(userId: number, options?: CallOptions): Promise<VastApiPreferences>;
   /** Replaces all preferences: change what `preferences` gave, and send it whole. */
   setPreferences(userId: number, preferences: VastApiPreferences, options?: CallOptions): Promise<VastApiPreferences>;

@@ -1,6 +1,7 @@
 import { CompletedKeys } from './completed-keys.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
+/** What `memoryStore` takes. */
 export interface MemoryStoreOptions {
   /**
    * How many processed events are remembered, 100,000 unless told otherwise, and of how many others that were given back

@@ -5,6 +5,7 @@ import { parseEvent, typeOf } from '../receive/verify.js';
 
 /** A delivery as it comes out of a queue: `rawBody` in base64, or as JSON makes it of a Buffer. */
 export type QueuedDelivery = Omit<Delivery, 'rawBody'> & {
+  /** The signed bytes: as they are, in base64, or as `JSON.stringify` makes them of a Buffer. */
   readonly rawBody: Uint8Array | string | { readonly type: 'Buffer'; readonly data: readonly number[] };
 };
 

@@ -36,7 +36,9 @@ export interface RunSettings<Event> {
 export interface ErrorContext {
   /** The signed event id, unless there was none yet. */
   readonly id?: string;
+  /** The event's type, `notif_type`, where it has one. */
   readonly type?: string;
+  /** Name of the sink, when the error is of one. */
   readonly sink?: string;
 }
 

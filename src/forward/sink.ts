@@ -3,6 +3,7 @@ import type { Delivery } from '../receive/delivery.js';
 
 /** What a sink gets beside the event. */
 export interface SinkContext {
+  /** How the event came in, with its signed bytes. */
   readonly delivery: Delivery;
   /** Aborted when the claim is lost or has lasted five minutes, not at the answer's deadline. */
   readonly signal: AbortSignal;

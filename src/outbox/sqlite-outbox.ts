@@ -14,6 +14,7 @@ import { GroupCommit } from './group-commit.js';
 import { Lane } from './lane.js';
 import { OutboxTable } from './outbox-table.js';
 
+/** What `sqliteOutbox` takes beside the database. */
 export interface OutboxOptions<Event = VastEvent> {
   /** Who is told of each event, each by itself: named functions or `Sink` objects. */
   readonly sinks: readonly (Sink<Event> | SinkFunction<Event>)[];
@@ -43,7 +44,9 @@ export interface OutboxOptions<Event = VastEvent> {
 export interface DeadLetter {
   /** The signed event id. */
   readonly id: string;
+  /** Name of the sink that was not told. */
   readonly sink: string;
+  /** How often it was tried. */
   readonly attempts: number;
   /** What the sink said at last. */
   readonly error: string;
@@ -61,6 +64,7 @@ export interface Outbox<Event = VastEvent> extends Sink<Event> {
   redeliver(id?: string): number;
   /** From now on nothing is taken or told. Resolves when what is being told has settled, or after `timeoutMs`. */
   close(timeoutMs?: number): Promise<void>;
+  /** `close()` without a timeout: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

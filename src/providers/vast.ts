@@ -1,12 +1,17 @@
 import type { Provider, Severity } from './provider.js';
 
+/** Whom a notification is for: who rents (`client`) or who hosts (`host`). */
 export type VastContext = 'client' | 'host';
+/** What a notification is about. */
 export type VastTopic = 'account' | 'billing' | 'instances' | 'machines' | 'test';
 
+/** What is known of a notification type. */
 export interface VastTypeInfo {
   /** Who it is for: those who rent, those who host, or both. The slug alone does not tell. */
   readonly contexts: readonly VastContext[];
+  /** What it is about. This package's own. */
   readonly topic: VastTopic;
+  /** How bad it is. This package's own. */
   readonly severity: Severity;
   /** Path below the console where one can act on it. */
   readonly link: '/' | '/billing/' | '/instances/' | '/host/machines/';
@@ -67,6 +72,7 @@ interface VastFields {
   readonly user_id: number;
   /** Text for people, whose wording changes without notice. */
   readonly subject: string;
+  /** Text for people, several lines it may be, whose wording changes without notice, too. */
   readonly message: string;
   /** When it happened, in Unix seconds with a fraction. */
   readonly timestamp: number;
@@ -74,11 +80,13 @@ interface VastFields {
 
 /** An event of one catalogued type. */
 export interface VastEventOf<Type extends VastType> extends VastFields {
+  /** The slug, without its `client:` or `host:`. */
   readonly notif_type: Type;
 }
 
 /** An event of a type that this version does not know, or that it does not look at. */
 export interface UnknownVastEvent extends VastFields {
+  /** The slug, without its `client:` or `host:`. Any string. */
   readonly notif_type: string;
   readonly [field: string]: unknown;
 }

@@ -18,6 +18,8 @@ export interface Delivery {
 
 /** A delivery and the event it carries. */
 export interface Verified<Event> {
+  /** The payload as sent. */
   readonly event: Event;
+  /** How it came in. */
   readonly delivery: Delivery;
 }

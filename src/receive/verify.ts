@@ -90,6 +90,7 @@ export function toVerified<Event>(provider: Provider<Event>, authentic: Authenti
   };
 }
 
+/** What `verifyDelivery` takes: one request, as it came. */
 export interface VerifyDeliveryInput {
   /** As a server has them: a record in any case, or a `Headers`. */
   readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>;

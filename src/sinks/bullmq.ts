@@ -6,11 +6,15 @@ import { typeOf } from '../receive/verify.js';
 
 /** A queue of BullMQ 6, on Redis or Postgres, as far as it is used. */
 export interface BullMqQueue {
+  /** The name that its workers know it by. */
   readonly name: string;
+  /** Its own settings for every job, which come before the sink's attempts and backoff. */
   readonly defaultJobOptions?: object;
+  /** Resolves when the job is in the queue. */
   add(name: string, data: never, options: object): Promise<unknown>;
 }
 
+/** What `bullmq` takes beside the queue. */
 export interface BullMqOptions {
   /** Names the sink in the store and in outcomes: `bullmq:` and the queue's name. */
   readonly name?: string;

@@ -16,6 +16,7 @@ export interface ChatParts {
   readonly details: string;
 }
 
+/** What every sink for a chat takes beside the URL. */
 export interface ChatOptions<Event, Message> extends HttpSinkOptions {
   /**
    * Makes the message in place of the built-in one: its text, or the whole of it. `parts` are the event's texts,

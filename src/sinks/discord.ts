@@ -4,11 +4,14 @@ import { cut, withoutMarkdown, withoutTags } from './text.js';
 
 /** A message for a Discord webhook: `content`, `embeds`, `username` and so on, but for `allowed_mentions`. */
 export interface DiscordMessage {
+  /** Text in Discord's Markdown, 2,000 characters at most. */
   readonly content?: string;
+  /** Up to ten embeds. */
   readonly embeds?: readonly object[];
   readonly [field: string]: unknown;
 }
 
+/** What `discord` takes beside the URL. */
 export type DiscordOptions<Event> = ChatOptions<Event, DiscordMessage>;
 
 /**

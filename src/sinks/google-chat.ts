@@ -4,10 +4,12 @@ import { cut, withoutMarkup } from './text.js';
 
 /** A message of the Google Chat API: `text`, `cardsV2`, `thread` and so on. */
 export interface GoogleChatMessage {
+  /** Text in Google Chat's markup. The whole message may have 32,000 bytes. */
   readonly text?: string;
   readonly [field: string]: unknown;
 }
 
+/** What `googleChat` takes beside the URL. */
 export type GoogleChatOptions<Event> = ChatOptions<Event, GoogleChatMessage>;
 
 /**

@@ -5,8 +5,18 @@ import { type HttpSinkOptions, poster } from './post.js';
 /** With one key, or with several while they are rotated: each request is then signed with every one of them. */
 export type HttpOptions = HttpSinkOptions &
   (
-    | { readonly secret: string; readonly secrets?: undefined }
-    | { readonly secrets: readonly string[]; readonly secret?: undefined }
+    | {
+        /** `whsec_` and the base64 of 24 to 64 bytes. */
+        readonly secret: string;
+        /** In place of `secret`. */
+        readonly secrets?: undefined;
+      }
+    | {
+        /** As `secret`, the new one first. */
+        readonly secrets: readonly string[];
+        /** In place of `secrets`. */
+        readonly secret?: undefined;
+      }
   );
 
 /**

@@ -1,6 +1,7 @@
 import { checkName, type Sink } from '../forward/sink.js';
 import { providerOf } from '../providers/index.js';
 
+/** What `log` takes. */
 export interface LogOptions {
   /** Names the sink in the store and in outcomes. */
   readonly name?: string;

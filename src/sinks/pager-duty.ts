@@ -6,6 +6,7 @@ import { happenedAt } from './happened-at.js';
 import { type HttpSinkOptions, poster } from './post.js';
 import { cut, oneLine } from './text.js';
 
+/** What `pagerDuty` takes beside the key. */
 export interface PagerDutyOptions extends HttpSinkOptions {
   /** Where events go: `https://events.eu.pagerduty.com/v2/enqueue` for an account in the EU. */
   readonly url?: string;

@@ -5,6 +5,7 @@ import { cut, withoutMarkup } from './text.js';
 /** The variables of a workflow, by the keys that it declares: strings, and nothing nested. */
 export type SlackWorkflowMessage = Readonly<Record<string, string>>;
 
+/** What `slackWorkflow` takes beside the URL. */
 export type SlackWorkflowOptions<Event> = ChatOptions<Event, SlackWorkflowMessage>;
 
 /**

@@ -2,11 +2,15 @@ import type { Sink } from '../forward/sink.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
 import { cut, withoutMarkup } from './text.js';
 
+/** A message for a Slack incoming webhook. */
 export interface SlackMessage {
+  /** Text in Slack's mrkdwn, 40,000 characters at most; beside `blocks`, what notifications show. */
   readonly text: string;
+  /** Up to 50 blocks of Block Kit. */
   readonly blocks?: readonly object[];
 }
 
+/** What `slack` takes beside the URL. */
 export type SlackOptions<Event> = ChatOptions<Event, SlackMessage>;
 
 /**

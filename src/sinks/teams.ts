@@ -4,10 +4,13 @@ import { cut, withoutMarkdown, withoutTags } from './text.js';
 
 /** A message for a Teams workflow: one adaptive card as an attachment. */
 export interface TeamsMessage {
+  /** As workflows want it. */
   readonly type: 'message';
+  /** One attachment, the adaptive card. The whole message may have 28,000 bytes. */
   readonly attachments: readonly object[];
 }
 
+/** What `teams` takes beside the URL. */
 export type TeamsOptions<Event> = ChatOptions<Event, TeamsMessage>;
 
 /**

@@ -4,6 +4,7 @@ import { progressMs, SweepTurn } from './sweep.js';
 
 /** A pool or client of `pg`, as far as it is used. */
 export interface Postgres {
+  /** Runs one statement, prepared under its `name` if it has one. Rejects when it fails. */
   query(query: PostgresQuery): Promise<Result>;
 }
 
@@ -18,6 +19,7 @@ interface PostgresQuery {
   values?: unknown[];
 }
 
+/** What `postgresStore` takes beside the client. */
 export interface PostgresStoreOptions {
   /** The table, made on first use: `vast_webhook`. */
   readonly table?: string;

@@ -4,16 +4,21 @@ import { progressMs } from './sweep.js';
 
 /** A client or cluster of ioredis 5 or 6, as far as it is used. */
 export interface IoRedis {
+  /** Runs a script by its SHA-1, for the keys and then the arguments. Rejects when the server does not know it. */
   evalsha(sha: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
+  /** Runs a script by its source. */
   eval(script: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
 }
 
 /** A client, pool or cluster of node-redis 5 or 6, as far as it is used. */
 export interface NodeRedis {
+  /** Runs a script by its SHA-1. Rejects when the server does not know it. */
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  /** Runs a script by its source. */
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
 }
 
+/** What `redisStore` takes beside the client. */
 export interface RedisStoreOptions {
   /** What every key begins with: `vast-webhook:`. */
   readonly prefix?: string;

@@ -1,16 +1,24 @@
 /** A handle of better-sqlite3 11 to 13 or of `node:sqlite`, as far as it is used. */
 export interface SqliteDatabase {
+  /** Runs statements that give no rows. Throws when one fails. */
   exec(sql: string): unknown;
+  /** Compiles one statement. Throws when it is wrong. */
   prepare(sql: string): SqliteStatement;
 }
 
 type Value = string | number | null | Uint8Array;
 
+/** A compiled statement, which is run with the values of its parameters. */
 export interface SqliteStatement {
   /** The first row, unless there is none. */
   get(...values: Value[]): unknown;
+  /** All rows. */
   all(...values: Value[]): unknown[];
-  run(...values: Value[]): { readonly changes: number | bigint };
+  /** Runs it for what it does. */
+  run(...values: Value[]): {
+    /** How many rows it has changed. */
+    readonly changes: number | bigint;
+  };
 }
 
 /**

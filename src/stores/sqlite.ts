@@ -2,6 +2,7 @@ import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
 import { type SqliteDatabase, SqliteTable } from './sqlite-table.js';
 import { progressMs, SweepTurn } from './sweep.js';
 
+/** What `sqliteStore` takes beside the database. */
 export interface SqliteStoreOptions {
   /** The table, made on first use: `vast_webhook`. */
   readonly table?: string;

@@ -1,6 +1,7 @@
 import { vast } from '../providers/vast.js';
 import { sign } from '../receive/signature.js';
 
+/** What `signedDelivery` takes beside event and secret. */
 export interface SignedDeliveryOptions {
   /** When it was signed, in Unix seconds: now. */
   readonly timestamp?: number;
@@ -12,6 +13,7 @@ export interface SignedDeliveryOptions {
 export interface SignedDelivery {
   /** The exact text that is signed. */
   readonly body: string;
+  /** The sender's headers, and the content type. */
   readonly headers: Readonly<Record<string, string>>;
 }
 

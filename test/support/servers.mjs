@@ -89,6 +89,7 @@ export async function startPostgres({ maxConnections = 100 } = {}) {
  * @returns {Promise<PrivateServer>}
  */
 async function inFolder(end, start) {
+  if (process.platform === 'win32') throw new Error('Windows has no signals by which to freeze and end a server.');
   const folder = mkdtempSync(join(tmpdir(), 'vast-webhook-'));
   const watchdog = await watchFolder(folder, end);
   try {

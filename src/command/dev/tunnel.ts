@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
 import { Failure } from '../failure.js';
 
@@ -110,8 +110,12 @@ async function end(child: ChildProcess, ended: Promise<string>): Promise<void> {
 function kill(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;
   try {
-    if (process.platform === 'win32') child.kill(signal);
-    else process.kill(-child.pid, signal);
+    if (process.platform === 'win32') {
+      // There are no groups: what the shell has started is found by its parent, as long as that is there.
+      execFileSync('taskkill', ['/pid', `${child.pid}`, '/t', '/f'], { stdio: 'ignore' });
+    } else {
+      process.kill(-child.pid, signal);
+    }
   } catch {
     // There is nobody left.
   }
