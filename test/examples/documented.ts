@@ -36,11 +36,16 @@ export function documentedExamples() {
     return program;
   }
 
-  /** Runs the command on a free port, up to where it says its address. */
-  async function start(example: string, env: Record<string, string>, file?: string): Promise<Started> {
+  /** Runs the command on a free port, up to where it says its address, by itself or as its framework does. */
+  async function start(
+    example: string,
+    env: Record<string, string>,
+    file?: string,
+    listening = /^Listening on (http:\S+)$/m,
+  ): Promise<Started> {
     const program = await run(example, { VAST_WEBHOOK_SECRET: secret, PORT: '0', ...env }, file);
-    const [, url = ''] = await program.printed(/^Listening on (http:\S+)$/m);
-    return { program, url };
+    const [, url = ''] = await program.printed(listening);
+    return { program, url: new URL('/vast/webhooks', url).href };
   }
 
   return { project: () => project, run, start };

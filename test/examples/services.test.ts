@@ -1,9 +1,12 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import middie from '@fastify/middie';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Outcome, type VastWebhook, vastWebhook } from '../../src/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import { documentedExamples, readmeOf, type Started, secret, send } from './documented.js';
+import { nestService } from './nest-service.js';
 
 const { run, start } = documentedExamples();
 const json = { 'Content-Type': 'application/json' };
@@ -38,9 +41,13 @@ const byHandler = ({ subject, event_id }: { subject?: string; event_id: string }
 describe.each([
   { example: 'fastify', file: 'server.mjs', says: bySink },
   { example: 'fastify', file: 'handler.mjs', says: byHandler },
-])('examples/$example, $file', ({ example, file, says }) => {
+  { example: 'nestjs', file: 'main.ts', says: byHandler, stopped: 'SIGTERM' },
+  { example: 'nestjs', file: 'main-raw-body.ts', says: byHandler, stopped: 'SIGTERM' },
+  { example: 'functions-framework', says: bySink, listening: /^URL: (http:\S+)$/m, picksPort: false },
+])('examples/$example $file', ({ example, file, says, stopped = 0, listening, picksPort = true }) => {
   it('takes an event once, refuses forgeries, leaves other routes alone and stops cleanly', async () => {
-    const started = await start(example, {}, file);
+    const env: Record<string, string> = picksPort ? {} : { PORT: String(await freePort()) };
+    const started = await start(example, env, file, listening);
     const outbid = sampleEvent('outbid');
     await expectDeliveries(started, outbid);
     await expectOrders(started);
@@ -48,19 +55,34 @@ describe.each([
 
     const { program } = started;
     program.kill('SIGTERM');
-    expect(await program.exited).toBe(0);
-    expect(program.stdout.split('\n').slice(1)).toEqual([...says(outbid), '']);
+    expect(await program.exited).toBe(stopped);
+    expect(program.stdout.slice(program.stdout.indexOf('http:')).split('\n').slice(1)).toEqual([...says(outbid), '']);
     expect(program.stderr).toMatch(/^(vast-webhook: rejected 401 invalid_signature .*\n)+$/);
   });
-
-  it('says in one sentence that VAST_WEBHOOK_SECRET is missing', async () => {
-    const program = await run(example, {}, file);
-    expect(await program.exited).toBe(1);
-    expect(program.stdout).toBe('');
-    expect(program.stderr).toBe('Set VAST_WEBHOOK_SECRET to the secret of the Vast.ai webhook.\n');
-    for (const name of ['VAST_WEBHOOK_SECRET', 'PORT']) expect(await readmeOf(example)).toContain(`\`${name}\``);
-  });
 });
+
+describe.each([['fastify', 'server.mjs'], ['fastify', 'handler.mjs'], ['nestjs', 'main.ts'], ['functions-framework']])(
+  'examples/%s %s',
+  (example, file) => {
+    it('says in one sentence that VAST_WEBHOOK_SECRET is missing', async () => {
+      const program = await run(example, {}, file);
+      expect(await program.exited).toBe(1);
+      expect(program.stdout).toBe('');
+      expect(program.stderr).toBe('Set VAST_WEBHOOK_SECRET to the secret of the Vast.ai webhook.\n');
+      for (const name of ['VAST_WEBHOOK_SECRET', 'PORT']) expect(await readmeOf(example)).toContain(`\`${name}\``);
+    });
+  },
+);
+
+/** For frameworks that do not say which port they were given. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
 
 describe('Fastify through middie', () => {
   type Routes = (app: FastifyInstance, webhook: VastWebhook) => unknown;
@@ -122,5 +144,49 @@ describe('Fastify through middie', () => {
     const { status } = await fetch(origin + path, { method: 'POST', headers: json, body: '{}' });
     expect([401, 404]).toContain(status);
     expect(handled).toBe(0);
+  });
+});
+
+describe('NestJS', () => {
+  it('answers 500 behind its parser when that keeps no bytes, so that nothing is lost', async () => {
+    const nest = await nestService({ middleware: 'module' });
+    expect((await send(nest.url, sampleEvent('outbid'))).status).toBe(500);
+    expect(nest.outcomes).toMatchObject([{ code: 'raw_body_unavailable', permanent: false }]);
+    expect(nest.handled).toEqual([]);
+  });
+
+  it("follows a controller under the app's prefix with the module's middleware", async () => {
+    const nest = await nestService({ middleware: 'module', rawBody: true, prefix: 'api' });
+    await expectDeliveries(nest, sampleEvent('outbid'));
+    expect(nest.handled).toHaveLength(1);
+  });
+
+  it('wants the prefix in its path when it stands ahead of the parser', async () => {
+    const nest = await nestService({ middleware: 'app', prefix: 'api', path: '/api/vast/webhooks' });
+    await expectDeliveries(nest, sampleEvent('outbid'));
+    expect(nest.handled).toHaveLength(1);
+  });
+
+  it('does not stand before the controller under a prefix that it was not told, which then has no event', async () => {
+    const nest = await nestService({ middleware: 'app', prefix: 'api' });
+    expect((await fetch(nest.url, { method: 'POST', headers: json, body: '{}' })).status).toBe(500);
+    expect(nest.outcomes).toEqual([]);
+    expect(nest.handled).toEqual([]);
+  });
+
+  it("asks for an event again after a handler's exception", async () => {
+    const nest = await nestService({ middleware: 'app' });
+    nest.fail = new Error('not now');
+    const outbid = sampleEvent('outbid');
+    expect((await send(nest.url, outbid)).status).toBe(500);
+    nest.fail = undefined;
+    expect((await send(nest.url, outbid)).status).toBe(204);
+    expect(nest.handled).toHaveLength(2);
+  });
+
+  it('says that an event is lost when a guard for the whole app refuses it', async () => {
+    const nest = await nestService({ middleware: 'app', guard: () => false });
+    expect((await send(nest.url, sampleEvent('outbid'))).status).toBe(403);
+    expect(nest.outcomes).toMatchObject([{ code: 'handler_failed', permanent: true }]);
   });
 });
