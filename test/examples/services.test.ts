@@ -43,7 +43,13 @@ describe.each([
   { example: 'fastify', file: 'handler.mjs', says: byHandler },
   { example: 'nestjs', file: 'main.ts', says: byHandler, stopped: 'SIGTERM' },
   { example: 'nestjs', file: 'main-raw-body.ts', says: byHandler, stopped: 'SIGTERM' },
-  { example: 'functions-framework', says: bySink, listening: /^URL: (http:\S+)$/m, picksPort: false },
+  {
+    example: 'functions-framework',
+    file: '',
+    says: bySink,
+    listening: /^URL: (http:\S+)$/m,
+    picksPort: false,
+  },
 ])('examples/$example $file', ({ example, file, says, stopped = 0, listening, picksPort = true }) => {
   it('takes an event once, refuses forgeries, leaves other routes alone and stops cleanly', async () => {
     const env: Record<string, string> = picksPort ? {} : { PORT: String(await freePort()) };
@@ -61,18 +67,20 @@ describe.each([
   });
 });
 
-describe.each([['fastify', 'server.mjs'], ['fastify', 'handler.mjs'], ['nestjs', 'main.ts'], ['functions-framework']])(
-  'examples/%s %s',
-  (example, file) => {
-    it('says in one sentence that VAST_WEBHOOK_SECRET is missing', async () => {
-      const program = await run(example, {}, file);
-      expect(await program.exited).toBe(1);
-      expect(program.stdout).toBe('');
-      expect(program.stderr).toBe('Set VAST_WEBHOOK_SECRET to the secret of the Vast.ai webhook.\n');
-      for (const name of ['VAST_WEBHOOK_SECRET', 'PORT']) expect(await readmeOf(example)).toContain(`\`${name}\``);
-    });
-  },
-);
+describe.each([
+  { example: 'fastify', file: 'server.mjs' },
+  { example: 'fastify', file: 'handler.mjs' },
+  { example: 'nestjs', file: 'main.ts' },
+  { example: 'functions-framework', file: '' },
+])('examples/$example $file', ({ example, file }) => {
+  it('says in one sentence that VAST_WEBHOOK_SECRET is missing', async () => {
+    const program = await run(example, {}, file);
+    expect(await program.exited).toBe(1);
+    expect(program.stdout).toBe('');
+    expect(program.stderr).toBe('Set VAST_WEBHOOK_SECRET to the secret of the Vast.ai webhook.\n');
+    for (const name of ['VAST_WEBHOOK_SECRET', 'PORT']) expect(await readmeOf(example)).toContain(`\`${name}\``);
+  });
+});
 
 /** For frameworks that do not say which port they were given. */
 async function freePort(): Promise<number> {
