@@ -1,14 +1,19 @@
 import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import middie from '@fastify/middie';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { Hono } from 'hono';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { vastWebhook as fetchWebhook } from '../../src/fetch.js';
 import { type Outcome, type VastWebhook, vastWebhook } from '../../src/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
-import { documentedExamples, readmeOf, type Started, secret, send } from './documented.js';
+import { commandOf, documentedExamples, readmeOf, type Started, secret, send } from './documented.js';
+import { httpApiEvent, restApiEvent } from './gateway-events.js';
 import { nestService } from './nest-service.js';
 
-const { run, start } = documentedExamples();
+const { project, run, start } = documentedExamples();
 const json = { 'Content-Type': 'application/json' };
 
 /** What Vast.ai sends, changed on its way. */
@@ -26,9 +31,9 @@ async function expectDeliveries({ url }: Pick<Started, 'url'>, event: object): P
 }
 
 /** The parsers of the other routes: a body of the service's own comes back as it was parsed. */
-async function expectOrders({ url }: Pick<Started, 'url'>): Promise<void> {
+async function expectOrders({ url }: Pick<Started, 'url'>, path = '/orders'): Promise<void> {
   const order = { gpu: 'H100', note: 'x'.repeat(70_000) };
-  const answer = await fetch(new URL('/orders', url), { method: 'POST', headers: json, body: JSON.stringify(order) });
+  const answer = await fetch(new URL(path, url), { method: 'POST', headers: json, body: JSON.stringify(order) });
   expect(await answer.json()).toEqual({ ordered: order });
 }
 
@@ -41,6 +46,7 @@ const byHandler = ({ subject, event_id }: { subject?: string; event_id: string }
 describe.each([
   { example: 'fastify', file: 'server.mjs', says: bySink },
   { example: 'fastify', file: 'handler.mjs', says: byHandler },
+  { example: 'hono', file: 'server.mjs', says: byHandler },
   { example: 'nestjs', file: 'main.ts', says: byHandler, stopped: 'SIGTERM' },
   { example: 'nestjs', file: 'main-raw-body.ts', says: byHandler, stopped: 'SIGTERM' },
   {
@@ -71,6 +77,8 @@ describe.each([
   { example: 'fastify', file: 'server.mjs' },
   { example: 'fastify', file: 'handler.mjs' },
   { example: 'nestjs', file: 'main.ts' },
+  { example: 'hono', file: 'server.mjs' },
+  { example: 'lambda', file: 'gateway.mjs' },
   { example: 'functions-framework', file: '' },
 ])('examples/$example $file', ({ example, file }) => {
   it('says in one sentence that VAST_WEBHOOK_SECRET is missing', async () => {
@@ -198,3 +206,166 @@ describe('NestJS', () => {
     expect(nest.outcomes).toMatchObject([{ code: 'handler_failed', permanent: true }]);
   });
 });
+
+describe('Hono', () => {
+  it('answers 500 behind something that has read the body, so that nothing is lost', async () => {
+    const outcomes: Outcome[] = [];
+    const webhook = fetchWebhook(secret, { handoff: false, onOutcome: (outcome) => outcomes.push(outcome) });
+    const app = new Hono();
+    app.use(async (c, next) => {
+      await c.req.text();
+      await next();
+    });
+    app.post('/vast/webhooks', (c) => webhook(c.req.raw));
+    const { body, headers } = signedDelivery(sampleEvent('outbid'), secret);
+    expect((await app.request('/vast/webhooks', { method: 'POST', body, headers })).status).toBe(500);
+    expect(outcomes).toMatchObject([{ code: 'raw_body_unavailable', permanent: false }]);
+  });
+});
+
+describe('examples/lambda', () => {
+  const logged = vi.spyOn(console, 'log');
+  let handler: (event: object) => Promise<{ statusCode: number; headers: Record<string, string>; body: string }>;
+  beforeAll(async () => {
+    vi.stubEnv('VAST_WEBHOOK_SECRET', secret);
+    ({ handler } = await import(`${project().folder}/examples/lambda/handler.mjs`));
+  });
+  beforeEach(() => {
+    logged.mockReset().mockImplementation(() => {});
+  });
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    logged.mockRestore();
+  });
+
+  const gateways = { 'an HTTP API (2.0)': httpApiEvent, 'a REST API (1.0)': restApiEvent };
+  describe.each(Object.entries(gateways))('behind %s', (_, eventOf) => {
+    it.each<[string, Parameters<typeof eventOf>[1]]>([
+      ['with its body as text', {}],
+      ['with its body in base64', { base64: true }],
+      ['below a stage', { path: '/prod/vast/webhooks' }],
+      ['with its headers in lower case', { nameOf: (name) => name.toLowerCase() }],
+      ['with its headers in upper case', { nameOf: (name) => name.toUpperCase() }],
+    ])('takes a delivery %s once', async (_case, options) => {
+      const outbid = { ...sampleEvent('outbid'), subject: 'Überboten: 入札' };
+      const delivery = signedDelivery(outbid, secret);
+      for (let attempt = 1; attempt <= 2; attempt++) {
+        expect(await handler(eventOf(delivery, options))).toEqual({ statusCode: 204, headers: {}, body: '' });
+      }
+      expect(logged.mock.calls).toEqual([[`outbid: ${outbid.subject}`]]);
+    });
+
+    it.each(['X-Vast-Signature-256', 'X-Vast-Timestamp'])('refuses a delivery with two of %s', async (name) => {
+      const delivery = signedDelivery(sampleEvent('outbid'), secret);
+      const value = delivery.headers[name] as string;
+      for (const values of [
+        ['0', value],
+        [value, '0'],
+        [value, value],
+      ]) {
+        const answer = await handler(eventOf(delivery, { repeated: { [name]: values } }));
+        expect(answer).toMatchObject({ statusCode: 401, body: '{"ok":false,"error":"invalid_signature"}' });
+      }
+      expect(logged).not.toHaveBeenCalled();
+    });
+
+    it('refuses a forgery, a delivery without a body, and another method', async () => {
+      const delivery = signedDelivery(sampleEvent('outbid'), secret);
+      const changed = { ...delivery, body: delivery.body.replace('outbid', 'topped') };
+      expect(await handler(eventOf(changed, {}))).toMatchObject({ statusCode: 401 });
+      expect(await handler({ ...eventOf(delivery, {}), body: undefined })).toMatchObject({ statusCode: 401 });
+      expect(await handler(eventOf(delivery, { method: 'GET' }))).toMatchObject({
+        statusCode: 405,
+        headers: { allow: 'POST' },
+      });
+      expect(logged).not.toHaveBeenCalled();
+    });
+  });
+
+  it('is tried out behind a stand-in for API Gateway', async () => {
+    const started = await start('lambda', {});
+    const outbid = sampleEvent('outbid');
+    await expectDeliveries(started, outbid);
+    started.program.kill('SIGTERM');
+    expect(await started.program.exited).toBe(0);
+    expect(started.program.stdout.split('\n').slice(1)).toEqual([...bySink(outbid), '']);
+  });
+});
+
+describe('examples/nextjs', () => {
+  /** Routes that are set up to fail, beside those of the example. */
+  const traps = {
+    'pages/api/parsed.js': `
+      import { vastWebhook } from 'vast-webhook';
+      const webhook = vastWebhook(() => process.env.VAST_WEBHOOK_SECRET, { handoff: false });
+      export default (req, res) => webhook(req, res);`,
+    'app/read/route.js': `
+      import { vastWebhook } from 'vast-webhook/fetch';
+      const webhook = vastWebhook(() => process.env.VAST_WEBHOOK_SECRET, { handoff: false });
+      export const POST = async (request) => {
+        await request.text();
+        return webhook(request);
+      };`,
+    'app/slow/route.js': `
+      import { setTimeout } from 'node:timers/promises';
+      import { after } from 'next/server';
+      import { vastWebhook } from 'vast-webhook/fetch';
+      const deliver = async () => {
+        await setTimeout(300);
+        console.log('told after the answer');
+      };
+      const sinks = [{ name: 'slow', deliver }];
+      const webhook = vastWebhook(() => process.env.VAST_WEBHOOK_SECRET, { sinks, deadlineMs: 100 });
+      export const POST = (request) => webhook(request, { waitUntil: after });`,
+  };
+  const env = { NEXT_TELEMETRY_DISABLED: '1' };
+  let service: Started;
+
+  beforeAll(async () => {
+    const { folder } = project();
+    for (const [file, text] of Object.entries(traps)) await write(join(folder, 'examples/nextjs', file), text);
+    // Next.js wants the packages below its root, and those of the checkout are elsewhere.
+    await write(join(folder, 'examples/nextjs/next.config.mjs'), "export default { turbopack: { root: '/' } };");
+    const { steps, start: last } = await commandOf('nextjs');
+    for (const step of steps) {
+      const build = project().start(step, env);
+      expect(await build.exited, build.stderr).toBe(0);
+    }
+    const program = project().start(last, { ...env, PORT: '0', VAST_WEBHOOK_SECRET: secret });
+    const [, url = ''] = await program.printed(/Local: +(http:\S+)/);
+    service = { program, url };
+  }, 180_000);
+
+  it.each(['/vast/webhooks', '/api/vast/webhooks'])(
+    'takes an event once at %s, and refuses forgeries',
+    async (path) => {
+      const outbid = { ...sampleEvent('outbid'), subject: `Outbid, told at ${path}` };
+      await expectDeliveries({ url: service.url + path }, outbid);
+      await service.program.printed(new RegExp(bySink(outbid).join()));
+      expect(service.program.stdout.split(outbid.subject)).toHaveLength(2);
+      expect((await fetch(service.url + path)).status).toBe(405);
+    },
+  );
+
+  it('leaves other routes and their parsers alone', () => expectOrders(service, '/api/orders'));
+
+  it.each(['/api/parsed', '/read'])('answers 500 where somebody has read the body: %s', async (path) => {
+    const answer = await send(service.url + path, sampleEvent('outbid'));
+    expect([answer.status, await answer.json()]).toEqual([500, { ok: false, error: 'raw_body_unavailable' }]);
+  });
+
+  it('redirects another spelling of the address, after which Vast.ai gives an event up', async () => {
+    const { status } = await fetch(`${service.url}/vast/webhooks/`, { method: 'POST', redirect: 'manual' });
+    expect(status).toBe(308);
+  });
+
+  it('waits in `after` for sinks that outlive the answer', async () => {
+    expect((await send(`${service.url}/slow`, sampleEvent('outbid'))).status).toBe(504);
+    await service.program.printed(/told after the answer/);
+  });
+});
+
+async function write(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, text);
+}
