@@ -318,14 +318,18 @@ describe('examples/nextjs', () => {
       const webhook = vastWebhook(() => process.env.VAST_WEBHOOK_SECRET, { sinks, deadlineMs: 100 });
       export const POST = (request) => webhook(request, { waitUntil: after });`,
   };
+  // The packages of the checkout are elsewhere, and Next.js wants them below its root. The rest makes it quicker.
+  const config = `export default {
+    turbopack: { root: '/' },
+    experimental: { turbopackFileSystemCacheForBuild: false, turbopackSourceMaps: false },
+  };`;
   const env = { NEXT_TELEMETRY_DISABLED: '1' };
   let service: Started;
 
   beforeAll(async () => {
     const { folder } = project();
     for (const [file, text] of Object.entries(traps)) await write(join(folder, 'examples/nextjs', file), text);
-    // Next.js wants the packages below its root, and those of the checkout are elsewhere.
-    await write(join(folder, 'examples/nextjs/next.config.mjs'), "export default { turbopack: { root: '/' } };");
+    await write(join(folder, 'examples/nextjs/next.config.mjs'), config);
     const { steps, start: last } = await commandOf('nextjs');
     for (const step of steps) {
       const build = project().start(step, env);
