@@ -37,26 +37,33 @@ async function expectOrders({ url }: Pick<Started, 'url'>, path = '/orders'): Pr
   expect(await answer.json()).toEqual({ ordered: order });
 }
 
-const bySink = ({ subject }: { subject?: string }) => [`outbid: ${subject}`];
-const byHandler = ({ subject, event_id }: { subject?: string; event_id: string }) => [
-  `would raise the bid: ${subject}`,
-  `done with ${event_id}`,
-];
+type SampleEvent = ReturnType<typeof sampleEvent>;
+const bySink = ({ subject }: SampleEvent) => [`outbid: ${subject}`];
+const byHandler = ({ subject, event_id }: SampleEvent) => [`would raise the bid: ${subject}`, `done with ${event_id}`];
 
-describe.each([
-  { example: 'fastify', file: 'server.mjs', says: bySink },
-  { example: 'fastify', file: 'handler.mjs', says: byHandler },
-  { example: 'hono', file: 'server.mjs', says: byHandler },
-  { example: 'nestjs', file: 'main.ts', says: byHandler, stopped: 'SIGTERM' },
-  { example: 'nestjs', file: 'main-raw-body.ts', says: byHandler, stopped: 'SIGTERM' },
-  {
-    example: 'functions-framework',
-    file: '',
-    says: bySink,
-    listening: /^URL: (http:\S+)$/m,
-    picksPort: false,
-  },
-])('examples/$example $file', ({ example, file, says, stopped = 0, listening, picksPort = true }) => {
+interface Service {
+  /** What it prints of an event. */
+  readonly says: (event: SampleEvent) => string[];
+  /** How it ends on SIGTERM: 0. */
+  readonly stopped?: NodeJS.Signals;
+  /** Where its framework says the address. */
+  readonly listening?: RegExp;
+  /** Whether port 0 gives it a free one: true. */
+  readonly picksPort?: boolean;
+}
+
+const services: Record<string, Service> = {
+  'fastify/server.mjs': { says: bySink },
+  'fastify/handler.mjs': { says: byHandler },
+  'hono/server.mjs': { says: byHandler },
+  'nestjs/main.ts': { says: byHandler, stopped: 'SIGTERM' },
+  'nestjs/main-raw-body.ts': { says: byHandler, stopped: 'SIGTERM' },
+  'functions-framework': { says: bySink, listening: /^URL: (http:\S+)$/m, picksPort: false },
+};
+
+describe.each(Object.entries(services))('examples/%s', (path, { says, stopped = 0, listening, picksPort = true }) => {
+  const [example = '', file] = path.split('/');
+
   it('takes an event once, refuses forgeries, leaves other routes alone and stops cleanly', async () => {
     const env: Record<string, string> = picksPort ? {} : { PORT: String(await freePort()) };
     const started = await start(example, env, file, listening);
@@ -74,13 +81,15 @@ describe.each([
 });
 
 describe.each([
-  { example: 'fastify', file: 'server.mjs' },
-  { example: 'fastify', file: 'handler.mjs' },
-  { example: 'nestjs', file: 'main.ts' },
-  { example: 'hono', file: 'server.mjs' },
-  { example: 'lambda', file: 'gateway.mjs' },
-  { example: 'functions-framework', file: '' },
-])('examples/$example $file', ({ example, file }) => {
+  'fastify/server.mjs',
+  'fastify/handler.mjs',
+  'hono/server.mjs',
+  'nestjs/main.ts',
+  'functions-framework',
+  'lambda/gateway.mjs',
+])('examples/%s', (path) => {
+  const [example = '', file] = path.split('/');
+
   it('says in one sentence that VAST_WEBHOOK_SECRET is missing', async () => {
     const program = await run(example, {}, file);
     expect(await program.exited).toBe(1);
