@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const parts = ['package.json', 'tsconfig.json', 'tsup.config.ts', 'src', 'examples', 'test/fixtures'];
 
 export interface Checkout {
+  readonly folder: string;
   /** Starts a program in it, with nothing in the environment but what is given. */
   start(args: readonly string[], env?: Readonly<Record<string, string>>): Program;
   remove(): Promise<void>;
@@ -26,6 +27,7 @@ export async function checkout(): Promise<Checkout> {
   if ((await build.exited) !== 0) throw new Error(`the build failed: ${build.stderr}`);
   const programs: Program[] = [];
   return {
+    folder,
     start(args, env = {}) {
       const program = new Program(args, folder, env);
       programs.push(program);

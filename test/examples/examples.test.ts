@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type SignedDeliveryOptions, sampleEvent, signedDelivery } from '../../src/testing/index.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sampleEvent } from '../../src/testing/index.js';
 import { describeWithPrivateRedis } from '../support/backends.js';
 import {
   type ChatStandIn,
@@ -14,61 +13,10 @@ import {
 } from '../support/chat-stand-in.js';
 import { startRedis } from '../support/servers.mjs';
 import { temporaryFile } from '../support/temporary-file.js';
-import { type Checkout, checkout, type Program } from './checkout.js';
+import type { Program } from './checkout.js';
+import { documentedExamples, expectCleanStop, readmeOf, send } from './documented.js';
 
-const secret = 'a-secret-of-the-tests';
-let project: Checkout;
-let running: Program | undefined;
-
-beforeAll(async () => {
-  project = await checkout();
-}, 60_000);
-afterAll(() => project?.remove());
-afterEach(async () => {
-  running?.kill('SIGKILL');
-  await running?.exited;
-});
-
-async function readmeOf(example: string): Promise<string> {
-  return readFile(new URL(`../../examples/${example}/README.md`, import.meta.url), 'utf8');
-}
-
-/** Runs the command that the README documents, on a free port, up to where it says its address. */
-async function start(
-  example: string,
-  env: Record<string, string>,
-  file?: string,
-): Promise<{ program: Program; url: string }> {
-  const program = await run(example, { VAST_WEBHOOK_SECRET: secret, PORT: '0', ...env }, file);
-  const [, url = ''] = await program.printed(/^Listening on (http:\S+)$/m);
-  return { program, url };
-}
-
-/** `file` tells which, where the README documents several. */
-async function run(example: string, env: Record<string, string>, file = '', ...more: string[]): Promise<Program> {
-  const commands = [...(await readmeOf(example)).matchAll(/^```sh\n(.*)\n```$/gm)]
-    .map(([, command]) => command)
-    .filter((command) => command?.includes(file));
-  expect(commands).toHaveLength(1);
-  const [build, start = ''] = commands[0]?.split(' && ') ?? [];
-  expect(build).toBe('npm run build');
-  const [node, ...args] = start.split(' ');
-  expect(node).toBe('node');
-  // node:sqlite says of itself that it is experimental.
-  running = project.start([...args, ...more], { NODE_NO_WARNINGS: '1', ...env });
-  return running;
-}
-
-function send(url: string, event: object, options?: SignedDeliveryOptions): Promise<Response> {
-  const { body, headers } = signedDelivery(event, secret, options);
-  return fetch(url, { method: 'POST', body, headers });
-}
-
-async function expectCleanStop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-  program.kill(signal);
-  expect(await program.exited).toBe(0);
-  expect(program.stderr).toBe('');
-}
+const { run, start } = documentedExamples();
 
 describe.each([
   ['express', ['VAST_WEBHOOK_SECRET', 'SLACK_WEBHOOK_URL']],

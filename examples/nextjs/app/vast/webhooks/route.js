@@ -1,0 +1,17 @@
+import { after } from 'next/server';
+import { vastWebhook } from 'vast-webhook/fetch';
+
+// A function, since `next build` loads this file, too, and need not know the secret.
+const webhook = vastWebhook(() => process.env.VAST_WEBHOOK_SECRET, {
+  sinks: [
+    {
+      name: 'log', // which stays when Next.js shortens the names of functions
+      async deliver(event) {
+        console.log(`${event.notif_type}: ${event.subject}`);
+      },
+    },
+  ],
+});
+
+// What outlives the answer is given to `after`, so that a platform does not freeze it.
+export const POST = (request) => webhook(request, { waitUntil: after });
