@@ -4,8 +4,8 @@ import type { Delivery, Received } from '../receive/delivery.js';
 import { parseEvent, typeOf } from '../receive/verify.js';
 
 /**
- * A delivery as it comes out of a queue: `rawBody` in base64, or as JSON makes it of a Buffer. What
- * version 0.1 has queued does not say whether it is `verified`.
+ * A delivery as it comes out of a queue: `rawBody` in base64, or as JSON makes it of a Buffer. What was
+ * queued before there was `verified` does not have it.
  */
 export type QueuedDelivery = Omit<Delivery, 'rawBody' | 'verified'> & {
   readonly verified?: boolean;

@@ -15,6 +15,9 @@ export function providerOf(name: string): Provider<object> {
 
 /** The type of an event of which nothing else is known. */
 export function typeOfAny(event: unknown): string | undefined {
-  const types = Object.values(providers).map((provider) => provider.typeOf(event as never));
-  return types.find((type) => typeof type === 'string') as string | undefined;
+  for (const name in providers) {
+    const type = providers[name]?.typeOf(event as never);
+    if (typeof type === 'string') return type;
+  }
+  return undefined;
 }

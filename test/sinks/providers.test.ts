@@ -190,7 +190,7 @@ describe('a delivery that a queue keeps', () => {
     expect(delivery.verified).toBe(provider !== 'v0');
   });
 
-  it('of version 0.1, which had none but those of Vast.ai, is verified', async () => {
+  it('from before there was `verified`, when all were Vast.ai’s, is verified', async () => {
     const secret = 'a-secret-of-the-tests';
     const { delivery } = verifyDelivery({ ...signedDelivery(sampleEvent('outbid'), secret), secret });
     const { verified, ...old } = toQueued(delivery);
