@@ -140,6 +140,37 @@ export const candidates = {
       return createServer(app.callback());
     },
   },
+  'fetch-hand': {
+    verifies: true,
+    about: 'Request to Response on @hono/node-server: verified as a careful person writes it by hand',
+    async server() {
+      const { getRequestListener } = await import('@hono/node-server');
+      const seen = new Map();
+      return createServer(
+        getRequestListener(async (request) => {
+          const headers = {
+            'x-vast-signature-256': request.headers.get('x-vast-signature-256'),
+            'x-vast-timestamp': request.headers.get('x-vast-timestamp'),
+          };
+          if (!isRecent(headers['x-vast-timestamp'])) return new Response(null, { status: 401 });
+          const body = await readStream(request, 64 * 1024);
+          if (!isSigned(headers, body)) return new Response(null, { status: 401 });
+          const event = JSON.parse(body);
+          if (!seen.has(event.event_id)) seen.set(event.event_id, Date.now());
+          return new Response(null, { status: 204 });
+        }),
+      );
+    },
+  },
+  'fetch-ours': {
+    verifies: true,
+    about: 'Request to Response on @hono/node-server: vastWebhook(secret, {}, handler)',
+    async server() {
+      const { getRequestListener } = await import('@hono/node-server');
+      const { vastWebhook } = await import('vast-webhook/fetch');
+      return createServer(getRequestListener(vastWebhook(secret, {}, () => new Response(null, { status: 204 }))));
+    },
+  },
   'front-ours': {
     verifies: true,
     about: 'vastWebhook with a path and a sink, in front of an Express app',
@@ -157,6 +188,18 @@ function readBody(req, done) {
   const chunks = [];
   req.on('data', (chunk) => chunks.push(chunk));
   req.on('end', () => done(Buffer.concat(chunks)));
+}
+
+/** Within a limit, since `arrayBuffer()` has none. */
+async function readStream(request, limit) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of request.body) {
+    length += chunk.length;
+    if (length > limit) throw new Error('too large');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 function isRecent(timestamp) {

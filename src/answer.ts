@@ -6,6 +6,7 @@ export type Code =
   | 'unsupported_encoding'
   | 'invalid_json'
   | 'invalid_payload'
+  | 'event_id_mismatch'
   | 'body_timeout'
   | 'raw_body_unavailable'
   | 'internal'
@@ -38,6 +39,7 @@ const answers: Readonly<Record<Code, Row>> = {
   unsupported_encoding: { status: 415, result: 'rejected' },
   invalid_json: { status: 400, result: 'rejected' },
   invalid_payload: { status: 400, result: 'rejected' },
+  event_id_mismatch: { status: 400, result: 'rejected' },
   body_timeout: { status: 408, result: 'failed', headers: { Connection: 'close' } },
   raw_body_unavailable: { status: 500, result: 'failed' },
   internal: { status: 500, result: 'failed' },

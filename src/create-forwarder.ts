@@ -20,19 +20,19 @@ export interface Forward {
  * The telling of sinks without a web server: for a worker behind a queue, with the store's help as careful as the
  * middleware. There is no deadline. Throws a `TypeError` for an option that nobody can have meant.
  */
-export function createForwarder(options: ForwarderOptions<VastEvent>): Forward {
+export function createForwarder<Event extends object = VastEvent>(options: ForwarderOptions<Event>): Forward {
   const { rateLimit, ...settings } = forwarderSettingsOf(options);
   const inFlight = new InFlight();
   const forwarder = new Forwarder({ ...settings, scope: 'forwarder', inFlight });
 
   async function forward(queued: Delivery | QueuedDelivery): Promise<void> {
     const startedAt = performance.now();
-    const { verified, type } = revive(queued);
-    const { delivery } = verified;
+    const { received, type } = revive<Event>(queued);
+    const { delivery } = received;
     const forwarded = inFlight.closing
       ? { duplicate: false, error: new WebhookError('closing', 'the forwarder is closed') }
       : await new Promise<Forwarded>((resolve) => {
-          forwarder.forward(verified, type, Number.POSITIVE_INFINITY, undefined, resolve);
+          forwarder.forward(received, type, Number.POSITIVE_INFINITY, undefined, resolve);
         });
     settings.onOutcome(outcomeOf(forwarded, undefined, delivery, type, performance.now() - startedAt));
     if (forwarded.error !== undefined) throw await asQueueError(forwarded.error, forwarded.sinks, rateLimit);
@@ -41,9 +41,9 @@ export function createForwarder(options: ForwarderOptions<VastEvent>): Forward {
   return Object.assign(forward, { close: (timeoutMs?: number) => inFlight.close(timeoutMs) });
 }
 
-function revive(queued: Delivery | QueuedDelivery): ReturnType<typeof reviveEvent<VastEvent>> {
+function revive<Event>(queued: Delivery | QueuedDelivery): ReturnType<typeof reviveEvent<Event>> {
   try {
-    return reviveEvent<VastEvent>(fromQueued(queued));
+    return reviveEvent<Event>(fromQueued(queued));
   } catch (error) {
     throw unrecoverable(toError(error));
   }

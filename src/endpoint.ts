@@ -7,21 +7,32 @@ import { type Settings, settingsOf, type WebhookOptions } from './options.js';
 import { outcomeOf } from './outcome.js';
 import type { Provider } from './providers/provider.js';
 import { type OnBody, type RawBody, tooLarge } from './receive/body.js';
-import type { Verified } from './receive/delivery.js';
+import type { Received } from './receive/delivery.js';
 import { type KeySource, keySource, type Secret, type SigningKey } from './receive/secrets.js';
-import { checkHeaders, mismatch, type SignedHeaders } from './receive/signature.js';
-import { type Authentic, findSigned, type Signed, toVerified, typeOf } from './receive/verify.js';
+import { checkHeaders } from './receive/signature.js';
+import { checkToken, findToken } from './receive/token.js';
+import {
+  type Authentic,
+  findSigned,
+  mismatchOf,
+  type Proof,
+  type Signed,
+  toReceived,
+  typeOf,
+} from './receive/verify.js';
 
 /** One request on the endpoint, as a front door presents it, and the ways to end it. */
 export interface Exchange<Event> {
   readonly method: string | undefined;
+  /** The request target, or the whole URL. */
+  readonly url: string;
   /** A header by its lower-case name. Of repeated ones, the values joined by commas. */
   header(name: string): string | undefined;
   /** Calls `done` once, as `readRawBody` does. */
   readBody(limit: number, timeoutMs: number, done: OnBody): void;
   answer(answer: Answer): void;
   /** Passes the event to the service's own handler, and tells how that answered. Does not throw. */
-  handOn(verified: Verified<Event>, settle: (answer: HandlerAnswer) => void): void;
+  handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void;
   /** Tells that the event which was handed on is settled in the store, or beyond that. */
   settled?(): void;
   /** Tells that work begins which may outlast the answer. Gives what to call when it has ended. */
@@ -75,7 +86,7 @@ class Passage<Event extends object> {
   readonly #arrivedAt = performance.now();
   #receivedAt = 0;
   #authentic: Authentic | undefined;
-  #verified: Verified<Event> | undefined;
+  #received: Received<Event> | undefined;
   #type: string | undefined;
 
   constructor(endpoint: Endpoint<Event>, exchange: Exchange<Event>) {
@@ -90,18 +101,18 @@ class Passage<Event extends object> {
   start(): void {
     this.#endpoint.inFlight.enter();
     this.#step(() => {
-      const headers = this.#checkHead();
+      const proof = this.#checkHead();
       const { limit, bodyTimeoutMs, deadlineMs } = this.#endpoint.settings;
       this.#exchange.readBody(limit, Math.min(bodyTimeoutMs, deadlineMs), (error, body) => {
         if (error !== undefined) this.#fail(error);
-        else this.#step(() => this.#verify(headers, body as RawBody, this.#endpoint.keys.known));
+        else this.#step(() => this.#verify(proof, body as RawBody, this.#endpoint.keys.known));
       });
     });
   }
 
   /** All that can be said before a byte of the body is read. */
-  #checkHead(): SignedHeaders {
-    const { provider, inFlight, settings } = this.#endpoint;
+  #checkHead(): Proof {
+    const { inFlight, settings } = this.#endpoint;
     const exchange = this.#exchange;
     if (inFlight.closing) throw new WebhookError('closing', 'the service is shutting down');
     if (exchange.method !== 'POST') {
@@ -109,43 +120,64 @@ class Passage<Event extends object> {
     }
     this.#receivedAt = settings.now();
     if (!Number.isFinite(this.#receivedAt)) throw new TypeError('the option now gave something other than a time');
-    const headers = checkHeaders(
-      exchange.header(provider.headers.signature),
-      exchange.header(provider.headers.timestamp),
-      settings.toleranceSeconds,
-      this.#receivedAt,
-    );
+    const proof = this.#checkProof();
     checkEncoding(exchange.header('content-encoding'));
     if (Number(exchange.header('content-length')) > settings.limit) throw tooLarge(settings.limit);
-    return headers;
+    return proof;
   }
 
-  #verify(headers: SignedHeaders, body: RawBody, keys: readonly SigningKey[]): void {
-    const signed = findSigned(keys, headers, body);
+  #checkProof(): Proof {
+    const { provider, keys, settings } = this.#endpoint;
+    const exchange = this.#exchange;
+    if (provider.headers !== undefined) {
+      const { signature, timestamp } = provider.headers;
+      const { toleranceSeconds } = settings;
+      return checkHeaders(exchange.header(signature), exchange.header(timestamp), toleranceSeconds, this.#receivedAt);
+    }
+    const token = checkToken(exchange.url, provider.token);
+    if (keys.known.length > 0 && findToken(keys.known, token) === undefined) {
+      // Asked again, and heard, when the body is there.
+      this.#newerKeys(token).catch(() => {});
+    }
+    return token;
+  }
+
+  /** Throws when there can be none. */
+  #newerKeys(proof: Proof): Promise<readonly SigningKey[]> {
+    const newer = this.#endpoint.keys.newer(this.#arrivedAt, this.#deadlineAt);
+    if (newer === undefined) throw mismatchOf(proof);
+    return newer;
+  }
+
+  #verify(proof: Proof, body: RawBody, keys: readonly SigningKey[]): void {
+    const signed = findSigned(keys, proof, body);
     if (signed !== undefined) {
-      this.#forward(headers, signed);
+      this.#forward('token' in proof ? undefined : proof.timestamp, signed);
       return;
     }
-    const newer = this.#endpoint.keys.newer(this.#arrivedAt, this.#deadlineAt);
-    if (newer === undefined) throw mismatch();
-    newer.then(
-      (newerKeys) => this.#step(() => this.#verify(headers, body, newerKeys)),
+    this.#newerKeys(proof).then(
+      (newerKeys) => this.#step(() => this.#verify(proof, body, newerKeys)),
       (error) => this.#fail(error),
     );
   }
 
-  #forward({ timestamp }: SignedHeaders, { key, bytes }: Signed): void {
+  #forward(timestamp: string | undefined, { key, bytes }: Signed): void {
     const { provider, forwarder, settings } = this.#endpoint;
-    const attempt = this.#exchange.header(provider.headers.attempt);
-    this.#authentic = { key, bytes, timestamp, attempt, receivedAt: this.#receivedAt };
-    const verified = toVerified(provider, this.#authentic);
-    this.#verified = verified;
-    this.#type = typeOf(provider, verified.event);
+    const attempt = this.#header(provider.headers?.attempt);
+    const claimedId = this.#header(provider.headers?.id);
+    this.#authentic = { key, bytes, timestamp, attempt, claimedId, receivedAt: this.#receivedAt };
+    const received = toReceived(provider, this.#authentic);
+    this.#received = received;
+    this.#type = typeOf(provider, received.event);
     const handler: Handler | undefined = settings.handoff
-      ? (settle) => this.#exchange.handOn(verified, settle)
+      ? (settle) => this.#exchange.handOn(received, settle)
       : undefined;
     const ended = this.#exchange.working?.();
-    forwarder.forward(verified, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), ended);
+    forwarder.forward(received, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), ended);
+  }
+
+  #header(name: string | undefined): string | undefined {
+    return name === undefined ? undefined : this.#exchange.header(name);
   }
 
   #step(take: () => void): void {
@@ -162,7 +194,7 @@ class Passage<Event extends object> {
 
   #end(forwarded: Forwarded): void {
     const { settings, inFlight } = this.#endpoint;
-    const delivery = this.#verified?.delivery;
+    const delivery = this.#received?.delivery;
     if (forwarded.handlerStatus === undefined) this.#answer(forwarded, delivery?.id);
     else this.#exchange.settled?.();
     const durationMs = performance.now() - this.#arrivedAt;

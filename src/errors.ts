@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { type Code, isPermanent, rowOf } from './answer.js';
 
-/** Which check of the signature headers failed. The sender is not told; the outcome is. */
+/** Which check of the signature headers, or of the token, failed. The sender is not told; the outcome is. */
 export type SignatureReason =
   | 'missing_signature'
   | 'malformed_signature'
@@ -9,7 +9,9 @@ export type SignatureReason =
   | 'malformed_timestamp'
   | 'stale_timestamp'
   | 'future_timestamp'
-  | 'signature_mismatch';
+  | 'signature_mismatch'
+  | 'missing_token'
+  | 'token_mismatch';
 
 /** A delivery that was not taken. `instanceof` knows it from the ESM and the CJS build, which have a class each. */
 export class WebhookError extends Error {

@@ -1,54 +1,15 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer } from './answer.js';
-import { type Closable, Endpoint } from './endpoint.js';
-import type { HandlerAnswer } from './forward/run.js';
-import { koaEndpoint } from './koa-mount.js';
-import { isClosed, NodeExchange, whenAnswered } from './node-exchange.js';
+import { type KoaWebhook, koaWebhook } from './koa-door.js';
 import type { WebhookOptions } from './options.js';
 import { type VastEvent, vast } from './providers/vast.js';
 import type { Verified } from './receive/delivery.js';
 import type { Secret } from './receive/secrets.js';
 
+export type { KoaContext, KoaWebhook as VastWebhook } from './koa-door.js';
 export type { VastEvent } from './providers/vast.js';
-
-/** A Koa context as far as the middleware looks at it. */
-export interface KoaContext {
-  /** The request of Node.js, whose body is read. */
-  readonly req: IncomingMessage;
-  /** The response of Node.js, whose end settles an event that was handed on. */
-  readonly res: ServerResponse;
-  /** Koa's request, whose `body` becomes the event when it is handed on. */
-  readonly request: object;
-  /** The app, in which the middleware looks for itself, to know how it is mounted. */
-  readonly app: {
-    /** All that is mounted at the top, in order. */
-    readonly middleware: readonly unknown[];
-  };
-  /** The path that is compared with the endpoint. */
-  readonly path: string;
-  /** The URL as it came, before a mount took its part of the path. */
-  readonly originalUrl: string;
-  /** Where `vast` is left when an event is handed on. */
-  readonly state: object;
-  /** HTTP status: the answer, or what the handler behind has answered. */
-  status: number;
-  /** The answer's body. */
-  body: unknown;
-  /** False when the handler writes the answer by itself, past Koa. */
-  respond?: boolean;
-  /** Sets a header of the answer. */
-  set(name: string, value: string): void;
-}
 
 /** What the middleware leaves in `ctx.state`: for `new Koa<VastState>()`. */
 export interface VastState {
-  /** The verified event and its delivery, in handlers behind `vastWebhook`. */
   vast: Verified<VastEvent>;
-}
-
-/** Middleware for Koa 2 and 3. */
-export interface VastWebhook extends Closable {
-  (ctx: KoaContext, next: () => Promise<unknown>): Promise<void>;
 }
 
 /**
@@ -56,77 +17,6 @@ export interface VastWebhook extends Closable {
  * hands it on to the handler behind, in `ctx.state.vast`. Throws a `TypeError` for a secret or an option that
  * nobody can have meant.
  */
-export function vastWebhook(secret: Secret, options?: WebhookOptions): VastWebhook {
-  const endpoint = new Endpoint(vast, secret, options);
-  const middleware = Object.assign(
-    function vastWebhook(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
-      if (!isEndpoint(ctx)) return next() as Promise<void>;
-      // Handing on, the answer is written after this promise, and settles the event only then.
-      return new Promise((resolve, reject) => {
-        endpoint.serve(new KoaExchange(ctx, next, resolve, reject));
-      });
-    },
-    {
-      close: (timeoutMs?: number) => endpoint.close(timeoutMs),
-      [Symbol.asyncDispose]: () => endpoint.close(),
-    },
-  );
-  const isEndpoint = koaEndpoint(middleware, endpoint.settings.path, vast.path);
-  return middleware;
-}
-
-class KoaExchange extends NodeExchange<VastEvent> {
-  readonly #ctx: KoaContext;
-  readonly #next: () => Promise<unknown>;
-  readonly #resolve: () => void;
-  readonly #reject: (error: unknown) => void;
-  protected readonly rawBody: unknown;
-  protected readonly body: unknown;
-
-  constructor(ctx: KoaContext, next: () => Promise<unknown>, resolve: () => void, reject: (error: unknown) => void) {
-    super(ctx.req, ctx.res);
-    this.#ctx = ctx;
-    this.#next = next;
-    this.#resolve = resolve;
-    this.#reject = reject;
-    const request = ctx.request as { rawBody?: unknown; body?: unknown };
-    this.rawBody = (ctx.req as { rawBody?: unknown }).rawBody ?? request.rawBody;
-    this.body = request.body;
-  }
-
-  handOn(verified: Verified<VastEvent>, settle: (answer: HandlerAnswer) => void): void {
-    (this.#ctx.state as VastState).vast = verified;
-    (this.#ctx.request as { body?: unknown }).body = verified.event;
-    let ended: HandlerAnswer | undefined;
-    whenAnswered(this.res, settle, () => ended);
-    const end = (answer: HandlerAnswer) => {
-      ended = answer;
-      // Koa writes nothing for a sender that hung up, so that no answer will come.
-      if (isClosed(this.res) && this.#ctx.respond !== false) settle(answer);
-    };
-    // Asynchronous, so that a `next` of somebody's own that throws rejects like Koa's.
-    const handled = async () => this.#next();
-    handled().then(
-      () => {
-        end({ status: this.#ctx.status });
-        this.#resolve();
-      },
-      (error) => {
-        end({ status: 0, error });
-        this.#reject(error);
-      },
-    );
-  }
-
-  protected write({ status, headers, body }: Answer): void {
-    const ctx = this.#ctx;
-    ctx.status = status;
-    for (const name in headers) ctx.set(name, headers[name] as string);
-    if (body !== undefined) ctx.body = body;
-    this.#resolve();
-  }
-
-  protected unanswered(): void {
-    this.#resolve();
-  }
+export function vastWebhook(secret: Secret, options?: WebhookOptions): KoaWebhook {
+  return koaWebhook(vast, secret, options);
 }

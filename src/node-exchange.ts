@@ -3,7 +3,7 @@ import type { Answer } from './answer.js';
 import type { Exchange } from './endpoint.js';
 import type { HandlerAnswer } from './forward/run.js';
 import type { OnBody } from './receive/body.js';
-import type { Verified } from './receive/delivery.js';
+import type { Received } from './receive/delivery.js';
 import { readRawBody } from './receive/raw-body.js';
 
 /** What Express and Koa have in common: a request and a response of `node:http`. */
@@ -21,6 +21,10 @@ export abstract class NodeExchange<Event> implements Exchange<Event> {
 
   get method(): string | undefined {
     return this.req.method;
+  }
+
+  get url(): string {
+    return this.req.url ?? '';
   }
 
   header(name: string): string | undefined {
@@ -44,7 +48,7 @@ export abstract class NodeExchange<Event> implements Exchange<Event> {
   protected abstract readonly body: unknown;
   protected abstract write(answer: Answer): void;
   protected abstract unanswered(): void;
-  abstract handOn(verified: Verified<Event>, settle: (answer: HandlerAnswer) => void): void;
+  abstract handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void;
 }
 
 /**

@@ -13,7 +13,7 @@ export interface Outcome {
   readonly status: number;
   /** Why it was not taken. */
   readonly code?: Code;
-  /** On `invalid_signature`: which check failed. */
+  /** On `invalid_signature`, which is also the code for a token: which check failed. */
   readonly reason?: SignatureReason;
   /** Whether the sender will not try again although the event has not been taken. */
   readonly permanent: boolean;
@@ -27,7 +27,7 @@ export interface Outcome {
   readonly attempt?: number;
   /** From the request's arrival to its answer, in milliseconds. */
   readonly durationMs: number;
-  /** The sender's clock minus ours, in whole seconds, of genuine deliveries. */
+  /** The sender's clock minus ours, in whole seconds, of signed deliveries. */
   readonly skewSeconds?: number;
   /** How each sink fared. */
   readonly sinks?: Readonly<Record<string, SinkResult>>;
@@ -54,10 +54,14 @@ export function outcomeOf(
     webhook: authentic?.key.label ?? delivery?.webhook,
     attempt: delivery?.attempt,
     durationMs,
-    skewSeconds: authentic && Number(authentic.timestamp) - Math.floor(authentic.receivedAt / 1000),
+    skewSeconds: authentic && skewOf(authentic),
     sinks,
     error,
   };
+}
+
+function skewOf({ timestamp, receivedAt }: Authentic): number | undefined {
+  return timestamp === undefined ? undefined : Number(timestamp) - Math.floor(receivedAt / 1000);
 }
 
 /** One line a failure; of what anybody on the network can cause, a line in 10 s and how many were left out. */

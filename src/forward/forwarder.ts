@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { WebhookError } from '../errors.js';
-import type { Verified } from '../receive/delivery.js';
+import type { Received } from '../receive/delivery.js';
 import { Claim, type ClaimSettings } from './claim.js';
 import type { InFlight } from './in-flight.js';
 import { type Forwarded, type Handler, Run, type RunSettings } from './run.js';
@@ -26,7 +26,7 @@ function inFlight(retryAfterMs: number): Forwarded {
   return { duplicate: false, error: new WebhookError('in_flight', message, { retryAfterMs }) };
 }
 
-/** Takes a verified delivery to its end: claimed, told to the sinks, handed on, completed or released. */
+/** Takes a delivery to its end: claimed, told to the sinks, handed on, completed or released. */
 export class Forwarder<Event> {
   readonly #settings: ForwarderSettings<Event> & ClaimSettings & RunSettings<Event>;
   readonly #prefixes = new Map<string, string>();
@@ -43,7 +43,7 @@ export class Forwarder<Event> {
    * will happen, `ended` is called. Does not throw.
    */
   forward(
-    verified: Verified<Event>,
+    received: Received<Event>,
     type: string | undefined,
     deadlineAt: number,
     handler: Handler | undefined,
@@ -52,7 +52,7 @@ export class Forwarder<Event> {
   ): void {
     const settings = this.#settings;
     const running = this.#running;
-    const { provider, id } = verified.delivery;
+    const { provider, id } = received.delivery;
     const key = this.#prefixOf(provider) + id;
     if (running.has(key)) {
       done(inFlight(settings.leaseMs));
@@ -75,7 +75,7 @@ export class Forwarder<Event> {
       ok(result) {
         if (result.state === 'acquired') {
           running.add(key);
-          new Run(settings, verified, type, claim, handler, done, leave).start(result.delivered, deadlineAt);
+          new Run(settings, received, type, claim, handler, done, leave).start(result.delivered, deadlineAt);
         } else if (result.state === 'completed') {
           end(duplicate);
         } else {

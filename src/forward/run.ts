@@ -1,7 +1,7 @@
 import { isPermanent } from '../answer.js';
 import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
-import type { Delivery, Verified } from '../receive/delivery.js';
+import type { Delivery, Received } from '../receive/delivery.js';
 import { unrefTimeout } from '../timer.js';
 import type { Claim } from './claim.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
@@ -16,7 +16,7 @@ export interface HandlerAnswer {
 /** Hands the event to the service's own code, whose answer settles the claim. Does not throw. */
 export type Handler = (settle: (answer: HandlerAnswer) => void) => void;
 
-/** What became of one verified delivery: taken, known already, or not taken, which is when `error` is set. */
+/** What became of one delivery: taken, known already, or not taken, which is when `error` is set. */
 export interface Forwarded {
   readonly duplicate: boolean;
   readonly error?: WebhookError;
@@ -51,7 +51,7 @@ const none: readonly string[] = [];
  */
 export class Run<Event> {
   readonly #settings: RunSettings<Event>;
-  readonly #verified: Verified<Event>;
+  readonly #received: Received<Event>;
   readonly #type: string | undefined;
   readonly #claim: Claim;
   readonly #handler: Handler | undefined;
@@ -79,7 +79,7 @@ export class Run<Event> {
    */
   constructor(
     settings: RunSettings<Event>,
-    verified: Verified<Event>,
+    received: Received<Event>,
     type: string | undefined,
     claim: Claim,
     handler: Handler | undefined,
@@ -87,7 +87,7 @@ export class Run<Event> {
     leave: () => void,
   ) {
     this.#settings = settings;
-    this.#verified = verified;
+    this.#received = received;
     this.#type = type;
     this.#claim = claim;
     this.#handler = handler;
@@ -107,7 +107,7 @@ export class Run<Event> {
       this.#conclude();
     } else {
       this.#claim.onEnd = () => this.#conclude();
-      const context = new Context(this.#verified.delivery, this.#claim);
+      const context = new Context(this.#received.delivery, this.#claim);
       for (const sink of due) this.#tell(sink, context);
       if (!this.#concluded) this.#claim.keepUp();
     }
@@ -124,7 +124,7 @@ export class Run<Event> {
         continue;
       }
       try {
-        const accepts = sink.accepts === undefined || sink.accepts(this.#verified.event);
+        const accepts = sink.accepts === undefined || sink.accepts(this.#received.event);
         if (isPromise(accepts)) throw new TypeError(`accepts() of sink "${sink.name}" must not be asynchronous`);
         this.#results[sink.name] = accepts ? 'pending' : 'skipped';
         if (accepts) due.push(sink);
@@ -138,7 +138,7 @@ export class Run<Event> {
   #tell(sink: Sink<Event>, context: SinkContext): void {
     let told: unknown;
     try {
-      told = sink.deliver(this.#verified.event, context);
+      told = sink.deliver(this.#received.event, context);
     } catch (error) {
       this.#refused(sink, error);
       return;
@@ -319,7 +319,7 @@ export class Run<Event> {
   }
 
   #report(error: Error, sink?: string): void {
-    this.#settings.onError(error, { id: this.#verified.delivery.id, type: this.#type, sink });
+    this.#settings.onError(error, { id: this.#received.delivery.id, type: this.#type, sink });
   }
 }
 

@@ -1,3 +1,4 @@
+import { typeOfAny } from '../providers/index.js';
 import type { VastEvent } from '../providers/vast.js';
 import type { Delivery } from '../receive/delivery.js';
 
@@ -49,7 +50,7 @@ function ofTypes(types: string | readonly string[]): (event: unknown) => boolean
   const exact = new Set(list.filter((type) => !type.endsWith('*')));
   const prefixes = list.filter((type) => type.endsWith('*')).map((type) => type.slice(0, -1));
   return (event) => {
-    const type = typeOf(event);
+    const type = typeOfAny(event);
     if (type === undefined) return prefixes.includes('');
     return exact.has(type) || prefixes.some((prefix) => type.startsWith(prefix));
   };
@@ -57,11 +58,6 @@ function ofTypes(types: string | readonly string[]): (event: unknown) => boolean
 
 function isTypePattern(type: unknown): type is string {
   return typeof type === 'string' && /^[^*]+$|^[^*]*\*$/.test(type);
-}
-
-function typeOf(event: unknown): string | undefined {
-  const { notif_type: type } = event as { notif_type?: unknown };
-  return typeof type === 'string' ? type : undefined;
 }
 
 function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {

@@ -127,8 +127,8 @@ export class Lane<Event extends object> implements IdempotencyStore {
       this.#failed(row, new SinkError(`cannot be read: ${toError(error).message}`, { permanent: true }));
       return;
     }
-    const { verified, type } = revived;
-    this.#forwarder.forward(verified, type, Number.POSITIVE_INFINITY, undefined, ({ error, sinks }) => {
+    const { received, type } = revived;
+    this.#forwarder.forward(received, type, Number.POSITIVE_INFINITY, undefined, ({ error, sinks }) => {
       if (error?.code === 'sink_failed') {
         this.#failed(row, sinks?.[this.#sink.name]);
         return;

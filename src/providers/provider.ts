@@ -1,4 +1,4 @@
-/** How grave an event is for whoever runs the instances or machines. */
+/** How grave an event is for whoever has to act on it. */
 export type Severity = 'info' | 'warning' | 'error' | 'critical';
 
 /** What a sink needs to tell people of an event, whoever sent it. All texts are the sender's: escape them. */
@@ -11,17 +11,42 @@ interface Summary {
   readonly url: string;
 }
 
-/** A sender's dialect: what its deliveries look like. */
-export interface Provider<Event> {
-  /** Part of the idempotency key. */
+interface Dialect<Event> {
+  /** Part of the idempotency key, and where handlers find the event: `req.vast`. */
   readonly name: string;
   /** The endpoint where none is given. */
   readonly path: string;
-  /** Header names in lower case. */
-  readonly headers: { readonly signature: string; readonly timestamp: string; readonly attempt: string };
-  /** The signed event id, whatever stands in its place. */
+  /** The event id, whatever stands in its place. */
   idOf(event: Event): unknown;
   /** The type, whatever stands in its place. */
   typeOf(event: Event): unknown;
   summarize(event: Event): Summary;
+}
+
+/** A sender that signs `<timestamp>.<raw body>` with HMAC-SHA256. */
+export interface SigningProvider<Event> extends Dialect<Event> {
+  /** Header names in lower case. Only what `signature` and `timestamp` say is signed. */
+  readonly headers: {
+    readonly signature: string;
+    readonly timestamp: string;
+    readonly attempt?: string;
+    /** A copy of the event id that must equal the signed one. */
+    readonly id?: string;
+  };
+  readonly token?: undefined;
+}
+
+/** A sender that signs nothing: what it shows is the token in the URL that was registered. */
+export interface TokenProvider<Event> extends Dialect<Event> {
+  readonly headers?: undefined;
+  /** Name of the query parameter. */
+  readonly token: string;
+}
+
+/** A sender's dialect: what its deliveries look like. */
+export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
+
+/** JSON can hold half a surrogate pair, which chats refuse. */
+export function text(value: unknown): string {
+  return typeof value === 'string' ? value.toWellFormed() : '';
 }

@@ -1,4 +1,4 @@
-import type { Provider, Severity } from './provider.js';
+import { type Severity, type SigningProvider, text } from './provider.js';
 
 /** Whom a notification is for: who rents (`client`) or who hosts (`host`). */
 export type VastContext = 'client' | 'host';
@@ -103,12 +103,7 @@ function linkOf(type: string): string {
   return vastTypeInfo(type)?.link ?? (type.startsWith('instance_') ? '/instances/' : '/');
 }
 
-/** JSON can hold half a surrogate pair, which chats refuse. */
-function text(value: unknown): string {
-  return typeof value === 'string' ? value.toWellFormed() : '';
-}
-
-export const vast: Provider<VastEvent> = {
+export const vast = {
   name: 'vast',
   path: '/vast/webhooks',
   headers: {
@@ -128,4 +123,4 @@ export const vast: Provider<VastEvent> = {
       url: consoleUrl + linkOf(type),
     };
   },
-};
+} satisfies SigningProvider<VastEvent>;

@@ -1,25 +1,37 @@
-/** One verified HTTP attempt to hand over an event. */
+/** One HTTP attempt to hand over an event, by a sender that has shown who it is. */
 export interface Delivery {
   /** The sender's dialect, `vast` for Vast.ai. */
   readonly provider: string;
+  /** Whether the sender has signed the body. Where not, whoever knows the endpoint's token may have written it. */
+  readonly verified: boolean;
   /** The signed event id, or `sha256:` and the hex hash of the raw body where there is none: the idempotency key. */
   readonly id: string;
   /** Which attempt the sender says this is. The header is not signed: for information only. */
   readonly attempt: number;
   /** Label of the secret that matched, when secrets have labels. */
   readonly webhook?: string;
-  /** When the sender signed it, in Unix seconds. */
+  /** When the sender signed it, in Unix seconds; when it arrived, where nothing is signed. */
   readonly timestamp: number;
   /** When it arrived here, in Unix milliseconds. */
   readonly receivedAt: number;
-  /** The signed bytes, as sent. */
+  /** The bytes as sent, which are what is signed. */
   readonly rawBody: Buffer;
 }
 
 /** A delivery and the event it carries. */
-export interface Verified<Event> {
+export interface Received<Event> {
   /** The payload as sent. */
   readonly event: Event;
   /** How it came in. */
   readonly delivery: Delivery;
+}
+
+/** A delivery that its sender has signed, and its event. */
+export interface Verified<Event> extends Received<Event> {
+  readonly delivery: Delivery & { readonly verified: true };
+}
+
+/** A delivery that nobody has signed, and what it says: a wake-up to look for oneself, no fact. */
+export interface Unverified<Event> extends Received<Event> {
+  readonly delivery: Delivery & { readonly verified: false };
 }

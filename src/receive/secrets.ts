@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { toError, WebhookError } from '../errors.js';
 import { unrefTimeout } from '../timer.js';
 import { type Hmac, hmacWith } from './hmac.js';
@@ -11,6 +12,8 @@ export type Secret = SecretList | (() => SecretList | Promise<SecretList>);
 export interface SigningKey {
   readonly label?: string;
   readonly hmac: Hmac;
+  /** SHA-256 of the secret itself, for those that are tokens. */
+  readonly hash: Buffer;
 }
 
 /** How long a mismatch does not make a secret function be asked again. */
@@ -40,7 +43,7 @@ function signingKey(secret: unknown, label?: string): SigningKey {
   if (secret !== secret.trim()) {
     throw new TypeError(`${which} has white space at an end, a newline from a file perhaps: trim it`);
   }
-  return { label, hmac: hmacWith(secret) };
+  return { label, hmac: hmacWith(secret), hash: createHash('sha256').update(secret).digest() };
 }
 
 /** Where the keys come from that a delivery is checked against. */

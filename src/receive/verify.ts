@@ -3,9 +3,10 @@ import { WebhookError } from '../errors.js';
 import type { Provider } from '../providers/provider.js';
 import { type VastEvent, vast } from '../providers/vast.js';
 import { type RawBody, toBuffer, unavailable } from './body.js';
-import type { Verified } from './delivery.js';
+import type { Received, Verified } from './delivery.js';
 import { type SecretList, type SigningKey, signingKeys } from './secrets.js';
 import { checkHeaders, findKey, mismatch, type SignedHeaders } from './signature.js';
+import { findToken, type Token, tokenMismatch } from './token.js';
 
 const byteOrderMark = '\uFEFF';
 const replacement = '\uFFFD';
@@ -19,26 +20,35 @@ export interface Signed {
 
 /** A request that is genuine, whatever is in its body. */
 export interface Authentic extends Signed {
-  /** Unix seconds, as the header has it. */
-  readonly timestamp: string;
+  /** Unix seconds, as the header has it. Undefined where nothing is signed. */
+  readonly timestamp: string | undefined;
   /** As the unsigned header has it. */
   readonly attempt: string | undefined;
+  /** The event id as an unsigned header has it, of senders with which it must be the signed one. */
+  readonly claimedId?: string;
   /** Unix milliseconds. */
   readonly receivedAt: number;
 }
 
+/** What a request shows for where it comes from: a signature, or a token in its URL. */
+export type Proof = SignedHeaders | Token;
+
 /**
- * Looks for the key that signed the body. Text that a parser decoded may have lost its byte-order mark, or bytes
+ * Looks for the key that signed the body, or whose token it is. Text that a parser decoded may have lost its byte-order mark, or bytes
  * that were no UTF-8: the latter cannot be told from a forgery, so it throws `raw_body_unavailable`.
  */
-export function findSigned(keys: readonly SigningKey[], headers: SignedHeaders, body: RawBody): Signed | undefined {
+export function findSigned(keys: readonly SigningKey[], proof: Proof, body: RawBody): Signed | undefined {
+  if ('token' in proof) {
+    const key = findToken(keys, proof);
+    return key && { key, bytes: typeof body === 'string' ? Buffer.from(body) : body };
+  }
   if (typeof body !== 'string') {
-    const key = findKey(keys, headers, body);
+    const key = findKey(keys, proof, body);
     return key && { key, bytes: body };
   }
   for (const text of [body, byteOrderMark + body]) {
     const bytes = Buffer.from(text);
-    const key = findKey(keys, headers, bytes);
+    const key = findKey(keys, proof, bytes);
     if (key !== undefined) return { key, bytes };
   }
   if (body.includes(replacement)) throw unavailable();
@@ -72,18 +82,31 @@ export function typeOf<Event>(provider: Provider<Event>, event: Event): string |
   return typeof type === 'string' ? type : undefined;
 }
 
-/** The event and the delivery that a genuine request carries. Throws `invalid_json` or `invalid_payload`. */
-export function toVerified<Event>(provider: Provider<Event>, authentic: Authentic): Verified<Event> {
-  const { key, bytes, timestamp, attempt, receivedAt } = authentic;
+export function mismatchOf(proof: Proof): WebhookError {
+  return 'token' in proof ? tokenMismatch() : mismatch();
+}
+
+/**
+ * The event and the delivery that a genuine request carries. Throws `invalid_json`, `invalid_payload` or
+ * `event_id_mismatch`.
+ */
+export function toReceived<Event>(provider: Provider<Event>, authentic: Authentic): Received<Event> {
+  const { key, bytes, timestamp, attempt, claimedId, receivedAt } = authentic;
   const event = parseEvent(bytes) as Event;
+  const signedId = provider.idOf(event);
+  // A header that a proxy has dropped is no reason to lose the event: its id is signed in the body.
+  if (claimedId !== undefined && typeof signedId === 'string' && claimedId !== signedId) {
+    throw new WebhookError('event_id_mismatch', 'the event id in the header is not the one that is signed');
+  }
   return {
     event,
     delivery: {
       provider: provider.name,
-      id: idOf(provider.idOf(event), bytes),
+      verified: provider.headers !== undefined,
+      id: idOf(signedId, bytes),
       attempt: attempt !== undefined && /^[1-9][0-9]{0,8}$/.test(attempt) ? Number(attempt) : 1,
       webhook: key.label,
-      timestamp: Number(timestamp),
+      timestamp: timestamp === undefined ? Math.floor(receivedAt / 1000) : Number(timestamp),
       receivedAt,
       rawBody: bytes,
     },
@@ -121,12 +144,12 @@ export function verifyDelivery(input: VerifyDeliveryInput): Verified<VastEvent> 
   );
   const signed = findSigned(keys, signedHeaders, typeof body === 'string' ? Buffer.from(body) : toBuffer(body));
   if (signed === undefined) throw mismatch();
-  return toVerified(vast, {
+  return toReceived(vast, {
     ...signed,
     timestamp: signedHeaders.timestamp,
     attempt: headerOf(headers, attempt),
     receivedAt,
-  });
+  }) as Verified<VastEvent>;
 }
 
 /** A header's value; repeated ones joined as HTTP joins them, so that they do not pass for one. */

@@ -24,7 +24,15 @@ afterEach(() => {
 const event = sampleEvent('outbid');
 const verified: Verified<VastEvent> = {
   event,
-  delivery: { provider: 'vast', id: 'event-1', attempt: 1, timestamp: 0, receivedAt: 0, rawBody: Buffer.from('{}') },
+  delivery: {
+    provider: 'vast',
+    verified: true,
+    id: 'event-1',
+    attempt: 1,
+    timestamp: 0,
+    receivedAt: 0,
+    rawBody: Buffer.from('{}'),
+  },
 };
 
 /** A forwarder over a faulty store, with what it reported and whom it told. */

@@ -29,6 +29,7 @@ const promised: Record<Code, { status: number; result: Outcome['result']; lost: 
   unsupported_encoding: { status: 415, result: 'rejected', lost: true },
   invalid_json: { status: 400, result: 'rejected', lost: true },
   invalid_payload: { status: 400, result: 'rejected', lost: true },
+  event_id_mismatch: { status: 400, result: 'rejected', lost: true },
   body_timeout: { status: 408, result: 'failed', lost: false },
   raw_body_unavailable: { status: 500, result: 'failed', lost: false },
   internal: { status: 500, result: 'failed', lost: false },

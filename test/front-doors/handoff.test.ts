@@ -77,6 +77,7 @@ describe.each(doors)('%s: the handler behind the middleware', (_name, door) => {
           event,
           delivery: {
             provider: 'vast',
+            verified: true,
             id: event.event_id,
             attempt: 4,
             webhook: 'renter',

@@ -54,7 +54,7 @@ async function tell(event: VastEvent): Promise<void> {
 async function deliverUntilTaken(outbox: ReturnType<typeof sqliteOutbox>, id: string): Promise<void> {
   const event = { event_id: id, notif_type: 'outbid' } as VastEvent;
   const rawBody = Buffer.from(JSON.stringify(event));
-  const delivery = { provider: 'vast', id, attempt: 1, timestamp: 0, receivedAt: 0, rawBody };
+  const delivery = { provider: 'vast', verified: true, id, attempt: 1, timestamp: 0, receivedAt: 0, rawBody };
   for (;;) {
     try {
       await outbox.deliver(event, { delivery, signal: new AbortController().signal });

@@ -17,7 +17,15 @@ export function anEvent(fields: object = {}): { event: VastEvent; context: SinkC
   const id = `event-${++events}`;
   const event: VastEvent = { ...sampleEvent('outbid'), event_id: id, ...fields };
   const rawBody = Buffer.from(JSON.stringify(event));
-  const delivery = { provider: 'vast', id, attempt: 1, timestamp: 1_800_000_000, receivedAt: Date.now(), rawBody };
+  const delivery = {
+    provider: 'vast',
+    verified: true,
+    id,
+    attempt: 1,
+    timestamp: 1_800_000_000,
+    receivedAt: Date.now(),
+    rawBody,
+  };
   return { event, context: { delivery, signal: new AbortController().signal } };
 }
 

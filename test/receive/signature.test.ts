@@ -40,6 +40,7 @@ describe.each(vectors.map((vector) => [vector.name, vector] as const))('the test
       event,
       delivery: {
         provider: 'vast',
+        verified: true,
         id: event.event_id,
         attempt: 1,
         timestamp: Number(vector.timestamp),

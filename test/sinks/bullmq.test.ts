@@ -101,6 +101,7 @@ function itIsAQueue(backendOf: () => Backend): void {
       expect(job.name).toBe(event.notif_type);
       expect(job.data).toEqual({
         provider: 'vast',
+        verified: true,
         id: delivery.id,
         attempt: 1,
         timestamp: delivery.timestamp,

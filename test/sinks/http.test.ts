@@ -46,6 +46,7 @@ describe('http hands on', () => {
   it('the very bytes, but for a byte-order mark', async () => {
     const delivery = {
       provider: 'vast',
+      verified: true,
       id: 'e1',
       attempt: 1,
       timestamp: 1,

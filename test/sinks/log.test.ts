@@ -39,6 +39,7 @@ describe('log writes', () => {
     const lines: string[] = [];
     const delivery = {
       provider: 'vast',
+      verified: true,
       id: 'e1',
       attempt: 2,
       webhook: 'renter',
@@ -74,7 +75,7 @@ describe('log writes', () => {
   it('whole lines to a pipe, before the process ends', async () => {
     const script = `
       const { log } = await import('./src/sinks/log.ts');
-      const delivery = { provider: 'vast', id: 'e1', attempt: 1, timestamp: 1, receivedAt: 1, rawBody: Buffer.from('{}') };
+      const delivery = { provider: 'vast', verified: true, id: 'e1', attempt: 1, timestamp: 1, receivedAt: 1, rawBody: Buffer.from('{}') };
       for (let i = 0; i < 3; i++) await log().deliver({ message: 'x'.repeat(200_000) }, { delivery });
       process.exit();
     `;

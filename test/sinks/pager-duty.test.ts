@@ -158,7 +158,15 @@ describe('pagerDuty reads of the text', () => {
 
   it('the machine first, where the label of the secret is host', async () => {
     const event = eventWith({ notif_type: 'near_end_date', message: 'instance 48927380 on machine 46110' });
-    const delivery = { provider: 'vast', id: 'e1', attempt: 1, webhook: 'host', timestamp: 1, receivedAt: 1 };
+    const delivery = {
+      provider: 'vast',
+      verified: true,
+      id: 'e1',
+      attempt: 1,
+      webhook: 'host',
+      timestamp: 1,
+      receivedAt: 1,
+    };
     const context = { delivery: { ...delivery, rawBody: Buffer.from('{}') }, signal: new AbortController().signal };
     await pagerDuty(chat.token, { url: chat.url }).deliver(event, context);
     expect(chat.messages.at(-1)?.dedup_key).toBe('vast:near_end_date:machine:46110');

@@ -19,13 +19,20 @@ import { type FetchHandler, vastWebhook as fetchVastWebhook } from '../../src/fe
 import {
   type Closable,
   type Outcome,
+  type Received,
   type Secret,
   type VastEvent,
   type Verified,
   vastWebhook,
 } from '../../src/index.js';
-import { vastWebhook as koaVastWebhook } from '../../src/koa.js';
+import { vastWebhook as koaVastWebhook, type VastState } from '../../src/koa.js';
 import type { WebhookOptions } from '../../src/options.js';
+import { shodaiWebhook as fetchShodaiWebhook } from '../../src/shodai/fetch.js';
+import { shodaiWebhook } from '../../src/shodai/index.js';
+import { shodaiWebhook as koaShodaiWebhook, type ShodaiState } from '../../src/shodai/koa.js';
+import { v0Webhook as fetchV0Webhook } from '../../src/v0/fetch.js';
+import { v0Webhook } from '../../src/v0/index.js';
+import { v0Webhook as koaV0Webhook, type V0State } from '../../src/v0/koa.js';
 
 const require = createRequire(import.meta.url);
 type KoaMiddleware = Parameters<Koa3['use']>[0];
@@ -221,6 +228,8 @@ function parseAnswer(bytes: Buffer, method: string, over: boolean): { answer: An
 /** What a handler behind the middleware is given, in whatever way its framework does. */
 export interface Handled {
   readonly vast: Verified<VastEvent> | undefined;
+  /** The same, of whatever provider the service is for. */
+  readonly received: Received<object> | undefined;
   readonly body: unknown;
   /** Resolves when the sender has hung up or the answer is out. */
   closed(): Promise<unknown>;
@@ -230,6 +239,13 @@ export interface Handled {
 
 /** Answers with a status, or throws. */
 type Handler = (handled: Handled) => number | Promise<number>;
+
+/** Each provider's middleware in each form. */
+const makers = {
+  vast: { express: vastWebhook, koa: koaVastWebhook, fetch: fetchVastWebhook },
+  shodai: { express: shodaiWebhook, koa: koaShodaiWebhook, fetch: fetchShodaiWebhook },
+  v0: { express: v0Webhook, koa: koaV0Webhook, fetch: fetchV0Webhook },
+} as const;
 
 /** How the middleware is mounted, and the endpoint that makes. */
 export const mountings = {
@@ -241,6 +257,7 @@ export const mountings = {
 export type Mounting = keyof typeof mountings;
 
 export interface Setup {
+  readonly provider?: keyof typeof makers;
   readonly secret?: Secret;
   readonly options?: WebhookOptions;
   readonly mounting?: Mounting;
@@ -298,14 +315,15 @@ export interface Service {
   stop(): Promise<void>;
 }
 
+const isAtTop = (mounting: Mounting | undefined) => mounting === 'at the top level';
 const keptByExpress = 'express.json({ verify: keepRawBody })';
 
 export async function start(door: Door, setup: Setup = {}): Promise<Service> {
   const outcomes = new Log<Outcome>();
   const handled = new Log<Handled>();
   const errors: Error[] = [];
-  const { handler = () => 204, mounting = 'at the top level', options } = setup;
-  const endpoint = mountings[mounting];
+  const { handler = () => 204, mounting = 'at the top level', options, provider = 'vast' } = setup;
+  const endpoint = mounting === 'at the top level' ? `/${provider}/webhooks` : mountings[mounting];
   const { listener, hook } = door.listen(
     {
       ...setup,
@@ -417,21 +435,24 @@ function expressDoor(name: keyof typeof expresses): Door {
     parsers,
     advice: keptByExpress,
     showsErrors: false,
-    listen({ secret: secrets = secret, options, mounting, around, parserBefore, parserBehind }, handler) {
-      const hook = vastWebhook(secrets, options);
+    listen(
+      { provider = 'vast', secret: secrets = secret, options, mounting, around, parserBefore, parserBehind },
+      handler,
+    ) {
+      const hook = makers[provider].express(secrets, options as never);
       const app = express();
       app.set('env', 'test');
       if (around) app.use((req, res, next) => void around(next, req, res));
       if (parserBefore) app.use((parsers[parserBefore] as Parser<RequestHandler>).make());
       const behind: RequestHandler[] = parserBehind ? [(parsers[parserBehind] as Parser<RequestHandler>).make()] : [];
       const handle: RequestHandler = (req, res, next) => {
-        const { vast, body } = req;
+        const { vast, body, [provider]: received } = req;
         const closed = () => once(res, 'close');
-        const status = handler({ vast, body, closed, write: (part) => void res.write(part) });
+        const status = handler({ vast, received, body, closed, write: (part) => void res.write(part) });
         // Express 4 does not look at a handler's promise.
         return Promise.resolve(status).then((code) => void res.status(code).end(), next);
       };
-      const route = options?.path ?? mountings[mounting as Mounting];
+      const route = options?.path ?? (isAtTop(mounting) ? `/${provider}/webhooks` : mountings[mounting as Mounting]);
       if (mounting === 'on a route') app.all(route, hook as unknown as RequestHandler, ...behind, handle);
       else {
         if (mounting === 'under a mount') app.use(route, hook as unknown as RequestHandler);
@@ -462,18 +483,22 @@ function koaDoor(name: keyof typeof koas): Door {
     parsers: koaParsers,
     advice: keptByExpress,
     showsErrors: true,
-    listen({ secret: secrets = secret, options, mounting, around, parserBefore, parserBehind }, handler) {
-      const hook = koaVastWebhook(secrets, options);
+    listen(
+      { provider = 'vast', secret: secrets = secret, options, mounting, around, parserBefore, parserBehind },
+      handler,
+    ) {
+      const hook = makers[provider].koa(secrets, options as never);
       const app = new koas[name]();
       app.silent = true;
       if (around) app.use((ctx, next) => around(next, ctx.req, ctx.res) as Promise<void>);
       if (parserBefore) app.use((koaParsers[parserBefore] as Parser<KoaMiddleware>).make());
       const behind = parserBehind ? [(koaParsers[parserBehind] as Parser<KoaMiddleware>).make()] : [];
       const handle: KoaMiddleware = (ctx) => {
-        const { vast } = ctx.state as { vast?: Verified<VastEvent> };
+        const { vast, [provider]: received } = ctx.state as Partial<VastState & ShodaiState & V0State>;
         const { body } = ctx.request as { body?: unknown };
         const answered = handler({
           vast,
+          received,
           body,
           closed: () => once(ctx.res, 'close'),
           write: (part) => void ctx.res.write(part),
@@ -487,7 +512,7 @@ function koaDoor(name: keyof typeof koas): Door {
         });
       };
       const router = new Router() as unknown as KoaRouter;
-      const route = options?.path ?? mountings[mounting as Mounting];
+      const route = options?.path ?? (isAtTop(mounting) ? `/${provider}/webhooks` : mountings[mounting as Mounting]);
       if (mounting === 'on a route') router.all(route, hook as unknown as KoaMiddleware, ...behind, handle);
       else {
         app.use(mounting === 'under a mount' ? koaMount(route, hook as unknown as KoaMiddleware) : (hook as never));
@@ -569,14 +594,18 @@ function fetchDoor(name: string): Door {
     parsers: fetchParsers,
     advice: 'request.clone()',
     showsErrors: true,
-    listen({ secret: secrets = secret, options = {}, around, parserBefore, parserBehind }, handler) {
+    listen({ provider = 'vast', secret: secrets = secret, options = {}, around, parserBefore, parserBehind }, handler) {
       const handle: FetchHandler = async (vast, request) => {
         const closed = () => once(request.signal, 'abort');
         if (parserBehind) await fetchParsers[parserBehind]?.make()(request);
-        const status = await handler({ vast, body: vast.event, closed, write: () => {} });
+        const status = await handler({ vast, received: vast, body: vast.event, closed, write: () => {} });
         return new Response(null, { status });
       };
-      const hook = fetchVastWebhook(secrets, options, isHandedOn(options) ? handle : undefined);
+      const hook = makers[provider].fetch(
+        secrets,
+        options as never,
+        isHandedOn(options) ? (handle as never) : undefined,
+      );
       const parse = parserBefore ? fetchParsers[parserBefore]?.make() : undefined;
       const listener = fetchServers[name]?.(async (request) => {
         if (new URL(request.url).pathname === '/elsewhere') return Response.json({ got: await readJson(request) });

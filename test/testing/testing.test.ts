@@ -114,6 +114,34 @@ describe('signedDelivery', () => {
     }
   });
 
+  it('of Shodai is signed as Shodai signs, with its headers', () => {
+    const event = { id: 'evt_1', type: 'webhook.test', data: {} };
+    const { body, headers, search } = signedDelivery(event, 'whsec_test', {
+      provider: 'shodai',
+      timestamp: 1800000000,
+    });
+    const digest = createHmac('sha256', 'whsec_test').update(`1800000000.${body}`).digest('hex');
+    expect(headers).toEqual({
+      'Content-Type': 'application/json',
+      'X-Shodai-Webhook-Signature': `sha256=${digest}`,
+      'X-Shodai-Webhook-Timestamp': '1800000000',
+      'X-Shodai-Webhook-Id': 'evt_1',
+    });
+    expect(search).toBe('');
+  });
+
+  it('of v0 is not signed: the token is in the query', () => {
+    expect(signedDelivery({ type: 'chat.created' }, 'a+b/c', { provider: 'v0' })).toEqual({
+      body: '{"type":"chat.created"}',
+      headers: { 'Content-Type': 'application/json' },
+      search: '?token=a%2Bb%2Fc',
+    });
+  });
+
+  it('refuses a provider that there is not', () => {
+    expect(() => signedDelivery({}, secret, { provider: 'acme' })).toThrow(/acme.*vast/);
+  });
+
   it('refuses a secret that nobody can have meant', () => {
     expect(() => signedDelivery(sampleEvent('outbid'), '')).toThrow(TypeError);
   });

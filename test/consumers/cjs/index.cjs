@@ -1,12 +1,25 @@
 const assert = require('node:assert/strict');
 const root = require('vast-webhook');
 const api = require('vast-webhook/api');
+const fetchForm = require('vast-webhook/fetch');
 const koa = require('vast-webhook/koa');
+const shodai = require('vast-webhook/shodai');
 const sinks = require('vast-webhook/sinks');
 const stores = require('vast-webhook/stores');
 const testing = require('vast-webhook/testing');
+const v0Koa = require('vast-webhook/v0/koa');
 
-const entries = { '': root, '/api': api, '/koa': koa, '/sinks': sinks, '/stores': stores, '/testing': testing };
+const entries = {
+  '': root,
+  '/api': api,
+  '/fetch': fetchForm,
+  '/koa': koa,
+  '/shodai': shodai,
+  '/sinks': sinks,
+  '/stores': stores,
+  '/testing': testing,
+  '/v0/koa': v0Koa,
+};
 const secret = 'a secret of the consumer';
 
 function thrownBy({ verifyDelivery }) {

@@ -3,11 +3,18 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import * as root from 'vast-webhook';
 import * as api from 'vast-webhook/api';
+import * as fetchForm from 'vast-webhook/fetch';
 import * as koa from 'vast-webhook/koa';
 import packageJson from 'vast-webhook/package.json' with { type: 'json' };
+import * as shodai from 'vast-webhook/shodai';
+import * as shodaiFetch from 'vast-webhook/shodai/fetch';
+import * as shodaiKoa from 'vast-webhook/shodai/koa';
 import * as sinks from 'vast-webhook/sinks';
 import * as stores from 'vast-webhook/stores';
 import * as testing from 'vast-webhook/testing';
+import * as v0 from 'vast-webhook/v0';
+import * as v0Fetch from 'vast-webhook/v0/fetch';
+import * as v0Koa from 'vast-webhook/v0/koa';
 
 const names = (entry) => Object.keys(entry).sort();
 assert.deepEqual(names(root), [
@@ -23,7 +30,9 @@ assert.deepEqual(names(root), [
   'when',
 ]);
 assert.deepEqual(names(api), ['ApiError', 'shodaiApi', 'shodaiEventTypes', 'v0Api', 'v0EventTypes', 'vastApi']);
-assert.deepEqual(names(koa), ['vastWebhook']);
+for (const form of [koa, fetchForm]) assert.deepEqual(names(form), ['vastWebhook']);
+for (const form of [shodai, shodaiKoa, shodaiFetch]) assert.deepEqual(names(form), ['shodaiWebhook']);
+for (const form of [v0, v0Koa, v0Fetch]) assert.deepEqual(names(form), ['v0Webhook']);
 assert.deepEqual(names(sinks), [
   'bullmq',
   'cloudEvents',
@@ -67,4 +76,11 @@ assert.equal(await post(signed), 204);
 assert.equal(await post({ ...signed, body: `${signed.body} ` }), 401);
 assert.deepEqual(seen, [event.event_id]);
 await hook.close();
+
+const answer = fetchForm.vastWebhook(secret, {}, ({ event }) => new Response(event.notif_type));
+assert.equal(await (await answer(new Request('http://a.example/', { method: 'POST', ...signed }))).text(), 'outbid');
+const wakeUp = v0Fetch.v0Webhook(secret, {}, ({ delivery }) => Response.json(delivery.verified));
+const { search, ...call } = testing.signedDelivery({ type: 'chat.created' }, secret, { provider: 'v0' });
+const asked = await wakeUp(new Request(`http://a.example/${search}`, { method: 'POST', ...call }));
+assert.equal(await asked.json(), false);
 server.close();

@@ -1,6 +1,9 @@
 import { createServer } from 'node:http';
 import express, { type RequestHandler } from 'express';
 import { keepRawBody, type VastEvent, type Verified, vastWebhook } from 'vast-webhook';
+import { type ShodaiEvent, shodaiWebhook } from 'vast-webhook/shodai';
+import { slack } from 'vast-webhook/sinks';
+import { type Unverified, type V0Event, v0Webhook } from 'vast-webhook/v0';
 
 const secret = 'a secret of the consumer';
 const app = express();
@@ -13,6 +16,21 @@ app.post('/vast/webhooks', (req, res) => {
   req.vast.delivery.attempt satisfies number;
   // @ts-expect-error
   req.vast.events;
+  res.sendStatus(204);
+});
+
+app.post('/shodai', shodaiWebhook(secret, { sinks: [slack('https://hooks.slack.com/x')] }), (req, res) => {
+  req.shodai satisfies Verified<ShodaiEvent>;
+  if (req.shodai.event.type === 'agreement.notification.triggered') {
+    req.shodai.event.data satisfies unknown;
+  }
+  res.sendStatus(204);
+});
+app.post('/v0', v0Webhook(secret), (req, res) => {
+  req.v0 satisfies Unverified<V0Event>;
+  req.v0.delivery.verified satisfies false;
+  // @ts-expect-error nobody has signed it
+  req.v0 satisfies Verified<V0Event>;
   res.sendStatus(204);
 });
 

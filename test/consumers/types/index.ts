@@ -51,7 +51,10 @@ import {
   v0Api,
   vastApi,
 } from 'vast-webhook/api';
+import { type FetchHandler, vastWebhook as fetchVastWebhook } from 'vast-webhook/fetch';
 import { type KoaContext, vastWebhook as koaVastWebhook, type VastState } from 'vast-webhook/koa';
+import { type ShodaiEvent, type ShodaiWebhook, shodaiWebhook } from 'vast-webhook/shodai';
+import { shodaiWebhook as fetchShodaiWebhook } from 'vast-webhook/shodai/fetch';
 import {
   cloudEvents,
   discord,
@@ -65,6 +68,7 @@ import {
 } from 'vast-webhook/sinks';
 import { memoryStore as sameMemoryStore } from 'vast-webhook/stores';
 import { sampleEvent, signedDelivery } from 'vast-webhook/testing';
+import { v0Webhook as fetchV0Webhook } from 'vast-webhook/v0/fetch';
 
 const secret = 'a secret of the consumer';
 
@@ -265,3 +269,43 @@ sampleEvent('no_such_type');
 if (event.notif_type === 42) describe(event);
 // @ts-expect-error events are as they were signed
 event.subject = '';
+
+// From Request to Response: as a server wants it, whatever it gives beside the request.
+const answer = fetchVastWebhook(secret, {}, ({ event, delivery }, request) => {
+  delivery.verified satisfies true;
+  request satisfies Request;
+  if (event.notif_type === 'outbid') event.notif_type satisfies 'outbid';
+  return new Response(null, { status: 204 });
+});
+answer satisfies (request: Request, context: { params: Promise<object> }) => Promise<Response>;
+answer satisfies (request: Request) => Promise<Response>;
+const handler: FetchHandler = async () => new Response();
+fetchVastWebhook(secret, { path: '/x', handoff: true }, handler);
+// @ts-expect-error
+fetchVastWebhook(secret, {}, () => 204);
+
+// Other providers.
+const shodai: ShodaiWebhook = shodaiWebhook(secret, {
+  sinks: [
+    slack('https://hooks.slack.com/services/x'),
+    when<ShodaiEvent>('agreement.*', async function audit(event) {
+      event.createdAt satisfies string;
+    }),
+    function typed(event) {
+      if (event.type === 'agreement.transitioned') event.type satisfies 'agreement.transitioned';
+    },
+  ],
+});
+shodai satisfies Closable;
+fetchShodaiWebhook(secret, {}, ({ event }) => Response.json(event.data));
+fetchV0Webhook(secret, {}, ({ event, delivery }) => {
+  delivery.verified satisfies false;
+  return Response.json(event.anything);
+});
+createForwarder<ShodaiEvent>({
+  sinks: [
+    function audit(event) {
+      event.id satisfies string;
+    },
+  ],
+});

@@ -1,0 +1,132 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Answer } from './answer.js';
+import { type Closable, Endpoint } from './endpoint.js';
+import type { HandlerAnswer } from './forward/run.js';
+import { koaEndpoint } from './koa-mount.js';
+import { isClosed, NodeExchange, whenAnswered } from './node-exchange.js';
+import type { WebhookOptions } from './options.js';
+import type { Provider } from './providers/provider.js';
+import type { Received } from './receive/delivery.js';
+import type { Secret } from './receive/secrets.js';
+
+/** A Koa context as far as the middleware looks at it. */
+export interface KoaContext {
+  /** The request of Node.js, whose body is read. */
+  readonly req: IncomingMessage;
+  /** The response of Node.js, whose end settles an event that was handed on. */
+  readonly res: ServerResponse;
+  /** Koa's request, whose `body` becomes the event when it is handed on. */
+  readonly request: object;
+  /** The app, in which the middleware looks for itself, to know how it is mounted. */
+  readonly app: {
+    /** All that is mounted at the top, in order. */
+    readonly middleware: readonly unknown[];
+  };
+  /** The path that is compared with the endpoint. */
+  readonly path: string;
+  /** The URL as it came, before a mount took its part of the path. */
+  readonly originalUrl: string;
+  /** Where `vast` is left when an event is handed on. */
+  readonly state: object;
+  /** HTTP status: the answer, or what the handler behind has answered. */
+  status: number;
+  /** The answer's body. */
+  body: unknown;
+  /** False when the handler writes the answer by itself, past Koa. */
+  respond?: boolean;
+  /** Sets a header of the answer. */
+  set(name: string, value: string): void;
+}
+
+/** Middleware for Koa 2 and 3. */
+export interface KoaWebhook extends Closable {
+  (ctx: KoaContext, next: () => Promise<unknown>): Promise<void>;
+}
+
+/** The middleware for a sender's deliveries. Throws a `TypeError` as what it is made for documents. */
+export function koaWebhook<Event extends object>(
+  provider: Provider<Event>,
+  secret: Secret,
+  options?: WebhookOptions<Event>,
+): KoaWebhook {
+  const endpoint = new Endpoint(provider, secret, options);
+  const middleware = Object.assign(
+    function webhook(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
+      if (!isEndpoint(ctx)) return next() as Promise<void>;
+      // Handing on, the answer is written after this promise, and settles the event only then.
+      return new Promise((resolve, reject) => {
+        endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject));
+      });
+    },
+    {
+      close: (timeoutMs?: number) => endpoint.close(timeoutMs),
+      [Symbol.asyncDispose]: () => endpoint.close(),
+    },
+  );
+  const isEndpoint = koaEndpoint(middleware, endpoint.settings.path, provider.path);
+  return middleware;
+}
+
+class KoaExchange<Event> extends NodeExchange<Event> {
+  readonly #property: string;
+  readonly #ctx: KoaContext;
+  readonly #next: () => Promise<unknown>;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  protected readonly rawBody: unknown;
+  protected readonly body: unknown;
+
+  constructor(
+    property: string,
+    ctx: KoaContext,
+    next: () => Promise<unknown>,
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(ctx.req, ctx.res);
+    this.#property = property;
+    this.#ctx = ctx;
+    this.#next = next;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    const request = ctx.request as { rawBody?: unknown; body?: unknown };
+    this.rawBody = (ctx.req as { rawBody?: unknown }).rawBody ?? request.rawBody;
+    this.body = request.body;
+  }
+
+  handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {
+    (this.#ctx.state as Record<string, unknown>)[this.#property] = received;
+    (this.#ctx.request as { body?: unknown }).body = received.event;
+    let ended: HandlerAnswer | undefined;
+    whenAnswered(this.res, settle, () => ended);
+    const end = (answer: HandlerAnswer) => {
+      ended = answer;
+      // Koa writes nothing for a sender that hung up, so that no answer will come.
+      if (isClosed(this.res) && this.#ctx.respond !== false) settle(answer);
+    };
+    // Asynchronous, so that a `next` of somebody's own that throws rejects like Koa's.
+    const handled = async () => this.#next();
+    handled().then(
+      () => {
+        end({ status: this.#ctx.status });
+        this.#resolve();
+      },
+      (error) => {
+        end({ status: 0, error });
+        this.#reject(error);
+      },
+    );
+  }
+
+  protected write({ status, headers, body }: Answer): void {
+    const ctx = this.#ctx;
+    ctx.status = status;
+    for (const name in headers) ctx.set(name, headers[name] as string);
+    if (body !== undefined) ctx.body = body;
+    this.#resolve();
+  }
+
+  protected unanswered(): void {
+    this.#resolve();
+  }
+}

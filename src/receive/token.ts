@@ -1,0 +1,51 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { WebhookError } from '../errors.js';
+import type { SigningKey } from './secrets.js';
+
+/** What a request shows that nobody has signed. Nothing is verified by it. */
+export interface Token {
+  readonly token: string;
+}
+
+/** The token in the query of a request target. Throws `invalid_signature` when there is none, or more than one. */
+export function checkToken(target: string, parameter: string): Token {
+  const [token, ...others] = valuesOf(target, parameter);
+  if (token === undefined) {
+    throw new WebhookError('invalid_signature', `the URL has no ?${parameter}=: is it the one that was registered?`, {
+      reason: 'missing_token',
+    });
+  }
+  if (others.length > 0) throw tokenMismatch();
+  return { token };
+}
+
+/** Not as a form's: a `+` in a token that somebody registered unencoded is no space. */
+function valuesOf(target: string, parameter: string): string[] {
+  const query = target.split('#', 1)[0]?.split('?').slice(1).join('?') ?? '';
+  return query
+    .split('&')
+    .filter((pair) => pair.startsWith(`${parameter}=`))
+    .map((pair) => decode(pair.slice(parameter.length + 1)));
+}
+
+function decode(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
+
+/** The token's key. All are tried, and hashes are compared, so that the time tells neither content nor length. */
+export function findToken(keys: readonly SigningKey[], { token }: Token): SigningKey | undefined {
+  const hash = createHash('sha256').update(token).digest();
+  let found: SigningKey | undefined;
+  for (const key of keys) {
+    if (timingSafeEqual(key.hash, hash)) found ??= key;
+  }
+  return found;
+}
+
+export function tokenMismatch(): WebhookError {
+  return new WebhookError('invalid_signature', 'no token matches the one in the URL', { reason: 'token_mismatch' });
+}

@@ -1,0 +1,21 @@
+import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../fetch-door.js';
+import type { WebhookOptions } from '../options.js';
+import { type ShodaiEvent, shodai } from '../providers/shodai.js';
+import type { Verified } from '../receive/delivery.js';
+import type { Secret } from '../receive/secrets.js';
+
+export type { FetchWebhook as ShodaiWebhook, WaitUntil } from '../fetch-door.js';
+export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
+export type { Verified } from '../receive/delivery.js';
+
+/** The service's own code: what it answers settles the event, and is answered to the sender. */
+export type FetchHandler = AnyFetchHandler<ShodaiEvent, Verified<ShodaiEvent>>;
+
+/** As `shodaiWebhook` of `vast-webhook/shodai`, from `Request` to `Response`: the event goes to the handler. */
+export function shodaiWebhook(
+  secret: Secret,
+  options?: WebhookOptions<ShodaiEvent>,
+  handler?: FetchHandler,
+): FetchWebhook {
+  return fetchWebhook(shodai, secret, options, handler as AnyFetchHandler<ShodaiEvent>);
+}

@@ -1,0 +1,17 @@
+import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../fetch-door.js';
+import type { WebhookOptions } from '../options.js';
+import { type V0Event, v0 } from '../providers/v0.js';
+import type { Unverified } from '../receive/delivery.js';
+import type { Secret } from '../receive/secrets.js';
+
+export type { FetchWebhook as V0Webhook, WaitUntil } from '../fetch-door.js';
+export type { V0Event } from '../providers/v0.js';
+export type { Unverified } from '../receive/delivery.js';
+
+/** The service's own code: what it answers settles the event, and is answered to the sender. */
+export type FetchHandler = AnyFetchHandler<V0Event, Unverified<V0Event>>;
+
+/** As `v0Webhook` of `vast-webhook/v0`, from `Request` to `Response`: the event goes to the handler. */
+export function v0Webhook(token: Secret, options?: WebhookOptions<V0Event>, handler?: FetchHandler): FetchWebhook {
+  return fetchWebhook(v0, token, options, handler as AnyFetchHandler<V0Event>);
+}

@@ -1,0 +1,19 @@
+import { type KoaWebhook, koaWebhook } from '../koa-door.js';
+import type { WebhookOptions } from '../options.js';
+import { type V0Event, v0 } from '../providers/v0.js';
+import type { Unverified } from '../receive/delivery.js';
+import type { Secret } from '../receive/secrets.js';
+
+export type { KoaContext, KoaWebhook as V0Webhook } from '../koa-door.js';
+export type { V0Event } from '../providers/v0.js';
+export type { Unverified } from '../receive/delivery.js';
+
+/** What the middleware leaves in `ctx.state`: for `new Koa<V0State>()`. */
+export interface V0State {
+  v0: Unverified<V0Event>;
+}
+
+/** As `v0Webhook` of `vast-webhook/v0`, for Koa: the event is `ctx.state.v0`. */
+export function v0Webhook(token: Secret, options?: WebhookOptions<V0Event>): KoaWebhook {
+  return koaWebhook(v0, token, options);
+}

@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+import { expect, it, onTestFinished } from 'vitest';
+import { listen } from '../support/front-doors.js';
+
+/** The sources with what docs/providers.md adds to them, in a folder of their own. */
+async function sourcesWithAcme(): Promise<string> {
+  // Beside the real ones, so that node_modules are found.
+  const folder = await mkdtemp(join(process.cwd(), 'test/providers/acme-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await cp('src', join(folder, 'src'), { recursive: true });
+  const page = await readFile('docs/providers.md', 'utf8');
+  const [file = '', entry = ''] = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code as string);
+  await writeFile(join(folder, 'src/providers/acme.ts'), file);
+  const index = join(folder, 'src/providers/index.ts');
+  const table = await readFile(index, 'utf8');
+  const changed = table.replace(/^const providers: .*$/m, `import { acme } from './acme.js';\n${entry}`);
+  expect(changed).not.toBe(table);
+  await writeFile(index, changed);
+  return folder;
+}
+
+it('docs/providers.md: what it shows is a provider', async () => {
+  const folder = await sourcesWithAcme();
+  await writeFile(
+    join(folder, 'src/all.ts'),
+    `export { createForwarder } from './create-forwarder.js';
+     export { expressWebhook } from './express-door.js';
+     export { acme } from './providers/acme.js';
+     export { signedDelivery } from './testing/signed-delivery.js';`,
+  );
+  await writeFile(join(folder, 'tsconfig.json'), '{ "extends": "../../../tsconfig.json", "include": ["src"] }');
+  await promisify(execFile)(process.execPath, ['node_modules/typescript/bin/tsc', '-p', folder, '--noEmit']);
+  const outfile = join(folder, 'all.mjs');
+  await build({
+    entryPoints: [join(folder, 'src/all.ts')],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    outfile,
+  });
+  const { acme, createForwarder, expressWebhook, signedDelivery } = await import(pathToFileURL(outfile).href);
+
+  const told: unknown[] = [];
+  const worker = createForwarder({
+    sinks: [
+      function audit(event: unknown) {
+        told.push(event);
+      },
+    ],
+  });
+  const hook = expressWebhook(acme, 'a secret', {
+    sinks: [{ name: 'queue', deliver: (_: object, { delivery }: { delivery: object }) => worker(delivery) }],
+    onOutcome() {},
+  });
+  const server = createServer((req, res) => hook(req, res, () => res.writeHead(404).end()));
+  const url = `http://127.0.0.1:${await listen(server)}/acme/webhooks`;
+  onTestFinished(() => void server.close());
+  const event = { uid: 'u1', kind: 'rocket.delivered' };
+  const post = async (secret: string) =>
+    (await fetch(url, { method: 'POST', ...signedDelivery(event, secret, { provider: 'acme' }) })).status;
+  expect([await post('another'), await post('a secret'), await post('a secret')]).toEqual([401, 204, 204]);
+  expect(told).toEqual([event]);
+}, 60_000);
