@@ -1,4 +1,5 @@
 import { type Answer, answerTo } from './answer.js';
+import { type DeliveryTrace, traceDelivery } from './diagnostics.js';
 import { toError, toWebhookError, WebhookError } from './errors.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
@@ -68,6 +69,7 @@ class Passage<Event extends object> {
   readonly #endpoint: Endpoint<Event>;
   readonly #exchange: Exchange<Event>;
   readonly #arrivedAt = performance.now();
+  readonly #trace: DeliveryTrace | undefined;
   #receivedAt = 0;
   #authentic: Authentic | undefined;
   #verified: Verified<Event> | undefined;
@@ -76,6 +78,7 @@ class Passage<Event extends object> {
   constructor(endpoint: Endpoint<Event>, exchange: Exchange<Event>) {
     this.#endpoint = endpoint;
     this.#exchange = exchange;
+    this.#trace = traceDelivery(endpoint.provider.name);
   }
 
   get #deadlineAt(): number {
@@ -84,6 +87,11 @@ class Passage<Event extends object> {
 
   start(): void {
     this.#endpoint.inFlight.enter();
+    if (this.#trace === undefined) this.#receive();
+    else this.#trace.run(() => this.#receive());
+  }
+
+  #receive(): void {
     this.#step(() => {
       const headers = this.#checkHead();
       const { limit, bodyTimeoutMs, deadlineMs } = this.#endpoint.settings;
@@ -137,7 +145,7 @@ class Passage<Event extends object> {
     this.#verified = verified;
     this.#type = typeOf(provider, verified.event);
     const handler: Handler | undefined = settings.handoff
-      ? (settle) => this.#exchange.handOn(verified, settle)
+      ? (settle) => this.#exchange.handOn(verified, this.#trace?.bind(settle) ?? settle)
       : undefined;
     forwarder.forward(verified, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded));
   }
@@ -159,7 +167,9 @@ class Passage<Event extends object> {
     const delivery = this.#verified?.delivery;
     if (forwarded.handlerStatus === undefined) this.#answer(forwarded, delivery?.id);
     const durationMs = performance.now() - this.#arrivedAt;
-    settings.onOutcome(outcomeOf(forwarded, this.#authentic, delivery, this.#type, durationMs));
+    const outcome = outcomeOf(forwarded, this.#authentic, delivery, this.#type, durationMs);
+    settings.onOutcome(outcome);
+    this.#trace?.answered(outcome);
     inFlight.leave();
   }
 
