@@ -229,11 +229,17 @@ describe('what is published of a sink', () => {
     expect(contexts).toEqual([1, 1]);
   });
 
-  it('is a context for what it does in turn', async () => {
+  it('is a context for what it does in turn, and for its end', async () => {
     const storage = new AsyncLocalStorage<string>();
-    const { start } = tracingChannel<string, SinkMessage>('vast-webhook.sink');
+    const { start, asyncEnd } = tracingChannel<string, SinkMessage>('vast-webhook.sink');
     start.bindStore(storage, ({ sink }) => sink);
-    onTestFinished(() => void start.unbindStore(storage));
+    const ended: unknown[] = [];
+    const end = ({ sink }: SinkMessage) => void ended.push([sink, storage.getStore()]);
+    asyncEnd.subscribe(end as never);
+    onTestFinished(() => {
+      start.unbindStore(storage);
+      asyncEnd.unsubscribe(end as never);
+    });
     const seen: unknown[] = [];
     const see = async () => {
       await sleep(1);
@@ -254,6 +260,10 @@ describe('what is published of a sink', () => {
     });
     await service.send(signed());
     expect(seen).toEqual(['one', 'other', undefined]);
+    expect(ended).toEqual([
+      ['one', 'one'],
+      ['other', 'other'],
+    ]);
   });
 
   it.each([
