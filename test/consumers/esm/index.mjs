@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import * as root from 'vast-webhook';
 import * as api from 'vast-webhook/api';
 import * as koa from 'vast-webhook/koa';
+import * as metrics from 'vast-webhook/metrics';
 import packageJson from 'vast-webhook/package.json' with { type: 'json' };
 import * as sinks from 'vast-webhook/sinks';
 import * as stores from 'vast-webhook/stores';
@@ -24,6 +25,7 @@ assert.deepEqual(names(root), [
 ]);
 assert.deepEqual(names(api), ['ApiError', 'shodaiApi', 'shodaiEventTypes', 'v0Api', 'v0EventTypes', 'vastApi']);
 assert.deepEqual(names(koa), ['vastWebhook']);
+assert.deepEqual(names(metrics), ['outcomeMetrics']);
 assert.deepEqual(names(sinks), [
   'bullmq',
   'cloudEvents',
