@@ -6,7 +6,7 @@ import type { DeliveryMessage, SinkMessage } from '../../src/index.js';
 
 export type Message = Partial<DeliveryMessage & SinkMessage>;
 
-export interface Published {
+interface Published {
   /** Such as `delivery:start`. */
   readonly name: string;
   /** The object itself, and what it held then. */

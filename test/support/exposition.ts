@@ -35,6 +35,7 @@ function labelsOf(labels: string): string[] {
 
 function numberOf(text: string): number {
   const value = Number(text.replace('Inf', 'Infinity'));
-  if (Number.isNaN(value)) throw new Error(`not a number: ${text}`);
+  // So prom-client writes NaN, which its own metrics of the process may be.
+  if (Number.isNaN(value) && text !== 'Nan') throw new Error(`not a number: ${text}`);
   return value;
 }
