@@ -16,6 +16,7 @@ export default defineConfig({
     'src/stores/index.ts',
     'src/sinks/index.ts',
     'src/api/index.ts',
+    'src/metrics/index.ts',
     'src/testing/index.ts',
   ],
   format: 'esm',

@@ -1,4 +1,5 @@
 import { type Answer, answerTo } from './answer.js';
+import { type DeliveryTrace, traceDelivery } from './diagnostics.js';
 import { toError, toWebhookError, WebhookError } from './errors.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
@@ -84,6 +85,7 @@ class Passage<Event extends object> {
   readonly #endpoint: Endpoint<Event>;
   readonly #exchange: Exchange<Event>;
   readonly #arrivedAt = performance.now();
+  readonly #trace: DeliveryTrace | undefined;
   #receivedAt = 0;
   #authentic: Authentic | undefined;
   #received: Received<Event> | undefined;
@@ -92,6 +94,7 @@ class Passage<Event extends object> {
   constructor(endpoint: Endpoint<Event>, exchange: Exchange<Event>) {
     this.#endpoint = endpoint;
     this.#exchange = exchange;
+    this.#trace = traceDelivery(endpoint.provider.name);
   }
 
   get #deadlineAt(): number {
@@ -100,6 +103,11 @@ class Passage<Event extends object> {
 
   start(): void {
     this.#endpoint.inFlight.enter();
+    if (this.#trace === undefined) this.#receive();
+    else this.#trace.run(() => this.#receive());
+  }
+
+  #receive(): void {
     this.#step(() => {
       const proof = this.#checkHead();
       const { limit, bodyTimeoutMs, deadlineMs } = this.#endpoint.settings;
@@ -170,7 +178,7 @@ class Passage<Event extends object> {
     this.#received = received;
     this.#type = typeOf(provider, received.event);
     const handler: Handler | undefined = settings.handoff
-      ? (settle) => this.#exchange.handOn(received, settle)
+      ? (settle) => this.#exchange.handOn(received, this.#trace?.bind(settle) ?? settle)
       : undefined;
     const ended = this.#exchange.working?.();
     forwarder.forward(received, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), ended);
@@ -198,7 +206,9 @@ class Passage<Event extends object> {
     if (forwarded.handlerStatus === undefined) this.#answer(forwarded, delivery?.id);
     else this.#exchange.settled?.();
     const durationMs = performance.now() - this.#arrivedAt;
-    settings.onOutcome(outcomeOf(forwarded, this.#authentic, delivery, this.#type, durationMs));
+    const outcome = outcomeOf(forwarded, this.#authentic, delivery, this.#type, durationMs);
+    settings.onOutcome(outcome);
+    this.#trace?.answered(outcome);
     inFlight.leave();
   }
 

@@ -6,6 +6,7 @@ import type { Secret } from './receive/secrets.js';
 
 export type { Code } from './answer.js';
 export { createForwarder, type Forward } from './create-forwarder.js';
+export type { DeliveryMessage, SinkMessage } from './diagnostics.js';
 export type { Closable } from './endpoint.js';
 export { type SignatureReason, SinkError, WebhookError } from './errors.js';
 export type { ExpressWebhook as VastWebhook } from './express-door.js';

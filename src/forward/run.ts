@@ -1,4 +1,5 @@
 import { isPermanent } from '../answer.js';
+import { type SinkTrace, traceSink } from '../diagnostics.js';
 import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
 import type { Delivery, Received } from '../receive/delivery.js';
@@ -43,7 +44,7 @@ export interface ErrorContext {
   readonly sink?: string;
 }
 
-const none: readonly string[] = [];
+const none: readonly never[] = [];
 
 /**
  * The work that one claim on an event is held for: the sinks, then the handler, then done or given back. It goes from
@@ -58,6 +59,8 @@ export class Run<Event> {
   readonly #done: (forwarded: Forwarded) => void;
   readonly #leave: () => void;
   readonly #results: Record<string, SinkResult> = {};
+  /** Those that somebody traces. */
+  #traces: readonly SinkTrace[] = none;
   /** How many sinks are at work, and how many records of sinks on their way to the store. */
   #atWork = 0;
   #recording = 0;
@@ -129,33 +132,44 @@ export class Run<Event> {
         this.#results[sink.name] = accepts ? 'pending' : 'skipped';
         if (accepts) due.push(sink);
       } catch (error) {
-        this.#fail(sink.name, error);
+        const trace = this.#trace(sink);
+        trace?.run(() => {});
+        this.#fail(sink.name, error, trace);
       }
     }
     return due;
   }
 
   #tell(sink: Sink<Event>, context: SinkContext): void {
+    const { event } = this.#received;
+    const trace = this.#trace(sink);
     let told: unknown;
     try {
-      told = sink.deliver(this.#received.event, context);
+      told = trace === undefined ? sink.deliver(event, context) : trace.run(() => sink.deliver(event, context));
     } catch (error) {
-      this.#refused(sink, error);
+      this.#refused(sink, error, trace);
       return;
     }
     if (isPromise(told)) {
       // Which costs nothing for a promise, and makes one of what is only like it and may throw.
       Promise.resolve(told).then(
-        () => this.#took(sink),
-        (error) => this.#refused(sink, error),
+        () => this.#took(sink, trace),
+        (error) => this.#refused(sink, error, trace),
       );
     } else {
-      this.#took(sink);
+      this.#took(sink, trace);
     }
   }
 
-  #took(sink: Sink<Event>): void {
+  #trace(sink: Sink<Event>): SinkTrace | undefined {
+    const trace = traceSink(sink.name, this.#received.delivery, this.#type);
+    if (trace !== undefined) this.#traces = [...this.#traces, trace];
+    return trace;
+  }
+
+  #took(sink: Sink<Event>, trace: SinkTrace | undefined): void {
     this.#atWork--;
+    trace?.settled();
     if (this.#concluded) {
       this.#settings.unrecorded.add(this.#claim.key, [sink.name]);
       return;
@@ -182,16 +196,18 @@ export class Run<Event> {
     });
   }
 
-  #refused(sink: Sink<Event>, error: unknown): void {
+  #refused(sink: Sink<Event>, error: unknown, trace: SinkTrace | undefined): void {
     this.#atWork--;
     if (this.#concluded) return;
-    this.#fail(sink.name, error);
+    this.#fail(sink.name, error, trace);
     this.#whenAllTold();
   }
 
-  #fail(sink: string, error: unknown): void {
-    this.#results[sink] = toError(error);
+  #fail(sink: string, thrown: unknown, trace?: SinkTrace): void {
+    const error = toError(thrown);
+    this.#results[sink] = error;
     this.#failed++;
+    trace?.settled(error);
   }
 
   #whenAllTold(): void {
@@ -202,6 +218,8 @@ export class Run<Event> {
   #conclude(): void {
     if (this.#concluded) return;
     this.#concluded = true;
+    // Nobody waits any longer for sinks that are still at work.
+    if (this.#claim.end !== undefined) for (const trace of this.#traces) trace.settled(this.#claim.signal.reason);
     const error = this.#failure();
     if (error !== undefined) this.#giveBack(error);
     else if (this.#handler === undefined) this.#complete();

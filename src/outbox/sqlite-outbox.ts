@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { type Check, checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds } from '../check-options.js';
 import { SinkError, toError } from '../errors.js';
 import { keyOf } from '../forward/forwarder.js';
@@ -106,6 +107,8 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   readonly #inFlight = new InFlight();
   readonly #sweepTurn = new SweepTurn();
   readonly #onError: (error: Error, context: ErrorContext) => void;
+  /** Not in the context of whichever delivery has woken it: the events that it tells are mostly others. */
+  readonly #turnApart = AsyncResource.bind(() => this.#turn());
   #timer: NodeJS.Timeout | undefined;
   #isWoken = false;
   #isFailing = false;
@@ -200,7 +203,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.#isWoken = true;
     setImmediate(() => {
       this.#isWoken = false;
-      this.#turn();
+      this.#turnApart();
     });
   }
 

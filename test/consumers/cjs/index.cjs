@@ -4,6 +4,7 @@ const api = require('vast-webhook/api');
 const fetchForm = require('vast-webhook/fetch');
 const koa = require('vast-webhook/koa');
 const shodai = require('vast-webhook/shodai');
+const metrics = require('vast-webhook/metrics');
 const sinks = require('vast-webhook/sinks');
 const stores = require('vast-webhook/stores');
 const testing = require('vast-webhook/testing');
@@ -19,6 +20,7 @@ const entries = {
   '/stores': stores,
   '/testing': testing,
   '/v0/koa': v0Koa,
+  '/metrics': metrics,
 };
 const secret = 'a secret of the consumer';
 
@@ -56,6 +58,25 @@ async function main() {
       .catch((error) => error);
     for (const { ApiError } of [api, esm['/api']]) assert.ok(refused instanceof ApiError && refused instanceof Error);
     assert.ok(!(refused instanceof root.WebhookError) && !(refused instanceof root.SinkError));
+  }
+
+  // What one build publishes, the other one measures.
+  for (const [from, by] of [
+    [root, esm['/metrics']],
+    [esm[''], metrics],
+  ]) {
+    const registered = new Map();
+    const stop = by.outcomeMetrics({
+      registerMetric: (metric) => registered.set(metric.name, metric),
+      getSingleMetric: (name) => registered.get(name),
+      removeSingleMetric: (name) => registered.delete(name),
+    });
+    const { delivery } = from.verifyDelivery({ ...signed, secret });
+    await from.createForwarder({ sinks: [async function audit() {}] })(delivery);
+    const { values } = registered.get('vast_webhook_sink_deliveries_total').get();
+    assert.deepEqual(values, [{ labels: { sink: 'audit', result: 'delivered' }, value: 1 }]);
+    stop();
+    assert.equal(registered.size, 0);
   }
 
   const builds = [root, esm['']];

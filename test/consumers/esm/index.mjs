@@ -5,6 +5,7 @@ import * as root from 'vast-webhook';
 import * as api from 'vast-webhook/api';
 import * as fetchForm from 'vast-webhook/fetch';
 import * as koa from 'vast-webhook/koa';
+import * as metrics from 'vast-webhook/metrics';
 import packageJson from 'vast-webhook/package.json' with { type: 'json' };
 import * as shodai from 'vast-webhook/shodai';
 import * as shodaiFetch from 'vast-webhook/shodai/fetch';
@@ -33,6 +34,7 @@ assert.deepEqual(names(api), ['ApiError', 'shodaiApi', 'shodaiEventTypes', 'v0Ap
 for (const form of [koa, fetchForm]) assert.deepEqual(names(form), ['vastWebhook']);
 for (const form of [shodai, shodaiKoa, shodaiFetch]) assert.deepEqual(names(form), ['shodaiWebhook']);
 for (const form of [v0, v0Koa, v0Fetch]) assert.deepEqual(names(form), ['v0Webhook']);
+assert.deepEqual(names(metrics), ['outcomeMetrics']);
 assert.deepEqual(names(sinks), [
   'bullmq',
   'cloudEvents',

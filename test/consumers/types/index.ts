@@ -1,3 +1,4 @@
+import { tracingChannel } from 'node:diagnostics_channel';
 import { createServer } from 'node:http';
 import {
   type ClaimResult,
@@ -5,6 +6,7 @@ import {
   type Code,
   createForwarder,
   type Delivery,
+  type DeliveryMessage,
   type ErrorContext,
   type Forward,
   type ForwarderOptions,
@@ -20,6 +22,7 @@ import {
   type SinkContext,
   SinkError,
   type SinkFunction,
+  type SinkMessage,
   type SinkResult,
   sign,
   type UnknownVastEvent,
@@ -53,6 +56,7 @@ import {
 } from 'vast-webhook/api';
 import { type FetchHandler, vastWebhook as fetchVastWebhook } from 'vast-webhook/fetch';
 import { type KoaContext, vastWebhook as koaVastWebhook, type VastState } from 'vast-webhook/koa';
+import { type MetricRegistry, type OutcomeMetricsOptions, outcomeMetrics } from 'vast-webhook/metrics';
 import { type ShodaiEvent, type ShodaiWebhook, shodaiWebhook } from 'vast-webhook/shodai';
 import { shodaiWebhook as fetchShodaiWebhook } from 'vast-webhook/shodai/fetch';
 import {
@@ -194,6 +198,23 @@ koaVastWebhook(secret, { path: '/hooks/vast' }) satisfies (ctx: KoaContext, next
 export const state = (vast: Verified<VastEvent>): VastState => ({ vast });
 export const secrets: Secret[] = [secret, [secret], { label: secret }, () => secret];
 
+// Channels and metrics.
+const traced = tracingChannel<unknown, DeliveryMessage>('vast-webhook.delivery');
+traced.subscribe({
+  start: ({ provider }) => console.log(provider),
+  end() {},
+  asyncStart() {},
+  asyncEnd: ({ outcome }) => console.log(outcome?.result),
+  error: ({ error }) => console.log(error),
+});
+tracingChannel<unknown, SinkMessage>('vast-webhook.sink').asyncEnd.subscribe((message) => {
+  const { sink, id, type, result, durationMs } = message as SinkMessage;
+  console.log(sink, id, type, result satisfies 'delivered' | 'failed' | undefined, durationMs);
+});
+export function measure(registry: MetricRegistry, options: OutcomeMetricsOptions = { prefix: 'hooks_' }): () => void {
+  return outcomeMetrics(registry, options);
+}
+
 // The management clients.
 const apiOptions: ApiOptions = { apiKey: secret, baseUrl: 'https://proxy.example.com', fetch, timeoutMs: 1000 };
 export async function manage(signal: AbortSignal): Promise<void> {
@@ -255,6 +276,8 @@ koaVastWebhook(secret, { tolerance: 300 });
 createForwarder({ sinks: [pager], path: '/vast/webhooks' });
 // @ts-expect-error what is sent is signed
 http('https://a.example/hook', { timeoutMs: 3000 });
+// @ts-expect-error
+outcomeMetrics();
 // @ts-expect-error
 memoryStore({ max: 1000 });
 // @ts-expect-error

@@ -1,0 +1,124 @@
+import { AsyncResource } from 'node:async_hooks';
+import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
+import type { Outcome } from './outcome.js';
+import type { Delivery } from './receive/delivery.js';
+
+/**
+ * What subscribers of `tracing:vast-webhook.delivery:*` get, the same object from a request's arrival on the endpoint to
+ * its answer. It holds no header and no body.
+ */
+export interface DeliveryMessage {
+  /** The sender's dialect, `vast` for Vast.ai. */
+  readonly provider: string;
+  /** How it ended, which is known when `error` and `asyncEnd` are published. */
+  readonly outcome?: Outcome;
+  /** The outcome's error, if it has one. */
+  readonly error?: Error;
+}
+
+/**
+ * What subscribers of `tracing:vast-webhook.sink:*` get, the same object while one sink is told of one event: by a
+ * middleware, a forwarder or an outbox.
+ */
+export interface SinkMessage {
+  /** The sink's name. */
+  readonly sink: string;
+  /** The sender's dialect, `vast` for Vast.ai. */
+  readonly provider: string;
+  /** The signed event id. */
+  readonly id: string;
+  /** The event's type, which is the sender's text. */
+  readonly type?: string;
+  /** How it ended, which is known when `error` and `asyncEnd` are published. */
+  readonly result?: 'delivered' | 'failed';
+  /** How long it took, in milliseconds. Known with the result. */
+  readonly durationMs?: number;
+  /** Why it failed. */
+  readonly error?: Error;
+}
+
+/** Node.js keeps channels by name, so that both builds of the package publish to the same ones. */
+export const deliveries: TracingChannel<unknown, DeliveryMessage> = tracingChannel('vast-webhook.delivery');
+export const sinks: TracingChannel<unknown, SinkMessage> = tracingChannel('vast-webhook.sink');
+
+/** A delivery has arrived. Gives nothing, at the cost of a look, when nobody has subscribed. */
+export function traceDelivery(provider: string): DeliveryTrace | undefined {
+  return isWatched(deliveries) ? new DeliveryTrace(deliveries, { provider }) : undefined;
+}
+
+/** A sink is about to be told. Gives nothing, at the cost of a look, when nobody has subscribed. */
+export function traceSink(sink: string, { provider, id }: Delivery, type: string | undefined): SinkTrace | undefined {
+  return isWatched(sinks) ? new SinkTrace(sinks, { sink, provider, id, type }) : undefined;
+}
+
+/** What `channel.hasSubscribers` says from Node.js 20.13 on. */
+function isWatched<Message extends object>(channel: TracingChannel<unknown, Message>): boolean {
+  const { start, end, asyncStart, asyncEnd, error } = channel;
+  return (
+    start.hasSubscribers ||
+    end.hasSubscribers ||
+    asyncStart.hasSubscribers ||
+    asyncEnd.hasSubscribers ||
+    error.hasSubscribers
+  );
+}
+
+/** Something under way that is published as `TracingChannel.traceCallback` publishes, whatever ends it. */
+class Trace<Message extends { readonly error?: Error }> {
+  readonly #channel: TracingChannel<unknown, Message>;
+  readonly #message: Message;
+  #context: AsyncResource | undefined;
+  #isOver = false;
+
+  constructor(channel: TracingChannel<unknown, Message>, message: Message) {
+    this.#channel = channel;
+    this.#message = message;
+  }
+
+  /** Begins it, in the context that subscribers have bound to `start`. */
+  run<T>(work: () => T): T {
+    const { start, end } = this.#channel;
+    return start.runStores(this.#message, () => {
+      this.#context = new AsyncResource('VastWebhookTrace');
+      try {
+        return work();
+      } finally {
+        end.publish(this.#message);
+      }
+    });
+  }
+
+  /** A function that runs in the context of `run`, wherever it is called from. */
+  bind<Args extends unknown[]>(fn: (...args: Args) => void): (...args: Args) => void {
+    const context = this.#context;
+    return context === undefined ? fn : context.bind(fn);
+  }
+
+  /** Ends it. What a second end would say comes too late. */
+  protected over(result: Partial<Message>): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { error, asyncStart, asyncEnd } = this.#channel;
+    const message = Object.assign(this.#message, result);
+    this.bind(() => {
+      if (message.error !== undefined) error.publish(message);
+      asyncStart.publish(message);
+      asyncEnd.publish(message);
+    })();
+  }
+}
+
+export class DeliveryTrace extends Trace<DeliveryMessage> {
+  answered(outcome: Outcome): void {
+    this.over({ outcome, error: outcome.error });
+  }
+}
+
+export class SinkTrace extends Trace<SinkMessage> {
+  readonly #startedAt = performance.now();
+
+  settled(error?: Error): void {
+    const durationMs = performance.now() - this.#startedAt;
+    this.over({ result: error === undefined ? 'delivered' : 'failed', durationMs, error });
+  }
+}
