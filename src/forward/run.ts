@@ -122,7 +122,8 @@ export class Run<Event> {
         continue;
       }
       try {
-        const accepts = sink.accepts === undefined || sink.accepts(this.#verified.event);
+        const { event, delivery } = this.#verified;
+        const accepts = sink.accepts === undefined || sink.accepts(event, delivery);
         if (isPromise(accepts)) throw new TypeError(`accepts() of sink "${sink.name}" must not be asynchronous`);
         this.#results[sink.name] = accepts ? 'pending' : 'skipped';
         if (accepts) due.push(sink);

@@ -1,5 +1,7 @@
+import { isPromise } from '../promise.js';
 import type { VastEvent } from '../providers/vast.js';
 import type { Delivery } from '../receive/delivery.js';
+import { matcherOf } from './type-patterns.js';
 
 /** What a sink gets beside the event. */
 export interface SinkContext {
@@ -12,8 +14,8 @@ export interface SinkContext {
 export interface Sink<Event = VastEvent> {
   /** Names it in the store and in outcomes. Unique among the sinks of a middleware; keep it over releases. */
   readonly name: string;
-  /** Whether this event is for this sink. All are, without it. */
-  accepts?(event: Event): boolean;
+  /** Whether this event, which came by this delivery, is for this sink. All are, without it. */
+  accepts?(event: Event, delivery: Delivery): boolean;
   /** Tells it. To reject or throw is to have failed; see `SinkError` for saying more. */
   deliver(event: Event, context: SinkContext): Promise<void> | void;
 }
@@ -24,43 +26,28 @@ export type SinkFunction<Event = VastEvent> = (event: Event, context: SinkContex
 /** How one sink fared: `already` by an earlier delivery, `skipped` as not for it, `pending` when the answer went out. */
 export type SinkResult = 'delivered' | 'already' | 'skipped' | 'pending' | Error;
 
-/** Narrows a sink to events of some types (`['outbid', 'instance_*']`), or for which a predicate holds. */
+/**
+ * Narrows a sink to events of some types, or for which a predicate holds. A type may end in `*`, and may have its
+ * context before it: `['outbid', 'instance_*', 'client:low_credit', 'host:*']`. The context is that of the webhook,
+ * if its secret is labelled `client` or `host`; otherwise that which the catalogue has the type in. What neither tells,
+ * such as `low_disk_space` without a label, is of both, so that nobody misses it. Throws a `TypeError` for what can
+ * match nothing.
+ */
 export function when<Event = VastEvent>(
-  types: string | readonly string[] | ((event: Event) => boolean),
+  types: string | readonly string[] | ((event: Event, delivery: Delivery) => boolean),
   sink: Sink<Event> | SinkFunction<Event>,
 ): Sink<Event> {
   const narrowed = toSink(sink);
-  const matches = typeof types === 'function' ? types : ofTypes(types);
+  const matches = typeof types === 'function' ? types : matcherOf(types);
   return {
     name: narrowed.name,
-    accepts: (event) => matches(event) && (narrowed.accepts?.(event) ?? true),
+    accepts(event, delivery) {
+      const matched = matches(event, delivery);
+      // A promise is true of everything: whoever asks refuses it.
+      return matched && !isPromise(matched) ? (narrowed.accepts?.(event, delivery) ?? true) : matched;
+    },
     deliver: (event, context) => narrowed.deliver(event, context),
   };
-}
-
-function ofTypes(types: string | readonly string[]): (event: unknown) => boolean {
-  const list = typeof types === 'string' ? [types] : types;
-  if (!Array.isArray(list) || list.length === 0 || !list.every(isTypePattern)) {
-    throw new TypeError(
-      "when(types, sink): types must be event types such as 'outbid' or 'instance_*' (a * only at the end), or a predicate",
-    );
-  }
-  const exact = new Set(list.filter((type) => !type.endsWith('*')));
-  const prefixes = list.filter((type) => type.endsWith('*')).map((type) => type.slice(0, -1));
-  return (event) => {
-    const type = typeOf(event);
-    if (type === undefined) return prefixes.includes('');
-    return exact.has(type) || prefixes.some((prefix) => type.startsWith(prefix));
-  };
-}
-
-function isTypePattern(type: unknown): type is string {
-  return typeof type === 'string' && /^[^*]+$|^[^*]*\*$/.test(type);
-}
-
-function typeOf(event: unknown): string | undefined {
-  const { notif_type: type } = event as { notif_type?: unknown };
-  return typeof type === 'string' ? type : undefined;
 }
 
 function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {

@@ -8,6 +8,7 @@ import { checkName, type Sink, type SinkContext, type SinkFunction, toSinks } fr
 import { unthrowing } from '../options.js';
 import { logError } from '../outcome.js';
 import type { VastEvent } from '../providers/vast.js';
+import type { Delivery } from '../receive/delivery.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepTurn } from '../stores/sweep.js';
 import { GroupCommit } from './group-commit.js';
@@ -148,7 +149,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   /** Resolves when the event is on the disk. */
   async deliver(event: Event, { delivery }: SinkContext): Promise<void> {
     if (this.#inFlight.closing) throw new SinkError('the outbox is closed');
-    const sinks = this.#sinks.filter((sink) => mayAccept(sink, event));
+    const sinks = this.#sinks.filter((sink) => mayAccept(sink, event, delivery));
     if (sinks.length === 0) return;
     const key = keyOf(scope, delivery.provider, delivery.id);
     const queued = JSON.stringify(toQueued(delivery));
@@ -222,9 +223,9 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 }
 
 /** What its predicate cannot say now is said when the sink is told. */
-function mayAccept<Event>(sink: Sink<Event>, event: Event): boolean {
+function mayAccept<Event>(sink: Sink<Event>, event: Event, delivery: Delivery): boolean {
   try {
-    return sink.accepts?.(event) ?? true;
+    return sink.accepts?.(event, delivery) ?? true;
   } catch {
     return true;
   }
