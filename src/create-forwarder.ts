@@ -37,7 +37,7 @@ export function createForwarder(options: ForwarderOptions<VastEvent>): Forward {
     if (forwarded.error !== undefined) throw await asQueueError(forwarded.error, forwarded.sinks, rateLimit);
   }
 
-  return Object.assign(forward, { close: (timeoutMs?: number) => inFlight.close(timeoutMs) });
+  return Object.assign(forward, { close: (timeoutMs?: number) => inFlight.close(timeoutMs, settings.sinks) });
 }
 
 function revive(queued: Delivery | QueuedDelivery): ReturnType<typeof reviveEvent<VastEvent>> {

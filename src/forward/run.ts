@@ -104,7 +104,7 @@ export class Run<Event> {
       this.#conclude();
     } else {
       this.#claim.onEnd = () => this.#conclude();
-      const context = new Context(this.#verified.delivery, this.#claim);
+      const context = new Context(this.#verified.delivery, this.#claim, deadlineAt);
       for (const sink of due) this.#tell(sink, context);
       if (!this.#concluded) this.#claim.keepUp();
     }
@@ -325,10 +325,12 @@ export class Run<Event> {
 /** Made once a run: the signal costs an AbortController, so it waits until a sink asks for it. */
 class Context implements SinkContext {
   readonly delivery: Delivery;
+  readonly deadlineAt: number | undefined;
   readonly #claim: Claim;
 
-  constructor(delivery: Delivery, claim: Claim) {
+  constructor(delivery: Delivery, claim: Claim, deadlineAt: number) {
     this.delivery = delivery;
+    this.deadlineAt = deadlineAt === Number.POSITIVE_INFINITY ? undefined : deadlineAt;
     this.#claim = claim;
   }
 

@@ -8,6 +8,11 @@ export interface SinkContext {
   readonly delivery: Delivery;
   /** Aborted when the claim is lost or has lasted five minutes, not at the answer's deadline. */
   readonly signal: AbortSignal;
+  /**
+   * By when somebody is answered, whatever the sink is at: a time of `performance.now()`. Undefined where nobody waits,
+   * behind an outbox or a queue.
+   */
+  readonly deadlineAt?: number;
 }
 
 /** Anything that must be told about an event. */
@@ -18,6 +23,13 @@ export interface Sink<Event = VastEvent> {
   accepts?(event: Event, delivery: Delivery): boolean;
   /** Tells it. To reject or throw is to have failed; see `SinkError` for saying more. */
   deliver(event: Event, context: SinkContext): Promise<void> | void;
+  /** How many events an outbox tells it of at once, in place of the outbox's own `concurrency`. */
+  readonly concurrency?: number;
+  /**
+   * Tells now what it has gathered, and resolves when that is settled. Called when the middleware, forwarder or outbox
+   * that it belongs to is closed, several times perhaps, which need not be the end of the sink. Does not throw.
+   */
+  flush?(): Promise<void> | void;
 }
 
 /** A named function, which is called with every event. What it returns is awaited and ignored. */
@@ -39,23 +51,35 @@ export function when<Event = VastEvent>(
 ): Sink<Event> {
   const narrowed = toSink(sink);
   const matches = typeof types === 'function' ? types : matcherOf(types);
-  return {
-    name: narrowed.name,
+  return around(narrowed, {
     accepts(event, delivery) {
       const matched = matches(event, delivery);
       // A promise is true of everything: whoever asks refuses it.
       return matched && !isPromise(matched) ? (narrowed.accepts?.(event, delivery) ?? true) : matched;
     },
-    deliver: (event, context) => narrowed.deliver(event, context),
+  });
+}
+
+/** A sink that stands before another, and is the same but for what is given. */
+export function around<Event>(sink: Sink<Event>, changes: Partial<Sink<Event>>): Sink<Event> {
+  return {
+    name: sink.name,
+    concurrency: sink.concurrency,
+    accepts: sink.accepts && ((event, delivery) => sink.accepts?.(event, delivery) as boolean),
+    deliver: (event, context) => sink.deliver(event, context),
+    flush: sink.flush && (() => sink.flush?.()),
+    ...changes,
   };
 }
 
-function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
+/** Throws a `TypeError` for what is no sink. */
+export function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
   if (typeof sink !== 'function') {
     if (typeof sink?.deliver !== 'function') {
       throw new TypeError('a sink must be a named function or an object with a name and a deliver(event, context)');
     }
     checkName(sink.name);
+    checkConcurrency(sink);
     return sink;
   }
   if (sink.name === '') {
@@ -71,6 +95,11 @@ export function checkName(name: unknown): void {
   if (typeof name !== 'string' || name === '' || name.length > 255) {
     throw new TypeError("a sink's name must be a string of 1 to 255 characters");
   }
+}
+
+function checkConcurrency({ name, concurrency }: Sink<never>): void {
+  if (concurrency === undefined || (Number.isSafeInteger(concurrency) && concurrency > 0)) return;
+  throw new TypeError(`the concurrency of sink "${name}" must be a whole number of 1 at least`);
 }
 
 /** The sinks of one middleware or forwarder: each with a name, and no name twice. */

@@ -1,10 +1,11 @@
+import { type DigestEvent, digests } from '../providers/digests.js';
 import { providerOf } from '../providers/index.js';
 import { type VastContext, vast, vastTypeInfo } from '../providers/vast.js';
 import type { Delivery } from '../receive/delivery.js';
 import { typeOf } from '../receive/verify.js';
 
-/** Whether an event is of a type. */
-type TypeTest = (type: string | undefined) => boolean;
+/** Whether an event is for somebody, by its type, its sender and the label of the secret that signed it. */
+type Matcher = (type: string | undefined, provider: string, webhook: string | undefined) => boolean;
 
 interface Pattern {
   readonly context: VastContext | undefined;
@@ -15,30 +16,34 @@ interface Pattern {
 const contexts = ['client', 'host'] as const satisfies readonly VastContext[];
 
 /**
- * Matches events by `slug`, `prefix*`, and either of these behind `client:` or `host:`. Throws a `TypeError` for a
- * pattern that nobody can have meant.
+ * Matches events by `slug`, `prefix*`, and either of these behind `client:` or `host:`. A digest, which a queue may
+ * have brought here, matches like the events in it. Throws a `TypeError` for a pattern that nobody can have meant.
  */
 export function matcherOf(types: string | readonly string[]): (event: unknown, delivery?: Delivery) => boolean {
   const list: readonly unknown[] = typeof types === 'string' ? [types] : types;
   if (!Array.isArray(list) || list.length === 0) throw new TypeError(form);
-  const patterns = list.map(patternOf);
-  const anywhere = typeTest(patterns, undefined);
-  if (patterns.every(({ context }) => context === undefined)) {
-    return (event, delivery) => anywhere(typeIn(event, delivery));
-  }
-  const within = { client: typeTest(patterns, 'client'), host: typeTest(patterns, 'host') };
+  const matches = anyOf(list.map(patternOf));
   return (event, delivery) => {
-    const type = typeIn(event, delivery);
-    if (anywhere(type)) return true;
-    // Whoever else sends has no such contexts.
-    if ((delivery?.provider ?? vast.name) !== vast.name) return false;
-    return contextsOf(type, delivery?.webhook).some((context) => within[context](type));
+    // Whoever calls `accepts` by its older form gives no delivery.
+    const provider = delivery?.provider ?? vast.name;
+    if (matches(typeOf(providerOf(provider), event as object), provider, delivery?.webhook)) return true;
+    return provider === digests.name && matchesOneIn(event as DigestEvent, matches);
   };
 }
 
-/** Without a delivery, as those who call `accepts` by its older form give none, the event is one of Vast.ai's. */
-function typeIn(event: unknown, delivery: Delivery | undefined): string | undefined {
-  return typeOf(providerOf(delivery?.provider ?? vast.name), event as object);
+function matchesOneIn({ types }: DigestEvent, matches: Matcher): boolean {
+  return types.some(({ type, provider, webhook }) => matches(type === '' ? undefined : type, provider, webhook));
+}
+
+function anyOf(patterns: readonly Pattern[]): Matcher {
+  const anywhere = typeTest(patterns, undefined);
+  if (patterns.every(({ context }) => context === undefined)) return anywhere;
+  const within = { client: typeTest(patterns, 'client'), host: typeTest(patterns, 'host') };
+  return (type, provider, webhook) => {
+    if (anywhere(type)) return true;
+    // Other senders have no such contexts.
+    return provider === vast.name && contextsOf(type, webhook).some((context) => within[context](type));
+  };
 }
 
 /**
@@ -52,7 +57,10 @@ function contextsOf(type: string | undefined, webhook: string | undefined): read
   return known.length === 1 ? known : contexts;
 }
 
-function typeTest(patterns: readonly Pattern[], ofContext: VastContext | undefined): TypeTest {
+function typeTest(
+  patterns: readonly Pattern[],
+  ofContext: VastContext | undefined,
+): (type: string | undefined) => boolean {
   const slugs = patterns.filter(({ context }) => context === ofContext).map(({ slug }) => slug);
   const exact = new Set(slugs.filter((slug) => !slug.endsWith('*')));
   const prefixes = slugs.filter((slug) => slug.endsWith('*')).map((slug) => slug.slice(0, -1));

@@ -22,7 +22,7 @@ export interface OutboxOptions<Event = VastEvent> {
   readonly name?: string;
   /** The table, made on first use: `vast_webhook_outbox`. */
   readonly table?: string;
-  /** How many events a sink is told of at once: 4. */
+  /** How many events a sink is told of at once, unless it says so itself: 4. */
   readonly concurrency?: number;
   /** How long an event that is being told is kept from other processes unless renewed, in milliseconds: 30,000. */
   readonly leaseMs?: number;
@@ -185,7 +185,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 
   close(timeoutMs?: number): Promise<void> {
     clearTimeout(this.#timer);
-    return this.#inFlight.close(timeoutMs);
+    return this.#inFlight.close(timeoutMs, this.#sinks);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -11,6 +11,9 @@ interface Summary {
   readonly url: string;
 }
 
+/** What must be known of a sender to tell of its events. */
+export type Dialect<Event> = Pick<Provider<Event>, 'name' | 'typeOf' | 'summarize'>;
+
 /** A sender's dialect: what its deliveries look like. */
 export interface Provider<Event> {
   /** Part of the idempotency key. */
