@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { DigestEvent } from '../providers/digests.js';
-import { digests } from '../providers/digests.js';
+import { type DigestEvent, type DigestedType, digests } from '../providers/digests.js';
 import { providerOf } from '../providers/index.js';
 import type { Severity } from '../providers/provider.js';
 import type { Delivery, Verified } from '../receive/delivery.js';
@@ -31,6 +30,8 @@ const severities: readonly Severity[] = ['critical', 'error', 'warning', 'info']
 const maxTypes = 5;
 const maxTypeLength = 50;
 const maxSubjects = 20;
+/** Of how many events the subjects are looked at, since some may be the same. */
+const maxRead = 1_000;
 const maxSubjectLength = 120;
 const maxIds = 1_000;
 
@@ -41,20 +42,20 @@ export function kindOf(event: object, { provider, webhook }: Delivery): Kind {
 
 /** One event that stands for several, and a delivery that carries it: like `newest`, theirs that came last. */
 export function summaryOf(summands: readonly Summand[], newest: Delivery): Verified<DigestEvent> {
-  const kinds = [...new Set(summands.map(({ kind }) => kind))];
-  const webhook = only(kinds.map((kind) => kind.webhook));
-  const account = only(kinds.map((kind) => kind.account));
+  const kinds = inOrder([...counted(summands.map(({ kind }) => kind))], ([kind]) => kind);
+  const webhook = only(kinds, (kind) => kind.webhook);
+  const account = only(kinds, (kind) => kind.account);
   const event: DigestEvent = {
     event_id: idOf(summands),
     user_id: typeof account === 'number' ? account : 0,
     notif_type: 'digest',
-    subject: subjectOf(summands),
+    subject: `${summands.length} notifications: ${typesIn(kinds)}`,
     message: messageOf(summands),
     timestamp: newest.timestamp,
-    severity: severities.find((severity) => kinds.some((kind) => kind.severity === severity)) ?? 'info',
+    severity: kinds[0]?.[0].severity ?? 'info',
     url: urlOf(kinds),
     count: summands.length,
-    types: typesOf(summands),
+    types: typesOf(kinds),
     event_ids: summands
       .map(({ id }) => id)
       .sort()
@@ -64,10 +65,18 @@ export function summaryOf(summands: readonly Summand[], newest: Delivery): Verif
   return { event, delivery: { ...newest, provider: digests.name, id: event.event_id, attempt: 1, webhook, rawBody } };
 }
 
-/** What all are, if they are all the same. */
-function only<T>(values: readonly T[]): T | undefined {
-  const [first] = values;
-  return values.every((value) => value === first) ? first : undefined;
+/** Kinds with how many events are of them, the gravest first, and otherwise as they came. */
+type Kinds = readonly (readonly [kind: Kind, count: number])[];
+
+function inOrder<T>(list: T[], kindOfIt: (item: T) => Kind): T[] {
+  const rank = (item: T) => severities.indexOf(kindOfIt(item).severity);
+  return list.sort((a, b) => rank(a) - rank(b));
+}
+
+/** What all have, if that is the same. */
+function only<T>(kinds: Kinds, of: (kind: Kind) => T): T | undefined {
+  const values = new Set(kinds.map(([kind]) => of(kind)));
+  return values.size === 1 ? [...values][0] : undefined;
 }
 
 function idOf(summands: readonly Summand[]): string {
@@ -75,46 +84,38 @@ function idOf(summands: readonly Summand[]): string {
   return `digest:${createHash('sha256').update(keys.join('\n')).digest('hex')}`;
 }
 
-function urlOf(kinds: readonly Kind[]): string {
-  const [gravest] = inOrder(kinds, (kind) => kind).map((kind) => kind.url);
-  const url = only(kinds.map((kind) => kind.url)) ?? gravest ?? '';
-  return kinds.every((kind) => kind.url === url) || !URL.canParse(url) ? url : new URL('/', url).href;
+/** Where all of them point to, or the console that the gravest one does. */
+function urlOf(kinds: Kinds): string {
+  const url = only(kinds, (kind) => kind.url);
+  const gravest = kinds[0]?.[0].url ?? '';
+  return url ?? (URL.canParse(gravest) ? new URL('/', gravest).href : gravest);
 }
 
-/** The gravest first, and otherwise as they came. */
-function inOrder<T>(list: readonly T[], kind: (item: T) => Kind): T[] {
-  const rank = (item: T) => severities.indexOf(kind(item).severity);
-  return [...list].sort((a, b) => rank(a) - rank(b));
-}
-
-function typesOf(summands: readonly Summand[]): DigestEvent['types'] {
-  const types = new Map<string, { provider: string; webhook?: string; type: string; count: number }>();
-  for (const { kind } of summands) {
-    const { provider, webhook, type } = kind;
+function typesOf(kinds: Kinds): DigestEvent['types'] {
+  const types = new Map<string, DigestedType>();
+  for (const [{ provider, webhook, type }, count] of kinds) {
     const key = JSON.stringify([provider, webhook, type]);
-    const counted = types.get(key) ?? { provider, webhook, type, count: 0 };
-    counted.count++;
-    types.set(key, counted);
+    types.set(key, { provider, webhook, type, count: count + (types.get(key)?.count ?? 0) });
   }
   return [...types.values()];
 }
 
-/** `500 notifications: 480 × instance_offline, 20 × outbid` */
-function subjectOf(summands: readonly Summand[]): string {
-  const counts = counted(inOrder(summands, ({ kind }) => kind).map(({ kind }) => oneLine(kind.type)));
-  const parts = counts
+/** `480 × instance_offline, 20 × outbid` */
+function typesIn(kinds: Kinds): string {
+  const types = totals(kinds.map(([{ type }, count]) => ({ key: oneLine(type), count })));
+  const parts = [...types]
     .sort(([, a], [, b]) => b - a)
     .map(([type, count]) => `${count} × ${cut(type, maxTypeLength) || 'without a type'}`);
-  const shown = parts.length > maxTypes ? [...parts.slice(0, maxTypes), 'and others'] : parts;
-  return `${summands.length} notifications: ${shown.join(', ')}`;
+  return [...parts.slice(0, maxTypes), ...(parts.length > maxTypes ? ['and others'] : [])].join(', ');
 }
 
 /** The subjects, a line each, as far as they are kept and can be shown. */
 function messageOf(summands: readonly Summand[]): string {
-  const subjects = inOrder(summands, ({ kind }) => kind).flatMap(({ kind, verified }) =>
-    verified === undefined ? [] : [subjectIn(verified) || oneLine(kind.type) || 'Notification'],
-  );
-  const shown = counted(subjects).slice(0, maxSubjects);
+  const kept = summands.filter(({ verified }) => verified !== undefined);
+  const subjects = inOrder(kept, ({ kind }) => kind)
+    .slice(0, maxRead)
+    .map(({ kind, verified }) => subjectIn(verified as Verified<object>) || oneLine(kind.type) || 'Notification');
+  const shown = [...counted(subjects)].slice(0, maxSubjects);
   const lines = shown.map(([subject, count]) => (count === 1 ? subject : `${count} × ${subject}`));
   const more = summands.length - shown.reduce((sum, [, count]) => sum + count, 0);
   return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n');
@@ -124,8 +125,12 @@ function subjectIn({ event, delivery }: Verified<object>): string {
   return cut(oneLine(providerOf(delivery.provider).summarize(event).subject), maxSubjectLength);
 }
 
-function counted(texts: readonly string[]): [text: string, count: number][] {
-  const counts = new Map<string, number>();
-  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
-  return [...counts];
+function counted<T>(values: readonly T[]): Map<T, number> {
+  return totals(values.map((key) => ({ key, count: 1 })));
+}
+
+function totals<T>(parts: readonly { readonly key: T; readonly count: number }[]): Map<T, number> {
+  const sums = new Map<T, number>();
+  for (const { key, count } of parts) sums.set(key, (sums.get(key) ?? 0) + count);
+  return sums;
 }

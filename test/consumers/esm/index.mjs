@@ -27,11 +27,13 @@ assert.deepEqual(names(koa), ['vastWebhook']);
 assert.deepEqual(names(sinks), [
   'bullmq',
   'cloudEvents',
+  'digest',
   'discord',
   'googleChat',
   'http',
   'log',
   'pagerDuty',
+  'quiet',
   'slack',
   'slackWorkflow',
   'sqliteOutbox',
