@@ -3,7 +3,7 @@ interface Gathering {
   flush?(): Promise<void> | void;
 }
 
-/** How often that is asked for what has come to it since. */
+/** How often that is asked, since more may come to it. */
 const flushEveryMs = 100;
 
 /** Counts what is under way, so that closing can wait for it. */
@@ -48,11 +48,9 @@ export class InFlight {
     const flush = () => Promise.allSettled(gathering.map(async (sink) => sink.flush?.()));
     const flushing = gathering.length === 0 ? undefined : setInterval(flush, flushEveryMs);
     flushing?.unref();
-    const flushed = flush();
     await this.#idle();
     clearInterval(flushing);
-    await flushed;
-    // What came meanwhile and was not waited for.
+    // What nobody has waited for.
     await flush();
   }
 

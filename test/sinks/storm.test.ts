@@ -5,7 +5,7 @@ import { createForwarder, type Sink, type VastEvent, when } from '../../src/inde
 import type { WebhookOptions } from '../../src/options.js';
 import { digest, quiet, slack } from '../../src/sinks/index.js';
 import { type SlackStandInMessage, slackStandIn } from '../support/chat-stand-in.js';
-import { anEvent, type Door, doors, nowSeconds, serve, signed } from '../support/front-doors.js';
+import { anEvent, bytesOf, type Door, doors, nowSeconds, serve, signed } from '../support/front-doors.js';
 import { anEvent as anEventAndDelivery } from './gathering.js';
 
 const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
@@ -55,6 +55,22 @@ describe('500 instances that go offline at once', () => {
     expect(chat.requests).toHaveLength(0);
     await service.hook.close();
     expect(textsOf()).toEqual([expect.stringMatching(/^500 notifications: /)]);
+  }, 60_000);
+
+  it('are told by close() also as far as they were still on their way then', async () => {
+    const { service, sendAll, textsOf } = await serviceWith((sink) => digest({ everyMs: 240_000 }, sink));
+    await sendAll(aStorm(3));
+    const connection = await service.connect();
+    const bytes = bytesOf({ target: service.endpoint, ...(aStorm(1)[0] as ReturnType<typeof signed>) });
+    const arrival = service.arrival();
+    connection.write(bytes.subarray(0, -1));
+    await arrival;
+    const closing = service.hook.close();
+    await expect.poll(textsOf).toEqual([expect.stringMatching(/^3 notifications: /)]);
+    connection.write(bytes.subarray(-1));
+    expect((await connection.answer()).status).toBe(204);
+    await closing;
+    expect(textsOf()[1]).toMatch(/^Instance #000 Is Offline/);
   }, 60_000);
 
   it('are a message each as far as quiet lets them through, and one more', async () => {
