@@ -38,7 +38,7 @@ export function createForwarder<Event extends object = VastEvent>(options: Forwa
     if (forwarded.error !== undefined) throw await asQueueError(forwarded.error, forwarded.sinks, rateLimit);
   }
 
-  return Object.assign(forward, { close: (timeoutMs?: number) => inFlight.close(timeoutMs) });
+  return Object.assign(forward, { close: (timeoutMs?: number) => inFlight.close(timeoutMs, settings.sinks) });
 }
 
 function revive<Event>(queued: Delivery | QueuedDelivery): ReturnType<typeof reviveEvent<Event>> {

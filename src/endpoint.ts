@@ -69,7 +69,7 @@ export class Endpoint<Event extends object> implements Closable {
   }
 
   close(timeoutMs?: number): Promise<void> {
-    return this.inFlight.close(timeoutMs);
+    return this.inFlight.close(timeoutMs, this.settings.sinks);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

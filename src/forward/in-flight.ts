@@ -1,3 +1,11 @@
+/** What may hold back some of what is under way, until it is asked not to. */
+interface Gathering {
+  flush?(): Promise<void> | void;
+}
+
+/** How often that is asked, since more may come to it. */
+const flushEveryMs = 100;
+
 /** Counts what is under way, so that closing can wait for it. */
 export class InFlight {
   #count = 0;
@@ -19,17 +27,35 @@ export class InFlight {
     }
   }
 
-  /** Resolves when nothing is under way any more, or after `timeoutMs`. */
-  close(timeoutMs?: number): Promise<void> {
+  /**
+   * Resolves when nothing is under way any more and `sinks` have told what they have gathered, or after `timeoutMs`.
+   */
+  close(timeoutMs?: number, sinks: readonly Gathering[] = []): Promise<void> {
     this.#closing = true;
-    if (this.#count === 0) return Promise.resolve();
+    const gathering = sinks.filter(({ flush }) => flush !== undefined);
+    if (this.#count === 0 && gathering.length === 0) return Promise.resolve();
     return new Promise((resolve) => {
       // Not unreferenced: what stands behind an awaited close shall still run.
       const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
-      this.#waiting.push(() => {
+      this.#settled(gathering).then(() => {
         clearTimeout(timer);
         resolve();
       });
     });
+  }
+
+  async #settled(gathering: readonly Gathering[]): Promise<void> {
+    const flush = () => Promise.allSettled(gathering.map(async (sink) => sink.flush?.()));
+    const flushing = gathering.length === 0 ? undefined : setInterval(flush, flushEveryMs);
+    flushing?.unref();
+    await this.#idle();
+    clearInterval(flushing);
+    // What nobody has waited for.
+    await flush();
+  }
+
+  #idle(): Promise<void> {
+    if (this.#count === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }

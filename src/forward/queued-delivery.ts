@@ -1,4 +1,5 @@
-import { providerOf } from '../providers/index.js';
+import { dialectOf } from '../providers/index.js';
+import { vast } from '../providers/vast.js';
 import { toBuffer } from '../receive/body.js';
 import type { Delivery, Received } from '../receive/delivery.js';
 import { parseEvent, typeOf } from '../receive/verify.js';
@@ -21,7 +22,7 @@ export function toQueued(delivery: Delivery): QueuedDelivery & { readonly rawBod
 /** The delivery that a queue has kept. Throws a `TypeError` for anything else. */
 export function fromQueued(queued: Delivery | QueuedDelivery): Delivery {
   const rawBody = bytesOf(Object(queued) as QueuedDelivery);
-  return { ...queued, verified: queued.verified ?? providerOf(queued.provider).headers !== undefined, rawBody };
+  return { ...queued, verified: queued.verified ?? queued.provider === vast.name, rawBody };
 }
 
 function bytesOf({ rawBody }: QueuedDelivery): Buffer {
@@ -34,5 +35,5 @@ function bytesOf({ rawBody }: QueuedDelivery): Buffer {
 /** The event of a delivery that was checked before it went into a queue, and the event's type if it has one. */
 export function reviveEvent<Event>(delivery: Delivery): { received: Received<Event>; type: string | undefined } {
   const event = parseEvent(delivery.rawBody);
-  return { received: { event: event as Event, delivery }, type: typeOf(providerOf(delivery.provider), event) };
+  return { received: { event: event as Event, delivery }, type: typeOf(dialectOf(delivery.provider), event) };
 }

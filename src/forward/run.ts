@@ -110,7 +110,7 @@ export class Run<Event> {
       this.#conclude();
     } else {
       this.#claim.onEnd = () => this.#conclude();
-      const context = new Context(this.#received.delivery, this.#claim);
+      const context = new Context(this.#received.delivery, this.#claim, deadlineAt);
       for (const sink of due) this.#tell(sink, context);
       if (!this.#concluded) this.#claim.keepUp();
     }
@@ -127,7 +127,8 @@ export class Run<Event> {
         continue;
       }
       try {
-        const accepts = sink.accepts === undefined || sink.accepts(this.#received.event);
+        const { event, delivery } = this.#received;
+        const accepts = sink.accepts === undefined || sink.accepts(event, delivery);
         if (isPromise(accepts)) throw new TypeError(`accepts() of sink "${sink.name}" must not be asynchronous`);
         this.#results[sink.name] = accepts ? 'pending' : 'skipped';
         if (accepts) due.push(sink);
@@ -344,10 +345,12 @@ export class Run<Event> {
 /** Made once a run: the signal costs an AbortController, so it waits until a sink asks for it. */
 class Context implements SinkContext {
   readonly delivery: Delivery;
+  readonly deadlineAt: number | undefined;
   readonly #claim: Claim;
 
-  constructor(delivery: Delivery, claim: Claim) {
+  constructor(delivery: Delivery, claim: Claim, deadlineAt: number) {
     this.delivery = delivery;
+    this.deadlineAt = deadlineAt === Number.POSITIVE_INFINITY ? undefined : deadlineAt;
     this.#claim = claim;
   }
 

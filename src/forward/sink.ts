@@ -1,6 +1,7 @@
-import { typeOfAny } from '../providers/index.js';
+import { isPromise } from '../promise.js';
 import type { VastEvent } from '../providers/vast.js';
 import type { Delivery } from '../receive/delivery.js';
+import { matcherOf } from './type-patterns.js';
 
 /** What a sink gets beside the event. */
 export interface SinkContext {
@@ -8,16 +9,28 @@ export interface SinkContext {
   readonly delivery: Delivery;
   /** Aborted when the claim is lost or has lasted five minutes, not at the answer's deadline. */
   readonly signal: AbortSignal;
+  /**
+   * By when somebody is answered, whatever the sink is at: a time of `performance.now()`. Undefined where nobody waits,
+   * behind an outbox or a queue.
+   */
+  readonly deadlineAt?: number;
 }
 
 /** Anything that must be told about an event. */
 export interface Sink<Event = VastEvent> {
   /** Names it in the store and in outcomes. Unique among the sinks of a middleware; keep it over releases. */
   readonly name: string;
-  /** Whether this event is for this sink. All are, without it. */
-  accepts?(event: Event): boolean;
+  /** Whether this event, which came by this delivery, is for this sink. All are, without it. */
+  accepts?(event: Event, delivery: Delivery): boolean;
   /** Tells it. To reject or throw is to have failed; see `SinkError` for saying more. */
   deliver(event: Event, context: SinkContext): Promise<void> | void;
+  /** How many events an outbox tells it of at once, in place of the outbox's own `concurrency`. */
+  readonly concurrency?: number;
+  /**
+   * Tells now what it has gathered, and resolves when that is settled. Called when the middleware, forwarder or outbox
+   * that it belongs to is closed, several times perhaps, which need not be the end of the sink. Does not throw.
+   */
+  flush?(): Promise<void> | void;
 }
 
 /** A named function, which is called with every event. What it returns is awaited and ignored. */
@@ -26,46 +39,48 @@ export type SinkFunction<Event = VastEvent> = (event: Event, context: SinkContex
 /** How one sink fared: `already` by an earlier delivery, `skipped` as not for it, `pending` when the answer went out. */
 export type SinkResult = 'delivered' | 'already' | 'skipped' | 'pending' | Error;
 
-/** Narrows a sink to events of some types (`['outbid', 'instance_*']`), or for which a predicate holds. */
+/**
+ * Narrows a sink to events of some types, or for which a predicate holds. A type may end in `*`, and may have its
+ * context before it: `['outbid', 'instance_*', 'client:low_credit', 'host:*']`. The context is that of the webhook,
+ * if its secret is labelled `client` or `host`; otherwise that which the catalogue has the type in. What neither tells,
+ * such as `low_disk_space` without a label, is of both, so that nobody misses it. Throws a `TypeError` for what can
+ * match nothing.
+ */
 export function when<Event = VastEvent>(
-  types: string | readonly string[] | ((event: Event) => boolean),
+  types: string | readonly string[] | ((event: Event, delivery: Delivery) => boolean),
   sink: Sink<Event> | SinkFunction<Event>,
 ): Sink<Event> {
   const narrowed = toSink(sink);
-  const matches = typeof types === 'function' ? types : ofTypes(types);
+  const matches = typeof types === 'function' ? types : matcherOf(types);
+  return around(narrowed, {
+    accepts(event, delivery) {
+      const matched = matches(event, delivery);
+      // A promise is true of everything: whoever asks refuses it.
+      return matched && !isPromise(matched) ? (narrowed.accepts?.(event, delivery) ?? true) : matched;
+    },
+  });
+}
+
+/** A sink that stands before another, and is the same but for what is given. */
+export function around<Event>(sink: Sink<Event>, changes: Partial<Sink<Event>>): Sink<Event> {
   return {
-    name: narrowed.name,
-    accepts: (event) => matches(event) && (narrowed.accepts?.(event) ?? true),
-    deliver: (event, context) => narrowed.deliver(event, context),
+    name: sink.name,
+    concurrency: sink.concurrency,
+    accepts: sink.accepts && ((event, delivery) => sink.accepts?.(event, delivery) as boolean),
+    deliver: (event, context) => sink.deliver(event, context),
+    flush: sink.flush && (() => sink.flush?.()),
+    ...changes,
   };
 }
 
-function ofTypes(types: string | readonly string[]): (event: unknown) => boolean {
-  const list = typeof types === 'string' ? [types] : types;
-  if (!Array.isArray(list) || list.length === 0 || !list.every(isTypePattern)) {
-    throw new TypeError(
-      "when(types, sink): types must be event types such as 'outbid' or 'instance_*' (a * only at the end), or a predicate",
-    );
-  }
-  const exact = new Set(list.filter((type) => !type.endsWith('*')));
-  const prefixes = list.filter((type) => type.endsWith('*')).map((type) => type.slice(0, -1));
-  return (event) => {
-    const type = typeOfAny(event);
-    if (type === undefined) return prefixes.includes('');
-    return exact.has(type) || prefixes.some((prefix) => type.startsWith(prefix));
-  };
-}
-
-function isTypePattern(type: unknown): type is string {
-  return typeof type === 'string' && /^[^*]+$|^[^*]*\*$/.test(type);
-}
-
-function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
+/** Throws a `TypeError` for what is no sink. */
+export function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
   if (typeof sink !== 'function') {
     if (typeof sink?.deliver !== 'function') {
       throw new TypeError('a sink must be a named function or an object with a name and a deliver(event, context)');
     }
     checkName(sink.name);
+    checkConcurrency(sink);
     return sink;
   }
   if (sink.name === '') {
@@ -81,6 +96,11 @@ export function checkName(name: unknown): void {
   if (typeof name !== 'string' || name === '' || name.length > 255) {
     throw new TypeError("a sink's name must be a string of 1 to 255 characters");
   }
+}
+
+function checkConcurrency({ name, concurrency }: Sink<never>): void {
+  if (concurrency === undefined || (Number.isSafeInteger(concurrency) && concurrency > 0)) return;
+  throw new TypeError(`the concurrency of sink "${name}" must be a whole number of 1 at least`);
 }
 
 /** The sinks of one middleware or forwarder: each with a name, and no name twice. */

@@ -11,7 +11,7 @@ import type { OutboxTable, Row } from './outbox-table.js';
 
 export interface LaneSettings extends Backoff {
   readonly scope: string;
-  /** How many rows of a sink are told at once. */
+  /** How many rows of a sink are told at once, unless the sink says. */
   readonly concurrency: number;
   readonly leaseMs: number;
   readonly completedTtlMs: number;
@@ -39,6 +39,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
   readonly #settings: LaneSettings;
   readonly #onRoom: () => void;
   readonly #forwarder: Forwarder<Event>;
+  readonly #concurrency: number;
   readonly #atWork = new Set<string>();
   /** What this process holds, and until when it does so at least, whatever could be written of that. */
   readonly #held = new Map<string, { readonly token: string; readonly until: number }>();
@@ -52,6 +53,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
     this.#commits = commits;
     this.#settings = settings;
     this.#onRoom = onRoom;
+    this.#concurrency = sink.concurrency ?? settings.concurrency;
     this.#forwarder = new Forwarder({
       ...settings,
       sinks: [sink],
@@ -67,9 +69,9 @@ export class Lane<Event extends object> implements IdempotencyStore {
   /** Begins to tell what is due, as far as there is room. Gives the time at which to look again, if there is one. */
   turn(now: number): number | undefined {
     if (now < this.#pausedUntil) return this.#pausedUntil;
-    const room = () => this.#settings.concurrency - this.#atWork.size;
+    const room = () => this.#concurrency - this.#atWork.size;
     if (room() > 0) {
-      for (const row of this.#table.due(this.#sink.name, now, this.#settings.concurrency + this.#held.size)) {
+      for (const row of this.#table.due(this.#sink.name, now, this.#concurrency + this.#held.size)) {
         if (room() > 0 && this.#isFree(row.key, now)) this.#tell(row);
       }
     }

@@ -9,6 +9,7 @@ import { checkName, type Sink, type SinkContext, type SinkFunction, toSinks } fr
 import { unthrowing } from '../options.js';
 import { logError } from '../outcome.js';
 import type { VastEvent } from '../providers/vast.js';
+import type { Delivery } from '../receive/delivery.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepTurn } from '../stores/sweep.js';
 import { GroupCommit } from './group-commit.js';
@@ -23,7 +24,7 @@ export interface OutboxOptions<Event = VastEvent> {
   readonly name?: string;
   /** The table, made on first use: `vast_webhook_outbox`. */
   readonly table?: string;
-  /** How many events a sink is told of at once: 4. */
+  /** How many events a sink is told of at once, unless it says so itself: 4. */
   readonly concurrency?: number;
   /** How long an event that is being told is kept from other processes unless renewed, in milliseconds: 30,000. */
   readonly leaseMs?: number;
@@ -155,7 +156,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   /** Resolves when the event is on the disk. */
   async deliver(event: Event, { delivery }: SinkContext): Promise<void> {
     if (this.#inFlight.closing) throw new SinkError('the outbox is closed');
-    const sinks = this.#sinks.filter((sink) => mayAccept(sink, event));
+    const sinks = this.#sinks.filter((sink) => mayAccept(sink, event, delivery));
     if (sinks.length === 0) return;
     const key = keyOf(scope, delivery.provider, delivery.id);
     const queued = JSON.stringify(toQueued(delivery));
@@ -191,7 +192,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 
   close(timeoutMs?: number): Promise<void> {
     clearTimeout(this.#timer);
-    return this.#inFlight.close(timeoutMs);
+    return this.#inFlight.close(timeoutMs, this.#sinks);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -229,9 +230,9 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 }
 
 /** What its predicate cannot say now is said when the sink is told. */
-function mayAccept<Event>(sink: Sink<Event>, event: Event): boolean {
+function mayAccept<Event>(sink: Sink<Event>, event: Event, delivery: Delivery): boolean {
   try {
-    return sink.accepts?.(event) ?? true;
+    return sink.accepts?.(event, delivery) ?? true;
   } catch {
     return true;
   }

@@ -1,23 +1,24 @@
-import type { Provider } from './provider.js';
+import { digests } from './digests.js';
+import type { Dialect, Provider } from './provider.js';
 import { shodai } from './shodai.js';
 import { v0 } from './v0.js';
 import { vast } from './vast.js';
 
 const providers: Readonly<Record<string, Provider<never>>> = { vast, shodai, v0 };
+const dialects: Readonly<Record<string, Dialect<never>>> = { ...providers, [digests.name]: digests };
 
-/** The dialect of a delivery, by the name it carries. */
+/** A sender, by the name that its deliveries carry. Throws a `TypeError` for another name. */
 export function providerOf(name: string): Provider<object> {
-  const provider = Object.hasOwn(providers, name) ? providers[name] : undefined;
-  if (provider === undefined)
-    throw new TypeError(`unknown provider "${name}": it is none of ${Object.keys(providers)}`);
-  return provider as Provider<object>;
+  return named(name, providers) as Provider<object>;
 }
 
-/** The type of an event of which nothing else is known. */
-export function typeOfAny(event: unknown): string | undefined {
-  for (const name in providers) {
-    const type = providers[name]?.typeOf(event as never);
-    if (typeof type === 'string') return type;
-  }
-  return undefined;
+/** How to tell of a delivery's event, by the name that it carries. Throws a `TypeError` for another name. */
+export function dialectOf(name: string): Dialect<object> {
+  return named(name, dialects) as Dialect<object>;
+}
+
+function named<T>(name: string, all: Readonly<Record<string, T>>): T {
+  const found = Object.hasOwn(all, name) ? all[name] : undefined;
+  if (found === undefined) throw new TypeError(`unknown provider "${name}": it is none of ${Object.keys(all)}`);
+  return found;
 }

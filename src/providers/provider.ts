@@ -11,20 +11,24 @@ interface Summary {
   readonly url: string;
 }
 
-interface Dialect<Event> {
+/** What must be known of a sender to tell of its events. */
+export interface Dialect<Event> {
   /** Part of the idempotency key, and where handlers find the event: `req.vast`. */
   readonly name: string;
-  /** The endpoint where none is given. */
-  readonly path: string;
-  /** The event id, whatever stands in its place. */
-  idOf(event: Event): unknown;
   /** The type, whatever stands in its place. */
   typeOf(event: Event): unknown;
   summarize(event: Event): Summary;
 }
 
+interface Sender<Event> extends Dialect<Event> {
+  /** The endpoint where none is given. */
+  readonly path: string;
+  /** The event id, whatever stands in its place. */
+  idOf(event: Event): unknown;
+}
+
 /** A sender that signs `<timestamp>.<raw body>` with HMAC-SHA256. */
-export interface SigningProvider<Event> extends Dialect<Event> {
+export interface SigningProvider<Event> extends Sender<Event> {
   /** Header names in lower case. Only what `signature` and `timestamp` say is signed. */
   readonly headers: {
     readonly signature: string;
@@ -37,7 +41,7 @@ export interface SigningProvider<Event> extends Dialect<Event> {
 }
 
 /** A sender that signs nothing: what it shows is the token in the URL that was registered. */
-export interface TokenProvider<Event> extends Dialect<Event> {
+export interface TokenProvider<Event> extends Sender<Event> {
   readonly headers?: undefined;
   /** Name of the query parameter. */
   readonly token: string;

@@ -77,7 +77,7 @@ function idOf(id: unknown, bytes: Buffer): string {
 }
 
 /** The event's type, if it has one. */
-export function typeOf<Event>(provider: Provider<Event>, event: Event): string | undefined {
+export function typeOf<Event>(provider: Pick<Provider<Event>, 'typeOf'>, event: Event): string | undefined {
   const type = provider.typeOf(event);
   return typeof type === 'string' ? type : undefined;
 }

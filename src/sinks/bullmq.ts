@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { toQueued } from '../forward/queued-delivery.js';
 import { checkName, type Sink } from '../forward/sink.js';
-import { providerOf } from '../providers/index.js';
+import { dialectOf } from '../providers/index.js';
 import { typeOf } from '../receive/verify.js';
 
 /** A queue of BullMQ 6, on Redis or Postgres, as far as it is used. */
@@ -47,7 +47,7 @@ export function bullmq<Event extends object>(queue: BullMqQueue, options: BullMq
       const { provider, id } = delivery;
       const jobId = createHash('sha256').update(`${provider}:${id}`).digest('hex');
       // Postgres takes no NUL.
-      const type = typeOf(providerOf(provider), event)?.replaceAll('\0', '') ?? 'event';
+      const type = typeOf(dialectOf(provider), event)?.replaceAll('\0', '') ?? 'event';
       await queue.add(type, toQueued(delivery) as never, { ...jobOptions, ...queue.defaultJobOptions, jobId });
     },
   };

@@ -1,5 +1,5 @@
 import type { Sink } from '../forward/sink.js';
-import { providerOf } from '../providers/index.js';
+import { dialectOf } from '../providers/index.js';
 import type { Delivery } from '../receive/delivery.js';
 import { type AnswerReader, type HttpSinkOptions, poster } from './post.js';
 import { cut, oneLine } from './text.js';
@@ -69,7 +69,7 @@ export function chatSink<Event extends object, Message extends object>(
 const maxTypeLength = 100;
 
 function partsOf(event: object, delivery: Delivery): ChatParts {
-  const { subject, message, type: anyType, url } = providerOf(delivery.provider).summarize(event);
+  const { subject, message, type: anyType, url } = dialectOf(delivery.provider).summarize(event);
   const type = oneLine(anyType);
   return {
     subject: oneLine(subject) || type || 'Notification',

@@ -1,5 +1,5 @@
 import type { Sink } from '../forward/sink.js';
-import { providerOf } from '../providers/index.js';
+import { dialectOf } from '../providers/index.js';
 import { vast } from '../providers/vast.js';
 import type { Delivery } from '../receive/delivery.js';
 import { happenedAt } from './happened-at.js';
@@ -24,7 +24,7 @@ export function cloudEvents<Event extends object>(url: string, options: HttpSink
 
 /** Source: github.com/cloudevents/spec, JSON event format 1.0. */
 function cloudEventOf(event: object, delivery: Delivery): object {
-  const { type } = providerOf(delivery.provider).summarize(event);
+  const { type } = dialectOf(delivery.provider).summarize(event);
   // The type system of CloudEvents has no control characters in strings.
   const slug = type.replace(/\p{Cc}/gu, '');
   const isVast = delivery.provider === vast.name;

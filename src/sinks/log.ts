@@ -1,5 +1,5 @@
 import { checkName, type Sink } from '../forward/sink.js';
-import { providerOf } from '../providers/index.js';
+import { dialectOf } from '../providers/index.js';
 
 /** What `log` takes. */
 export interface LogOptions {
@@ -23,7 +23,7 @@ export function log<Event extends object>({ name = 'log', write = toStdout }: Lo
     name,
     async deliver(event, { delivery }) {
       const { provider, id, webhook, attempt, receivedAt } = delivery;
-      const { type, severity } = providerOf(provider).summarize(event);
+      const { type, severity } = dialectOf(provider).summarize(event);
       const time = new Date(receivedAt).toISOString();
       await write(`${lineOf({ time, provider, id, type, severity, webhook, attempt, event })}\n`);
     },

@@ -1,5 +1,5 @@
 import type { Sink } from '../forward/sink.js';
-import { providerOf } from '../providers/index.js';
+import { dialectOf } from '../providers/index.js';
 import { vast, vastTypeInfo } from '../providers/vast.js';
 import type { Delivery } from '../receive/delivery.js';
 import { happenedAt } from './happened-at.js';
@@ -49,7 +49,7 @@ const resolves: Readonly<Record<string, string>> = {
 };
 
 function alertOf(event: object, delivery: Delivery): object {
-  const { subject, message, type, severity, url } = providerOf(delivery.provider).summarize(event);
+  const { subject, message, type, severity, url } = dialectOf(delivery.provider).summarize(event);
   const isVast = delivery.provider === vast.name;
   const subjectOfIt = isVast ? affected(`${subject}\n${message}`, isHosts(type, delivery)) : undefined;
   const resolved = isVast && Object.hasOwn(resolves, type) ? resolves[type] : undefined;

@@ -366,6 +366,24 @@ describe('while sinks are at work', () => {
 });
 
 describe('the deadline', () => {
+  it('is told to the sinks, unless nobody waits', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, forwardWithin } = setUp(sink);
+    const deadlines: unknown[] = [];
+    const deliver = sink.deliver;
+    sink.deliver = (event, context) => {
+      deadlines.push(context.deadlineAt);
+      return deliver(event, context);
+    };
+    for (const begin of [() => forwardWithin(8_000), () => forward()]) {
+      const forwarding = begin();
+      await settled();
+      told.at(-1)?.reject(new Error('again'));
+      await forwarding;
+    }
+    expect(deadlines).toEqual([performance.now() + 8_000, undefined]);
+  });
+
   it('is kept by answering while the sinks go on, and what they reach is recorded', async () => {
     const slack = slow('slack');
     const audit = slow('audit');

@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { type SinkContext, toSinks, when } from '../../src/forward/sink.js';
+import { type Delivery, type Sink, type VastType, vastTypes } from '../../src/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 
-const context = {} as SinkContext;
+const delivery: Delivery = {
+  provider: 'vast',
+  id: 'event-1',
+  verified: true,
+  attempt: 1,
+  timestamp: 0,
+  receivedAt: 0,
+  rawBody: Buffer.from('{}'),
+};
+const context = { delivery } as SinkContext;
 const outbid = sampleEvent('outbid');
 const stopped = sampleEvent('instance_stopped');
 function audit() {}
@@ -18,12 +28,12 @@ describe('when', () => {
     ['part of a type', ['out'], false, false],
   ])('takes %s', (_what, types, ofOutbid, ofStopped) => {
     const sink = when(types, audit);
-    expect([sink.accepts?.(outbid), sink.accepts?.(stopped)]).toEqual([ofOutbid, ofStopped]);
+    expect([sink.accepts?.(outbid, delivery), sink.accepts?.(stopped, delivery)]).toEqual([ofOutbid, ofStopped]);
   });
 
   it('takes a predicate', () => {
     const sink = when((event) => event.subject.includes('Outbid'), audit);
-    expect([sink.accepts?.(outbid), sink.accepts?.(stopped)]).toEqual([true, false]);
+    expect([sink.accepts?.(outbid, delivery), sink.accepts?.(stopped, delivery)]).toEqual([true, false]);
   });
 
   it('narrows what the sink itself accepts, keeps its name, and delivers through it', async () => {
@@ -37,7 +47,7 @@ describe('when', () => {
     };
     const narrowed = when('*', sink);
     expect(narrowed.name).toBe('mine');
-    expect([narrowed.accepts?.(outbid), narrowed.accepts?.(stopped)]).toEqual([false, true]);
+    expect([narrowed.accepts?.(outbid, delivery), narrowed.accepts?.(stopped, delivery)]).toEqual([false, true]);
     await narrowed.deliver(stopped, context);
     expect(told).toEqual(['mine', stopped]);
   });
@@ -47,16 +57,134 @@ describe('when', () => {
       'instance_*',
       when((event) => event.user_id === 123, audit),
     );
-    expect([sink.accepts?.(outbid), sink.accepts?.(stopped)]).toEqual([false, true]);
+    expect([sink.accepts?.(outbid, delivery), sink.accepts?.(stopped, delivery)]).toEqual([false, true]);
   });
 
   it('takes an event whose type is no string for none of the types', () => {
     const sink = when(['outbid', 'instance_*'], audit);
-    expect(sink.accepts?.({ ...outbid, notif_type: 7 as never })).toBe(false);
+    expect(sink.accepts?.({ ...outbid, notif_type: 7 as never }, delivery)).toBe(false);
   });
 
-  it.each([[[]], [['a*b']], [['*a']], [['']], [[7]], [undefined], [null]])('refuses %j as types', (types) => {
+  it('takes a predicate that looks at the delivery', () => {
+    const sink = when((_event, { webhook }) => webhook === 'host', audit);
+    expect(sink.accepts?.(outbid, { ...delivery, webhook: 'host' })).toBe(true);
+    expect(sink.accepts?.(outbid, delivery)).toBe(false);
+  });
+
+  it('hands on what an asynchronous predicate gives, which is refused, and not taken for true', () => {
+    const sink = when((async () => false) as never, audit);
+    expect(sink.accepts?.(outbid, delivery)).toBeInstanceOf(Promise);
+  });
+
+  it.each([
+    [[]],
+    [['a*b']],
+    [['*a']],
+    [['']],
+    [[7]],
+    [undefined],
+    [null],
+    ['outbid, low_credit'],
+    [' outbid'],
+    ['client:'],
+    ['client:*a'],
+    ['client:host:outbid'],
+  ])('refuses %j as types', (types) => {
     expect(() => when(types as never, audit)).toThrow(/types must be event types/);
+  });
+});
+
+describe('when, with a context', () => {
+  const { client, host } = { client: 'client', host: 'host' };
+  const none = undefined;
+  const accepts = (pattern: string, type: string, webhook?: string, provider = 'vast') => {
+    const event = { notif_type: type, type } as never;
+    return when(pattern, audit).accepts?.(event, { ...delivery, provider, webhook });
+  };
+
+  it.each([
+    ['client:low_credit', 'low_credit', client, true],
+    ['client:low_credit', 'low_credit', host, false],
+    ['client:low_disk_space', 'low_disk_space', client, true],
+    ['client:low_disk_space', 'low_disk_space', host, false],
+    ['host:near_*', 'near_end_date', host, true],
+    ['host:near_*', 'near_end_date', client, false],
+    ['client:*', 'outbid', client, true],
+    ['client:*', 'outbid', host, false],
+    ['client:*', 'webhook_test', client, true],
+    ['client:*', 'webhook_test', host, false],
+    ['host:*', 'a_type_of_next_year', host, true],
+    ['host:*', 'a_type_of_next_year', client, false],
+    // The webhook is what the user has labelled, and knows better than a catalogue that may be old.
+    ['host:*', 'outbid', host, true],
+  ])('%s goes by the label of the secret: %s on the webhook %s is told: %s', (pattern, type, webhook, expected) => {
+    expect(accepts(pattern, type, webhook)).toBe(expected);
+  });
+
+  it.each([none, 'renter', 'Client'])('goes by the catalogue where the label is %s', (webhook) => {
+    expect(accepts('client:*', 'low_credit', webhook)).toBe(true);
+    expect(accepts('host:*', 'low_credit', webhook)).toBe(false);
+    expect(accepts('host:machine_*', 'machine_offline', webhook)).toBe(true);
+    expect(accepts('client:machine_*', 'machine_offline', webhook)).toBe(false);
+  });
+
+  it.each(['low_disk_space', 'near_end_date', 'webhook_test', 'a_type_of_next_year', 'toString'])(
+    'tells both sides of %s where neither label nor catalogue tells them apart: nobody misses it',
+    (type) => {
+      for (const webhook of [none, 'renter']) {
+        expect(accepts(`client:${type}`, type, webhook)).toBe(true);
+        expect(accepts('host:*', type, webhook)).toBe(true);
+        expect(accepts('host:other', type, webhook)).toBe(false);
+      }
+    },
+  );
+
+  it('leaves out no event of the catalogue from one side and the other, whatever the label', () => {
+    for (const type of Object.keys(vastTypes) as VastType[]) {
+      for (const webhook of [client, host, none, 'renter']) {
+        expect([accepts('client:*', type, webhook), accepts('host:*', type, webhook)]).toContain(true);
+      }
+    }
+  });
+
+  it('stands beside patterns without one, which go by the type alone', () => {
+    const sink = when(['outbid', 'host:low_disk_space'], audit);
+    expect(sink.accepts?.(outbid, { ...delivery, webhook: 'host' })).toBe(true);
+    expect(sink.accepts?.(sampleEvent('low_disk_space'), { ...delivery, webhook: 'client' })).toBe(false);
+  });
+
+  it('takes an event without a type for one of its side by `*` only', () => {
+    const untyped = { ...outbid, notif_type: 7 as never };
+    expect(when('host:*', audit).accepts?.(untyped, { ...delivery, webhook: 'host' })).toBe(true);
+    expect(when('host:*', audit).accepts?.(untyped, { ...delivery, webhook: 'client' })).toBe(false);
+    expect(when('host:machine_*', audit).accepts?.(untyped, { ...delivery, webhook: 'host' })).toBe(false);
+  });
+
+  it('still answers whoever asks by the event alone', () => {
+    const asked = when('client:*', audit) as Sink & { accepts(event: object): boolean };
+    expect([asked.accepts(outbid), asked.accepts(sampleEvent('machine_error'))]).toEqual([true, false]);
+  });
+
+  it.each([
+    ['clients:outbid', /"clients:outbid" can match nothing.*client or host, as in 'client:outbid'/],
+    ['Client:outbid', /client or host/],
+    [':outbid', /client or host/],
+    ['*:outbid', /types must be event types/],
+    ['renter:*', /client or host/],
+  ])('refuses %s, which no event has', (pattern, message) => {
+    expect(() => when(pattern, audit)).toThrow(message);
+    expect(() => when(pattern, audit)).toThrow(TypeError);
+  });
+
+  it('refuses a type of the other side, which would never be told, and says whose it is', () => {
+    expect(() => when('host:machine_maintenance', audit)).toThrow(/a type of client, 'client:machine_maintenance'/);
+    expect(() => when('client:machine_offline', audit)).toThrow(/a type of host/);
+  });
+
+  it('takes a type that it does not know, and any prefix, since the list grows', () => {
+    for (const pattern of ['host:a_type_of_next_year', 'host:instance_*', 'client:webhook_test', 'host:toString']) {
+      expect(() => when(pattern, audit)).not.toThrow();
+    }
   });
 });
 

@@ -2,7 +2,7 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VastEvent } from '../../src/index.js';
-import { sqliteOutbox } from '../../src/sinks/index.js';
+import { type DigestEvent, digest, sqliteOutbox } from '../../src/sinks/index.js';
 import { openSqlite, type SqliteClient } from '../support/sqlite.js';
 
 export interface Task {
@@ -12,9 +12,9 @@ export interface Task {
   readonly log: string;
   /**
    * `tell` or `hang` when told of an event, until disconnected. `fail` and let go of everything but the outbox. `die`
-   * once the events are taken. `lock` the file until disconnected.
+   * once the events are taken. `lock` the file until disconnected. `digest`: tell of all that comes within 5 s in one.
    */
-  readonly role: 'tell' | 'hang' | 'fail' | 'die' | 'lock';
+  readonly role: 'tell' | 'hang' | 'fail' | 'die' | 'lock' | 'digest';
   readonly leaseMs?: number;
   /** The events that are delivered, all at a time, each until it is taken. */
   readonly ids?: readonly string[];
@@ -30,7 +30,11 @@ if (role === 'lock') {
 } else {
   const outbox = sqliteOutbox(db, {
     leaseMs,
-    sinks: [{ name: 'slack', deliver: tell }],
+    sinks: [
+      role === 'digest'
+        ? digest({ everyMs: 5_000 }, { name: 'slack', deliver: tellAll })
+        : { name: 'slack', deliver: tell },
+    ],
     // A lock is awaited for 250 ms: on a busy machine that may be too short, which is no failure.
     onError() {},
   });
@@ -49,6 +53,12 @@ async function tell(event: VastEvent): Promise<void> {
   }
   await sleep(Math.random() * 10);
   appendFileSync(log, `end ${event.event_id} ${process.pid}\n`);
+}
+
+function tellAll(event: VastEvent | DigestEvent): void {
+  appendFileSync(log, `begin ${event.event_id} ${process.pid}\n`);
+  const { event_ids: ids = [event.event_id] } = event as Partial<DigestEvent>;
+  appendFileSync(log, ids.map((id) => `end ${id} ${process.pid}\n`).join(''));
 }
 
 async function deliverUntilTaken(outbox: ReturnType<typeof sqliteOutbox>, id: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SinkError } from '../../src/index.js';
+import { digest } from '../../src/sinks/index.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import { minutes, recorder, seconds, settled, setUp, slow } from './set-up.js';
 
@@ -76,6 +77,22 @@ describe.each(sqliteHandles())('on $client: close()', ({ open }) => {
     expect(await isSettled(closing)).toBe(true);
     expect(rows()).toMatchObject([{ state: 'told' }]);
     expect(slack.calls).toHaveLength(1);
+  });
+
+  it('has told at once what a sink has gathered, also what comes to it after that', async () => {
+    const slack = recorder('slack');
+    const gathering = digest({ everyMs: 4 * minutes }, slack.sink);
+    const { deliver, outbox, rows } = setUp(open, { sinks: [gathering] });
+    await Promise.all([deliver(), deliver(), settled()]);
+    expect(slack.told).toHaveLength(0);
+    // Not yet in the file, or not yet with the sink.
+    const delivering = deliver();
+    const closing = outbox.close();
+    await vi.advanceTimersByTimeAsync(1 * seconds);
+    await Promise.all([delivering, closing]);
+    expect(slack.told).toHaveLength(1);
+    expect(rows().map(({ state }) => state)).toEqual(['told', 'told', 'due']);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('waits no longer than timeoutMs', async () => {

@@ -82,6 +82,31 @@ describe.each(sqliteHandles())('on $client: processes on one file', ({ client, o
     expect(rows().map(({ attempts }) => attempts)).toEqual([2, 2, 2]);
   }, 90_000);
 
+  it('lose nothing of a digest when one is killed before it is told', async () => {
+    const at = files();
+    const killed = await start({ ...at, role: 'digest', leaseMs: 2_000, ids: idsOf(500) });
+    await killed.ready;
+    // The window is open, and longer than the lease, which has been renewed.
+    await sleep(2_500);
+    killed.process.kill('SIGKILL');
+    await killed.exited;
+    expect(stepsIn(at.log)).toEqual([]);
+
+    const next = await start({ ...at, role: 'digest', leaseMs: 2_000 });
+    const steps = (what: string) => stepsIn(at.log).filter((step) => step.what === what);
+    await vi.waitUntil(() => steps('end').length >= 500, enough);
+    expect(steps('begin')).toHaveLength(1);
+    expect(
+      steps('end')
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(idsOf(500).sort());
+    next.process.disconnect();
+    expect(await next.exited).toBe(0);
+    const { rows } = setUp(open, { sinks: [recorder('slack').sink] }, at.file);
+    expect(new Set(rows().map(({ state }) => state))).toEqual(new Set(['told']));
+  }, 90_000);
+
   it('end when nothing else holds them, though there is something to tell later', async () => {
     const at = files();
     const { exited } = await start({ ...at, role: 'fail', ids: idsOf(1) });

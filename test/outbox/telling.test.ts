@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SinkError } from '../../src/index.js';
 import { waitAfter } from '../../src/outbox/backoff.js';
+import { digest } from '../../src/sinks/index.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import { anEvent, days, minutes, recorder, seconds, settled, setUp, sleepUntil, slow } from './set-up.js';
 
@@ -78,6 +79,31 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
       expect([slack.mostAtOnce(), audit.mostAtOnce(), audit.calls.length]).toEqual([most, most, most]);
     },
   );
+
+  it('of as many at once as the sink says, whatever the outbox does', async () => {
+    const slack = slow('slack');
+    const audit = slow('audit');
+    const sinks = [{ ...slack.sink, concurrency: 7 }, audit.sink];
+    const { deliver } = setUp(open, { sinks, concurrency: 2 });
+    await Promise.all([...Array.from({ length: 20 }, () => deliver()), settled()]);
+    expect([slack.calls.length, audit.calls.length]).toEqual([7, 2]);
+  });
+
+  it('of a whole digest, whose events are told with it and fail with it', async () => {
+    let isDown = true;
+    const slack = recorder('slack', () => (isDown ? Promise.reject(new Error('down')) : undefined));
+    const { deliver, rows, errors } = setUp(open, { sinks: [digest({ everyMs: 1 * minutes }, slack.sink)] });
+    await Promise.all([...Array.from({ length: 100 }, () => deliver()), settled()]);
+    await vi.advanceTimersByTimeAsync(1 * minutes);
+    expect(slack.told).toHaveLength(1);
+    expect(new Set(rows().map(({ state, error }) => `${state} ${error}`))).toEqual(new Set(['due down']));
+    isDown = false;
+    await vi.advanceTimersByTimeAsync(1 * minutes + 2 * seconds);
+    expect(slack.told).toHaveLength(2);
+    expect(new Set(slack.ids())).toHaveLength(1);
+    expect(new Set(rows().map(({ state }) => state))).toEqual(new Set(['told']));
+    expect(errors).toEqual([]);
+  });
 
   it('the oldest first, and of none twice, however many there are', async () => {
     const slack = recorder('slack', () => Promise.resolve());

@@ -76,6 +76,15 @@ describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
     expect(audit.ids()).toEqual([deliveries[1]?.event.event_id]);
   });
 
+  it('and by the label of the secret, which says whose webhook it came by', async () => {
+    const [renter, hoster] = [recorder('renter'), recorder('hoster')];
+    const { outbox, rows } = setUp(open, { sinks: [when('client:*', renter.sink), when('host:*', hoster.sink)] });
+    const { event, context } = anEvent({ notif_type: 'low_disk_space' });
+    const delivery = { ...context.delivery, webhook: 'host' };
+    await Promise.all([outbox.deliver(event, { ...context, delivery }), settled()]);
+    expect(rows()).toMatchObject([{ sink: 'hoster' }]);
+  });
+
   it('for a sink that throws when it is asked whether it accepts it, and hears of that by its errors', async () => {
     const slack = recorder('slack');
     let isBroken = true;

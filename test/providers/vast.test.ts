@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type VastTypeInfo, vastTypes } from '../../src/index.js';
-import { providerOf } from '../../src/providers/index.js';
+import { dialectOf } from '../../src/providers/index.js';
 import { vast, vastTypeInfo } from '../../src/providers/vast.js';
 import { sampleEvent } from '../../src/testing/index.js';
 
@@ -136,9 +136,9 @@ describe('the summary of an event', () => {
   });
 });
 
-describe('providerOf', () => {
+describe('dialectOf', () => {
   it('finds a provider by its name only', () => {
-    expect(providerOf('vast')).toBe(vast);
-    for (const name of ['', 'Vast', 'constructor', '__proto__']) expect(() => providerOf(name)).toThrow(TypeError);
+    expect(dialectOf('vast')).toBe(vast);
+    for (const name of ['', 'Vast', 'constructor', '__proto__']) expect(() => dialectOf(name)).toThrow(TypeError);
   });
 });

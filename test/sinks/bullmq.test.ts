@@ -16,7 +16,7 @@ import {
   vastWebhook,
   verifyDelivery,
 } from '../../src/index.js';
-import { type BullMqOptions, bullmq } from '../../src/sinks/index.js';
+import { type BullMqOptions, bullmq, digest } from '../../src/sinks/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import {
   databaseUrl,
@@ -160,6 +160,16 @@ function itIsAQueue(backendOf: () => Backend): void {
       });
     });
   });
+
+  it('has a worker gather as many events for a digest as its concurrency is', async () => {
+    const queue = aQueue();
+    for (let n = 0; n < 20; n++) await addNew(queue);
+    const subjects: string[] = [];
+    const slack = { name: 'slack', deliver: ({ subject }: VastEvent) => void subjects.push(subject) };
+    work(queue, { sinks: [digest({ everyMs: 5_000 }, slack)] }, { concurrency: 20 });
+    await expect.poll(() => queue.getCompletedCount(), { timeout: 20_000 }).toBe(20);
+    expect(subjects).toEqual([expect.stringMatching(/^20 notifications: /)]);
+  }, 30_000);
 
   describe('an event that is added again', () => {
     it('makes one job, with the data of the first; another event makes another', async () => {

@@ -165,7 +165,9 @@ describe('when(types, sink)', () => {
     ['outbid', []],
   ])('%s knows the types of every provider', (types, taken) => {
     const sink = when<object>(types, function audit() {});
-    expect(samples.flatMap(({ event }, n) => (sink.accepts?.(event) ? [n] : []))).toEqual(taken);
+    expect(
+      samples.flatMap(({ provider, event }, n) => (sink.accepts?.(event, { provider } as Delivery) ? [n] : [])),
+    ).toEqual(taken);
   });
 });
 

@@ -38,11 +38,13 @@ assert.deepEqual(names(metrics), ['outcomeMetrics']);
 assert.deepEqual(names(sinks), [
   'bullmq',
   'cloudEvents',
+  'digest',
   'discord',
   'googleChat',
   'http',
   'log',
   'pagerDuty',
+  'quiet',
   'slack',
   'slackWorkflow',
   'sqliteOutbox',

@@ -61,11 +61,15 @@ import { type ShodaiEvent, type ShodaiWebhook, shodaiWebhook } from 'vast-webhoo
 import { shodaiWebhook as fetchShodaiWebhook } from 'vast-webhook/shodai/fetch';
 import {
   cloudEvents,
+  type DigestEvent,
+  type DigestOptions,
+  digest,
   discord,
   googleChat,
   http,
   log as logSink,
   pagerDuty,
+  quiet,
   slack,
   slackWorkflow,
   teams,
@@ -99,15 +103,27 @@ const hook: VastWebhook = vastWebhook(secret, {
     http('https://b.example/hook', { name: 'b', secrets: ['whsec_', 'whsec_'], timeoutMs: 3000 }),
     cloudEvents('https://broker.example'),
     logSink({ write: (line) => line.length }),
-    async function audit(event, { delivery, signal }) {
+    when(['client:low_credit', 'host:*'], digest({ everyMs: 60_000 }, slack('https://hooks.slack.com/services/T/B/z'))),
+    quiet(
+      { perMinute: 5, onError: (error) => error.message },
+      when((_event, { webhook }) => webhook === 'host', teams('https://x.example')),
+    ),
+    digest({ everyMs: 1000 }, async function digested(event, { delivery, signal }) {
+      event satisfies VastEvent;
+      if (event.notif_type === 'digest') (event as unknown as DigestEvent).count satisfies number;
+      delivery satisfies Delivery;
+      signal satisfies AbortSignal;
+    }),
+    async function audit(event, { delivery, signal, deadlineAt }) {
       event satisfies VastEvent;
       delivery satisfies Delivery;
       signal satisfies AbortSignal;
+      deadlineAt satisfies number | undefined;
       if (event.notif_type === 'webhook_test') throw new SinkError('not wanted', { status: 422, permanent: true });
     },
     {
       name: 'object',
-      accepts: (event) => event.notif_type !== 'idle_gpu',
+      accepts: (event, { webhook }) => event.notif_type !== 'idle_gpu' && webhook !== 'host',
       deliver: async (event) => void event.message,
     },
   ],
@@ -186,6 +202,14 @@ export const log: SinkFunction<VastEvent> = function log(event, context: SinkCon
   console.log(event.subject, context.delivery.attempt);
 };
 export const options: WebhookOptions = { sinks: [pager, log], store: new TableStore() };
+// Events of any sender's, and lists of sinks that are made elsewhere.
+export function calmed<Event extends object>(
+  sinks: readonly (Sink<Event> | SinkFunction<Event>)[],
+  digestOptions: DigestOptions,
+): readonly (Sink<Event> | SinkFunction<Event>)[] {
+  return sinks.map((sink) => when('*', digest(digestOptions, quiet({ perMinute: 5 }, sink))));
+}
+calmed([pager, log], { everyMs: 1000 }) satisfies readonly (Sink<VastEvent> | SinkFunction<VastEvent>)[];
 export const workerOptions: ForwarderOptions = { sinks: [pager], store: sameMemoryStore() };
 const forward: Forward = createForwarder(workerOptions);
 forward(delivery) satisfies Promise<void>;

@@ -1,0 +1,149 @@
+import { toError } from '../errors.js';
+import type { ErrorContext } from '../forward/run.js';
+import type { Sink, SinkContext } from '../forward/sink.js';
+import { unthrowing } from '../options.js';
+import { waitAfter } from '../outbox/backoff.js';
+import { logError } from '../outcome.js';
+import { dialectOf } from '../providers/index.js';
+import type { Received } from '../receive/delivery.js';
+import { typeOf } from '../receive/verify.js';
+import { Batch } from './batch.js';
+
+/** Hears of what has been taken and could not be told. */
+export type OnError = (error: Error, context: ErrorContext) => unknown;
+
+/** How many events an outbox hands over at once: a digest can be as large as that. */
+export const concurrency = 10_000;
+
+/** Told before the window ends, for the sake of memory. */
+const maxEvents = 100_000;
+
+/** What is left for the telling when the window ends, of the time until the deadline. */
+const tellingMs = 1_000;
+
+/** As long as a claim lasts. */
+const maxTellingMs = 5 * 60_000;
+
+/** Where nobody waits, so that nobody will have it told again. */
+const backoff = { minBackoffMs: 1_000, maxBackoffMs: 60_000, giveUpAfterMs: 15 * 60_000, giveUpOnPermanent: true };
+
+/**
+ * Gathers events until a window ends, and tells the sink of them in one go. Whoever can wait for that does. A delivery
+ * whose answer is due before is taken at once, and telling it is tried again and again here.
+ */
+export class Gatherer<Event extends object> {
+  readonly #sink: Sink<Event>;
+  readonly #onError: (error: Error, context: ErrorContext) => void;
+  #batch: Batch | undefined;
+  #endsAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #telling = new Set<Promise<void>>();
+  readonly #pauses = new Set<() => void>();
+  #flushes = 0;
+
+  constructor(sink: Sink<Event>, onError: OnError = logError) {
+    this.#sink = sink;
+    this.#onError = unthrowing(onError);
+  }
+
+  /** `endsAt`, a time of `performance.now()`, holds where no window is open. */
+  gather(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
+    this.#batch ??= this.#open(endsAt);
+    const batch = this.#batch;
+    let held: Promise<void> | undefined;
+    if (this.#endsAt + tellingMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY)) held = batch.hold(event, context);
+    else batch.take(event, context.delivery);
+    if (batch.size >= maxEvents) this.#close();
+    return held;
+  }
+
+  /** Tells what there is, now. What fails then is not tried again. */
+  async flush(): Promise<void> {
+    this.#flushes++;
+    this.#close();
+    for (const goOn of this.#pauses) goOn();
+    // The sink may gather, too, and so hold what it has just been told.
+    await Promise.allSettled([...this.#telling, this.#sink.flush?.()]);
+    this.#flushes--;
+  }
+
+  #open(endsAt: number): Batch {
+    this.#endsAt = endsAt;
+    this.#timer = setTimeout(() => this.#close(), endsAt - performance.now());
+    this.#timer.unref();
+    return new Batch();
+  }
+
+  #close(): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    this.#batch = undefined;
+    clearTimeout(this.#timer);
+    const telling = this.#tell(batch).then(() => {
+      this.#telling.delete(telling);
+    });
+    this.#telling.add(telling);
+  }
+
+  async #tell(batch: Batch): Promise<void> {
+    const startedAt = performance.now();
+    for (let attempts = 1; batch.size > 0; attempts++) {
+      const received = batch.toTell();
+      try {
+        await this.#deliver(received, batch);
+        batch.told();
+      } catch (error) {
+        batch.failed(toError(error));
+        if (batch.size === 0) return;
+        const ageMs = performance.now() - startedAt;
+        const waitMs = this.#flushes > 0 ? undefined : waitAfter(error, attempts, ageMs, backoff);
+        if (waitMs === undefined) {
+          this.#report(error, received, batch);
+          return;
+        }
+        await this.#pause(waitMs);
+      }
+    }
+  }
+
+  async #deliver({ event, delivery }: Received<object>, batch: Batch): Promise<void> {
+    const abort = new AbortController();
+    const { signal } = abort;
+    batch.onDeserted = () => abort.abort(new Error('nobody waits for it any more'));
+    const tooLong = () => abort.abort(new Error(`did not settle within ${maxTellingMs / 60_000} minutes`));
+    const timer = setTimeout(tooLong, maxTellingMs);
+    timer.unref();
+    try {
+      const told = this.#sink.deliver(event as Event, { delivery, signal, deadlineAt: batch.deadlineAt });
+      await Promise.race([told, rejectedOn(signal)]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const goOn = () => {
+        clearTimeout(timer);
+        this.#pauses.delete(goOn);
+        resolve();
+      };
+      const timer = setTimeout(goOn, ms);
+      timer.unref();
+      this.#pauses.add(goOn);
+    });
+  }
+
+  #report(thrown: unknown, { event, delivery }: Received<object>, { size }: Batch): void {
+    const events = size === 1 ? 'an event that was' : `${size} events that were`;
+    const error = new Error(`${events} taken could not be told: ${toError(thrown).message}`, { cause: thrown });
+    const type = typeOf(dialectOf(delivery.provider), event);
+    this.#onError(error, { id: delivery.id, type, sink: this.#sink.name });
+  }
+}
+
+function rejectedOn(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
