@@ -4,11 +4,15 @@ import { Counter, Gauge, Histogram, SingleCounter, SizeGauge } from './metric.js
 
 /** A `Registry` of prom-client 15, as far as it is used here: `register`, say. */
 export interface MetricRegistry {
+  /** Throws when there is a metric of that name. */
   registerMetric(metric: never): unknown;
+  /** The metric of that name, if there is one. */
   getSingleMetric(name: string): unknown;
+  /** Takes the metric of that name away. */
   removeSingleMetric(name: string): unknown;
 }
 
+/** What `outcomeMetrics` takes beside the registry. */
 export interface OutcomeMetricsOptions {
   /** What the names of the metrics begin with: `vast_webhook_`. */
   readonly prefix?: string;

@@ -2,6 +2,7 @@ import { type Check, checkOptions, isFunction, isWholeUpTo } from '../check-opti
 import { around, type Sink, type SinkFunction, toSink } from '../forward/sink.js';
 import { concurrency, Gatherer, type OnError } from './gatherer.js';
 
+/** What `digest` takes beside the sink. */
 export interface DigestOptions {
   /** How long events are gathered from the first one on, in milliseconds: 240,000 at most. */
   readonly everyMs: number;

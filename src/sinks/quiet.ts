@@ -2,6 +2,7 @@ import { type Check, checkOptions, isFunction, isWholeUpTo } from '../check-opti
 import { around, type Sink, type SinkFunction, toSink } from '../forward/sink.js';
 import { concurrency, Gatherer, type OnError } from './gatherer.js';
 
+/** What `quiet` takes beside the sink. */
 export interface QuietOptions {
   /** How many events a minute are told as they come: 1 to 1,000. */
   readonly perMinute: number;
