@@ -1,6 +1,6 @@
 import { candidates } from './candidates.mjs';
 import { Child } from './child.mjs';
-import { goals, heading, median, pairedRatios, table } from './report.mjs';
+import { goals, heading, keep, median, pairedRatios, table } from './report.mjs';
 
 /** CPU time a delivery, in-process: each candidate in a child, one batch of each a round. */
 export async function cpu(quick) {
@@ -21,11 +21,10 @@ export async function cpu(quick) {
   for (const child of children.values()) child.end();
 
   table(
-    names.map((name) => [
-      name,
-      `${median(results.map((result) => result[name])).toFixed(1)} µs`,
-      candidates[name].about,
-    ]),
+    names
+      .map((name) => ({ name, value: median(results.map((result) => result[name])), about: candidates[name].about }))
+      .map((figure) => keep({ ...figure, unit: 'µs' }))
+      .map(({ name, value, about }) => [name, `${value.toFixed(1)} µs`, about]),
     ['left', 'right', 'left'],
   );
   console.log();

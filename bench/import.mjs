@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { goals, heading, median, table } from './report.mjs';
+import { goals, heading, keep, median, table } from './report.mjs';
 
 const scripts = {
   'empty script': 'undefined',
@@ -23,11 +23,9 @@ export async function importCost(quick) {
   const moreThanEmpty = (name) => results.map((result) => result[name] - result['empty script']);
 
   table(
-    Object.keys(scripts).map((name) => [
-      name,
-      `${median(results.map((result) => result[name])).toFixed(1)} ms`,
-      `+ ${median(moreThanEmpty(name)).toFixed(1)} ms`,
-    ]),
+    Object.keys(scripts)
+      .map((name) => keep({ name, value: median(results.map((result) => result[name])), unit: 'ms' }))
+      .map(({ name, value }) => [name, `${value.toFixed(1)} ms`, `+ ${median(moreThanEmpty(name)).toFixed(1)} ms`]),
     ['left', 'right', 'right'],
   );
   console.log();

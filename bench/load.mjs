@@ -1,6 +1,6 @@
 import { candidates } from './candidates.mjs';
 import { Child } from './child.mjs';
-import { goals, heading, median, pairedRatios, table } from './report.mjs';
+import { goals, heading, keep, median, pairedRatios, table } from './report.mjs';
 
 const names = ['bare-hmac', 'express-hand', 'express-ours', 'koa-hand', 'koa-ours', 'front-ours'];
 
@@ -36,12 +36,10 @@ export async function load(quick) {
   table(
     [
       ['', 'requests/s', 'server busy', ''],
-      ...names.map((name) => [
-        name,
-        Math.round(median(results.map((result) => result[name]))).toLocaleString('en'),
-        percent(busy[name]),
-        candidates[name].about,
-      ]),
+      ...names
+        .map((name) => ({ name, value: median(results.map((result) => result[name])), about: candidates[name].about }))
+        .map((figure) => keep({ ...figure, unit: 'requests/s' }))
+        .map(({ name, value, about }) => [name, Math.round(value).toLocaleString('en'), percent(busy[name]), about]),
     ],
     ['left', 'right', 'right', 'left'],
   );

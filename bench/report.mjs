@@ -17,7 +17,23 @@ export function pairedRatios(rounds, above, below) {
   return rounds.map((round) => round[above] / round[below]);
 }
 
+/** What has been measured, part by part, as `results.json` keeps it. */
+export const measured = {};
+let part = { figures: [], goals: [] };
+
+export function beginPart(name, about) {
+  part = { ...about, figures: [], goals: [] };
+  measured[name] = part;
+}
+
+/** Keeps a figure, `{ name, value, unit, about }`, and gives it back. */
+export function keep(figure) {
+  part.figures.push(figure);
+  return figure;
+}
+
 export function heading(text) {
+  part.title = text;
   console.log(`\n${text}\n${'-'.repeat(text.length)}`);
 }
 
@@ -37,8 +53,10 @@ export function goals(lines) {
       const value = median(values);
       const met = atMost === undefined ? value >= atLeast : value <= atMost;
       const goal = atMost === undefined ? `goal at least ${atLeast}` : `goal at most ${atMost}`;
-      const [low, high] = [quantile(values, 0.25), quantile(values, 0.75)].map((v) => v.toFixed(digits));
-      return [name, value.toFixed(digits) + unit, `(${low} to ${high})`, goal + unit, met ? 'met' : 'NOT MET'];
+      const [low, high] = [quantile(values, 0.25), quantile(values, 0.75)];
+      part.goals.push({ name, value, low, high, unit: unit.trim(), atMost, atLeast, met });
+      const middle = `(${low.toFixed(digits)} to ${high.toFixed(digits)})`;
+      return [name, value.toFixed(digits) + unit, middle, goal + unit, met ? 'met' : 'NOT MET'];
     }),
     ['left', 'right', 'left', 'left', 'left'],
   );

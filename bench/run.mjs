@@ -1,10 +1,13 @@
 // npm run bench -- [--quick] [cpu] [load] [memory] [import] [stores] [store-memory] [serve-start]
 //   [trigger-rate]
+// What it has measured goes into results.json, where parts that were not run stay as they are.
+import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { cpu } from './cpu.mjs';
 import { importCost } from './import.mjs';
 import { load } from './load.mjs';
 import { memory } from './memory.mjs';
+import { beginPart, measured } from './report.mjs';
 import { serveStart } from './serve-start.mjs';
 import { storeMemory } from './store-memory.mjs';
 import { stores } from './stores.mjs';
@@ -31,6 +34,13 @@ if (unknown.length > 0) {
 }
 
 const processors = cpus();
-console.log(`Node ${process.versions.node}, ${processors.length} x ${processors[0]?.model.trim()}`);
+const machine = `Node ${process.versions.node}, ${processors.length} x ${processors[0]?.model.trim()}`;
+console.log(machine);
 console.log('Figures are medians; in brackets the middle half of the rounds.');
-for (const name of asked.length > 0 ? asked : Object.keys(parts)) await parts[name](quick);
+for (const name of asked.length > 0 ? asked : Object.keys(parts)) {
+  beginPart(name, { machine, quick });
+  await parts[name](quick);
+}
+const file = new URL('results.json', import.meta.url);
+const before = await readFile(file, 'utf8').catch(() => '{}');
+await writeFile(file, `${JSON.stringify({ ...JSON.parse(before), ...measured }, null, 2)}\n`);

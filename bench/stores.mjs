@@ -10,7 +10,7 @@ import { createClient } from 'redis';
 import { sqliteOutbox } from 'vast-webhook/sinks';
 import { postgresStore, redisStore } from 'vast-webhook/stores';
 import { startPostgres, startRedis } from '../test/support/servers.mjs';
-import { goals, heading, median, table } from './report.mjs';
+import { goals, heading, keep, median, table } from './report.mjs';
 
 const concurrency = 64;
 const leaseMs = 30_000;
@@ -25,6 +25,10 @@ export async function stores(quick) {
     ...(await postgres(rounds, events)),
     ...(await outbox(rounds, events)),
   ];
+  for (const { name, what, bare, ours } of results) {
+    keep({ name: `${name}, bare`, value: median(bare), unit: 'a second', about: what });
+    keep({ name: `${name}, ours`, value: median(ours), unit: 'a second', about: what });
+  }
   table(
     [['', 'bare', 'ours', ''], ...results.map(({ name, what, bare, ours }) => [name, rate(bare), rate(ours), what])],
     ['left', 'right', 'right', 'left'],

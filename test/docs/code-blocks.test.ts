@@ -1,0 +1,122 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Block, blocksOf, brokenLinksOf, type Page, pages } from './markdown.js';
+import { commandLinesOf, commandSpansOf, faultsOf } from './shell.js';
+import { modulesOf, namesFromPrelude, preludeNames, typeErrorsIn } from './type-check.js';
+
+const all = pages();
+const blocks = all.flatMap(blocksOf);
+
+/** What would stand in a page that is wrong in every way that the checks look for. */
+const wrong: Page = {
+  path: 'docs/wrong.md',
+  text: `# Wrong
+
+[a file](no-such-page.md), [a heading](#no-such-heading), [another page's](../README.md#nor-such), [good](#wrong)
+
+\`\`\`ts
+import { vastWebhook } from 'vast-webhook';
+app.use(vastWebhook(secret, { toleranceMinutes: 5 }));
+\`\`\`
+
+\`\`\`ts
+import { slakc } from 'vast-webhook/sinks';
+app.get('/', () => raiseBids());
+const count: number = 'one';
+\`\`\`
+
+\`\`\`js
+vastWebhook(secret).closed();
+\`\`\`
+
+\`\`\`sh
+npm ci && npm run no-such-script   # and a comment: no-such-thing
+SECRET=x npx vast-webhook serve --no-such-option x --path=/ | no-such-program
+npx vast-webhook no-such-subcommand
+npm run build && node examples/no-such-file.mjs
+npm install vast-webhook no-such-package
+\`\`\`
+
+Or \`vast-webhook verify --no-such-flag\`. This one says that it does not compile:
+
+<!-- not checked: it is of another service -->
+\`\`\`ts
+nobody.knows(this);
+\`\`\`
+`,
+};
+const wrongBlocks = blocksOf(wrong);
+const modules = modulesOf([...blocks, ...wrongBlocks]);
+const isWrong = (fault: string) => fault.startsWith(wrong.path);
+
+async function shellFaultsOf(page: Page, ofPage: readonly Block[]): Promise<string[]> {
+  const shell = ofPage.filter(({ language, notChecked }) => language === 'sh' && notChecked === undefined);
+  const lines = [...shell.flatMap(commandLinesOf), ...commandSpansOf(page)];
+  return (await Promise.all(lines.map(faultsOf))).flat();
+}
+
+describe('every Markdown file', () => {
+  it('links to files and headings that are there', () => {
+    expect(all.flatMap(brokenLinksOf)).toEqual([]);
+    expect(brokenLinksOf(wrong)).toEqual([
+      'docs/wrong.md:3: there is no docs/no-such-page.md',
+      'docs/wrong.md:3: docs/wrong.md has no heading #no-such-heading',
+      'docs/wrong.md:3: README.md has no heading #nor-such',
+    ]);
+  });
+
+  it('names commands, options, scripts, packages and files that are there', async () => {
+    const faults = await Promise.all(all.map((page) => shellFaultsOf(page, blocksOf(page))));
+    expect(faults.flat()).toEqual([]);
+    expect(await shellFaultsOf(wrong, wrongBlocks)).toEqual([
+      'docs/wrong.md:21: there is no npm script no-such-script',
+      'docs/wrong.md:22: vast-webhook serve has no --no-such-option',
+      'docs/wrong.md:22: no-such-program is not a command that the pages may use',
+      'docs/wrong.md:23: vast-webhook has no subcommand no-such-subcommand',
+      'docs/wrong.md:24: there is no file examples/no-such-file.mjs',
+      'docs/wrong.md:25: no-such-package is no dependency',
+      'docs/wrong.md:28: vast-webhook verify has no --no-such-flag',
+    ]);
+  });
+});
+
+describe('every block of code', () => {
+  let errors: readonly string[];
+  beforeAll(() => {
+    errors = typeErrorsIn(modules);
+  }, 120_000);
+
+  it('compiles against the sources', () => {
+    expect(errors.filter((error) => !isWrong(error))).toEqual([]);
+  });
+
+  it('is told what is wrong with it', () => {
+    expect(errors.filter(isWrong)).toEqual([
+      expect.stringMatching(/^docs\/wrong.md:7: .*'toleranceMinutes' does not exist/),
+      expect.stringMatching(/^docs\/wrong.md:11: .*no exported member named 'slakc'/),
+      expect.stringMatching(/^docs\/wrong.md:12: Cannot find name 'raiseBids'/),
+      expect.stringMatching(/^docs\/wrong.md:13: Type 'string' is not assignable to type 'number'/),
+      expect.stringMatching(/^docs\/wrong.md:17: Property 'closed' does not exist/),
+    ]);
+  });
+
+  it('is of a language that is checked, or output', () => {
+    const languages = ['ts', 'js', 'sh', 'text'];
+    const odd = blocks.filter(({ language, page }) => !languages.includes(language) && page.path !== 'bench/README.md');
+    expect(odd.map(({ page, line, language }) => `${page.path}:${line}: ${language}`)).toEqual([]);
+  });
+
+  it('says why, where it is not checked', () => {
+    expect([...blocks, ...wrongBlocks].flatMap(({ notChecked }) => notChecked ?? [])).toEqual([
+      'it is of another service',
+    ]);
+  });
+
+  it('of a guide needs nothing that its page does not have', () => {
+    const guides = modulesOf(blocks.filter(({ page }) => page.path.startsWith('docs/')));
+    expect(guides.flatMap(namesFromPrelude)).toEqual([]);
+  });
+
+  it('uses all that is declared for it', () => {
+    expect([...preludeNames].filter((name) => !modules.flatMap(namesFromPrelude).includes(name))).toEqual([]);
+  });
+});
