@@ -43,6 +43,8 @@ export class Behaviour {
   readonly calls: Call[] = [];
   /** How often a claim was granted, by id. */
   readonly granted: Record<string, number> = {};
+  /** Tokens of claims that nobody has ended. */
+  readonly held = new Set<string>();
   /** Store calls that have not settled. */
   open = 0;
   readonly #had = new Set<string>();
@@ -52,14 +54,26 @@ export class Behaviour {
       return this.#asked('claim', key, () => {
         const result = this.#memory.claim(key, token, leaseMs);
         const id = idIn(key);
-        if (result.state === 'acquired') this.granted[id] = (this.granted[id] ?? 0) + 1;
+        if (result.state !== 'acquired') return result;
+        this.granted[id] = (this.granted[id] ?? 0) + 1;
+        // One whose grant was lost on its way is nobody's, until its lease is over.
+        if (digitOf(id, 'claim') !== 7) this.held.add(token);
         return result;
       }) as ClaimResult | Promise<ClaimResult>;
     },
     renew: (...args) => this.#memory.renew(...args),
     delivered: (...args) => this.#asked('delivered', args[0], () => this.#memory.delivered(...args)) as boolean,
-    complete: (...args) => this.#asked('complete', args[0], () => this.#memory.complete(...args)) as boolean,
-    release: (...args) => this.#asked('release', args[0], () => this.#memory.release(...args)) as boolean,
+    complete: (key, token, ttlMs) => {
+      return this.#asked('complete', key, () => {
+        this.held.delete(token);
+        return this.#memory.complete(key, token, ttlMs);
+      }) as boolean;
+    },
+    release: (key, token, ttlMs) => {
+      // Asked for once: when that fails, the lease ends by itself.
+      this.held.delete(token);
+      return this.#asked('release', key, () => this.#memory.release(key, token, ttlMs)) as boolean;
+    },
   };
 
   sink(who: 'a' | 'b'): SinkFunction<VastEvent> {
@@ -137,6 +151,7 @@ export class Behaviour {
   /** Forgets what it has noted, and not what the store knows. */
   clear(): void {
     this.calls.length = 0;
+    this.held.clear();
     this.#had.clear();
     for (const id in this.granted) delete this.granted[id];
   }
@@ -190,7 +205,7 @@ export class Behaviour {
 }
 
 function idIn(key: string): string {
-  return key.slice(key.lastIndexOf(':') + 1);
+  return key.slice('receiver:vast:'.length);
 }
 
 function thenableThat(then: () => void): Promise<void> {

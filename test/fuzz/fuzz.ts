@@ -35,14 +35,17 @@ export interface Figures {
   rounds: number;
 }
 
-export interface Failure {
+interface Found {
+  readonly violations: readonly string[];
+  /** The smallest bytes that show it, a connection each. */
+  readonly bytes: readonly string[];
+}
+
+export interface Failure extends Found {
   readonly service: string;
   readonly seed: number;
   /** For fast-check. */
   readonly path?: string;
-  readonly violations: readonly string[];
-  /** The smallest bytes that show it, a connection each. */
-  readonly bytes: readonly string[];
 }
 
 export interface Result {
@@ -53,6 +56,8 @@ export interface Result {
   readonly latency: Readonly<Record<'idleP50' | 'idleP99' | 'p50' | 'p99' | 'most', number>>;
 }
 
+/** Far from the seeds of the rounds, which count up. */
+const warmUp = 1_000_000;
 const shrinkMs = 30_000;
 /** What a heap may have grown by: compiled code and what V8 keeps of hidden classes, but no request. */
 const heapToleranceBytes = 4_000_000;
@@ -89,7 +94,7 @@ class Fuzzer {
     const { seed, rounds = Number.POSITIVE_INFINITY, minutes = Number.POSITIVE_INFINITY, path } = this.#options;
     const until = performance.now() + minutes * 60_000;
     this.#prober.start();
-    if (path === undefined) await this.#round(seed - 1, 0.5);
+    if (path === undefined) await this.#round(seed + warmUp, 0.5);
     this.#prober.take();
     await sleep(500);
     const idle = this.#prober.take();
@@ -129,9 +134,12 @@ class Fuzzer {
 
   async #search(service: string, seed: number, share: number): Promise<void> {
     const { cases = 60, path } = this.#options;
+    let first: Found | undefined;
     const property = fc.asyncProperty(anyCase, async (tried) => {
-      const { violations } = await this.#try(service, tried);
-      if (violations.length > 0) throw new Error(violations.join('\n'));
+      const { violations, bytes } = await this.#try(service, tried);
+      if (violations.length === 0) return;
+      first ??= { violations: [...violations, '(not found again: it may hang on the machine)'], bytes };
+      throw new Error(violations.join('\n'));
     });
     const details = await fc.check(property, {
       seed,
@@ -143,15 +151,9 @@ class Fuzzer {
     });
     if (!details.failed || details.counterexample === null) return;
     const [smallest] = details.counterexample;
-    const { violations, bytes } = await this.#try(service, smallest);
-    const first = details.errorInstance instanceof Error ? details.errorInstance.message.split('\n') : [];
-    this.#failures.push({
-      service,
-      seed,
-      path: details.counterexamplePath ?? undefined,
-      violations: violations.length > 0 ? violations : [...first, '(not found again at the last try)'],
-      bytes,
-    });
+    const again = await this.#try(service, smallest);
+    const found = again.violations.length > 0 || first === undefined ? again : first;
+    this.#failures.push({ service, seed, path: details.counterexamplePath ?? undefined, ...found });
   }
 
   async #tryAll(service: string, seed: number, cases: readonly Case[]): Promise<void> {
@@ -161,18 +163,20 @@ class Fuzzer {
     }
   }
 
-  async #try(service: string, { lanes }: Case): Promise<{ violations: string[]; bytes: string[] }> {
+  async #try(service: string, { lanes }: Case): Promise<Found> {
     const port = this.#target.ports[service] as number;
     const events = Math.max(2, ...lanes.flatMap(({ requests }) => requests.map(({ event }) => event + 1)));
     const serials = Array.from({ length: events }, () => (++this.#serial).toString(16).padStart(8, '0'));
     await this.#target.call('begin', service);
     const wires = await Promise.all(lanes.map((lane) => Wire.open(port, lane, serials)));
+    const ports = wires.map((wire) => wire.port);
+    await this.#target.call('accepted', service, ports);
     await Promise.all(wires.map((wire) => wire.send()));
     const waiting = wires.filter(({ lane }) => lane.end === 'wait' || lane.end === 'half-close');
     const during = await this.#target.call('settled', service, Object.fromEntries(waiting.map((wire) => [wire.port, wire.sent])));
     await this.#arrived(waiting, during);
     for (const wire of wires) wire.hangUp();
-    const after = await this.#target.call('over', service, wires.map((wire) => wire.port));
+    const after = await this.#target.call('over', service, ports);
     this.#count(after, wires.length);
     return {
       violations: violationsOf({ wires, during, after }),

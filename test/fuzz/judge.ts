@@ -19,9 +19,18 @@ export function violationsOf({ wires, during, after }: Evidence): string[] {
     ...ofOutcomes(after),
     ...ofCalls(after),
     ...ofPlainEvents(wires, after),
-    ...(after.isSettled ? [] : ['not all came to its end: an outcome is missing, or somebody is still at work']),
+    ...(after.isSettled ? [] : [unsettled(after)]),
     ...after.troubles,
   ];
+}
+
+function unsettled({ requests, outcomes, calls, held }: Report): string {
+  const isOver = (list: readonly { isOver: boolean }[]) => list.filter(({ isOver }) => !isOver).length;
+  const due = requests.filter(({ reach }) => reach === 'endpoint').length;
+  return (
+    `not all came to its end: ${isOver(requests)} requests and ${isOver(calls)} calls are open, ${held} claims held, ` +
+    `with ${outcomes.length} of ${due} outcomes`
+  );
 }
 
 /** One answer or a closed connection for each request. */
@@ -41,8 +50,13 @@ function onTheWire(wire: Wire, during: Report, after: Report): string[] {
     const request = answered[i];
     if (request && request.status !== status) violations.push(`${status} came for what was answered ${request.status}`);
   }
-  // When the parser stumbles over what comes behind, the server drops the connection with what is on its way.
-  if (own.length < answered.length && !isOurs && !stumbled) violations.push('an answer was written, but did not arrive');
+  // When the parser stumbles over what comes behind, the server drops the connection with what is on its way. And who
+  // still sends when it is closed is told so by a reset.
+  const due = during.requests.filter(({ port, status }) => port === wire.port && status !== undefined);
+  const isRead = due.every(({ isWhole }) => isWhole);
+  if (own.length < due.length && !isOurs && !stumbled && isRead) {
+    violations.push(`of the answers ${due.map(({ status }) => status)} there came ${JSON.stringify(wire.received.toString('latin1'))}`);
+  }
   if (!during.isSettled && !wire.isClosed) {
     const hanging = during.requests.filter(({ port, isOver, reach }) => port === wire.port && !isOver && reach !== 'elsewhere');
     violations.push(...hanging.map(({ method, target }) => `${method} ${target} was never answered`));

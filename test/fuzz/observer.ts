@@ -75,7 +75,8 @@ export class Observed {
   }
 
   get isOver(): boolean {
-    return this.#status !== undefined || this.#isClosed;
+    // A response that waits behind others is not told that its connection is gone.
+    return this.#status !== undefined || this.#isClosed || this.#req.socket.destroyed;
   }
 
   seen(): Seen {

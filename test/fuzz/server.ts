@@ -14,6 +14,8 @@ export interface Report {
   readonly outcomes: readonly Pick<Outcome, 'result' | 'status' | 'code' | 'reason' | 'id'>[];
   readonly calls: readonly Call[];
   readonly granted: Readonly<Record<string, number>>;
+  /** How many claims nobody has ended. */
+  readonly held: number;
   /** Ports of the connections on which the server's parser stumbled. */
   readonly stumbled: readonly number[];
   /** What no outcome carries and nobody caught: warnings, too. */
@@ -122,6 +124,11 @@ class Service {
     this.#behaviour.clear();
   }
 
+  /** When the connections from these ports are there: whoever resets one before that is never known by his port. */
+  accepted(ports: readonly number[]): Promise<boolean> {
+    return within(() => ports.every((port) => this.#sockets.has(port)));
+  }
+
   /** When all bytes that were sent from each port have been read, and what they ask for is answered. */
   async settled(sent: Readonly<Record<number, number>>): Promise<Report> {
     const isSettled = await within(() => {
@@ -138,9 +145,9 @@ class Service {
   async over(ports: readonly number[]): Promise<Report> {
     const isSettled = await within(() => {
       const isGone = !ports.some((port) => this.#sockets.has(port)) && this.#requests.every(({ isOver }) => isOver);
-      const { calls, open } = this.#behaviour;
+      const { calls, held, open } = this.#behaviour;
       const due = this.#requests.filter(({ reach }) => reach === 'endpoint').length;
-      return isGone && open === 0 && calls.every(({ isOver }) => isOver) && this.#outcomes.length >= due;
+      return isGone && open === 0 && held.size === 0 && calls.every(({ isOver }) => isOver) && this.#outcomes.length >= due;
     });
     // For what comes too much.
     for (let i = 0; i < 3; i++) await turn();
@@ -161,6 +168,7 @@ class Service {
       outcomes: [...this.#outcomes],
       calls: this.#behaviour.calls.map((call) => ({ ...call })),
       granted: { ...this.#behaviour.granted },
+      held: this.#behaviour.held.size,
       stumbled: [...this.#stumbled],
       troubles: [...troubles],
       isSettled,
@@ -197,6 +205,7 @@ for (const [name, door] of [...frameworks, ['node:http', bare] as const]) {
 /** What the attacker may ask for, each with plain data as its arguments and its answer. */
 const operations = {
   begin: (name: string) => serviceOf(name).begin(),
+  accepted: (name: string, ports: number[]) => serviceOf(name).accepted(ports),
   settled: (name: string, sent: Record<number, number>) => serviceOf(name).settled(sent),
   over: (name: string, ports: number[]) => serviceOf(name).over(ports),
   close: (name: string) => serviceOf(name).close(),
