@@ -6,6 +6,7 @@ export default defineConfig({
   entry: [
     'src/index.ts',
     'src/koa.ts',
+    'src/fetch.ts',
     'src/stores/index.ts',
     'src/sinks/index.ts',
     'src/api/index.ts',

@@ -6,8 +6,8 @@ import type { Forwarded, Handler, HandlerAnswer } from './forward/run.js';
 import { type Settings, settingsOf, type WebhookOptions } from './options.js';
 import { outcomeOf } from './outcome.js';
 import type { Provider } from './providers/provider.js';
+import { type OnBody, type RawBody, tooLarge } from './receive/body.js';
 import type { Verified } from './receive/delivery.js';
-import { type OnBody, type RawBody, tooLarge } from './receive/raw-body.js';
 import { type KeySource, keySource, type Secret, type SigningKey } from './receive/secrets.js';
 import { checkHeaders, mismatch, type SignedHeaders } from './receive/signature.js';
 import { type Authentic, findSigned, type Signed, toVerified, typeOf } from './receive/verify.js';
@@ -22,6 +22,10 @@ export interface Exchange<Event> {
   answer(answer: Answer): void;
   /** Passes the event to the service's own handler, and tells how that answered. Does not throw. */
   handOn(verified: Verified<Event>, settle: (answer: HandlerAnswer) => void): void;
+  /** Tells that the event which was handed on is settled in the store, or beyond that. */
+  settled?(): void;
+  /** Tells that work begins which may outlast the answer. Gives what to call when it has ended. */
+  working?(): (() => void) | undefined;
 }
 
 /** What the middleware of every front door can do beside handling requests. */
@@ -139,7 +143,8 @@ class Passage<Event extends object> {
     const handler: Handler | undefined = settings.handoff
       ? (settle) => this.#exchange.handOn(verified, settle)
       : undefined;
-    forwarder.forward(verified, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded));
+    const ended = this.#exchange.working?.();
+    forwarder.forward(verified, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), ended);
   }
 
   #step(take: () => void): void {
@@ -158,6 +163,7 @@ class Passage<Event extends object> {
     const { settings, inFlight } = this.#endpoint;
     const delivery = this.#verified?.delivery;
     if (forwarded.handlerStatus === undefined) this.#answer(forwarded, delivery?.id);
+    else this.#exchange.settled?.();
     const durationMs = performance.now() - this.#arrivedAt;
     settings.onOutcome(outcomeOf(forwarded, this.#authentic, delivery, this.#type, durationMs));
     inFlight.leave();

@@ -2,8 +2,9 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { Answer } from './answer.js';
 import type { Exchange } from './endpoint.js';
 import type { HandlerAnswer } from './forward/run.js';
+import type { OnBody } from './receive/body.js';
 import type { Verified } from './receive/delivery.js';
-import { type OnBody, readRawBody } from './receive/raw-body.js';
+import { readRawBody } from './receive/raw-body.js';
 
 /** What Express and Koa have in common: a request and a response of `node:http`. */
 export abstract class NodeExchange<Event> implements Exchange<Event> {

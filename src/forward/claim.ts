@@ -1,3 +1,4 @@
+import { unrefTimeout } from '../timer.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 import { isBoolean, isClaimResult, type Next, type Operation, type StoreCalls, unavailable } from './store-calls.js';
 
@@ -72,8 +73,7 @@ export class Claim {
       this.#renewAt = now + this.#settings.leaseMs / 3;
     }
     const wait = Math.min(this.#renewAt, this.#since + maxWorkMs) - now;
-    this.#timer = setTimeout(() => this.#renew(), Math.max(0, wait));
-    this.#timer.unref();
+    this.#timer = unrefTimeout(() => this.#renew(), Math.max(0, wait));
   }
 
   /** Records that a sink has had the event. `ok` hears whether the claim is still ours. */
@@ -107,7 +107,7 @@ export class Claim {
   persist(what: 'completed' | readonly string[], then: (isRecorded: boolean) => void, waitMs = minPersistMs): void {
     const fail = () => this.persist(what, then, Math.min(2 * waitMs, maxPersistMs));
     if (this.end === undefined) this.keepUp();
-    setTimeout(() => {
+    unrefTimeout(() => {
       if (this.end !== undefined) {
         then(false);
       } else if (what === 'completed') {
@@ -118,7 +118,7 @@ export class Claim {
       } else {
         this.delivered(what[0], { ok: () => this.persist(what.slice(1), then, 0), fail });
       }
-    }, waitMs).unref();
+    }, waitMs);
   }
 
   #complete(next: Next<boolean>): void {

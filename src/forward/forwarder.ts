@@ -39,7 +39,8 @@ export class Forwarder<Event> {
 
   /**
    * Calls `done` once. By `deadlineAt`, a time of `performance.now()`, that is; sinks still at work are then settled
-   * behind it, and a handler that has the event is waited for as long as its claim can be kept. Does not throw.
+   * behind it, and a handler that has the event is waited for as long as its claim can be kept. Then, when nothing more
+   * will happen, `ended` is called. Does not throw.
    */
   forward(
     verified: Verified<Event>,
@@ -47,6 +48,7 @@ export class Forwarder<Event> {
     deadlineAt: number,
     handler: Handler | undefined,
     done: (forwarded: Forwarded) => void,
+    ended?: () => void,
   ): void {
     const settings = this.#settings;
     const running = this.#running;
@@ -54,16 +56,19 @@ export class Forwarder<Event> {
     const key = this.#prefixOf(provider) + id;
     if (running.has(key)) {
       done(inFlight(settings.leaseMs));
+      ended?.();
       return;
     }
     const claim = new Claim(settings, key, randomUUID(), (error) => settings.onError(error, { id, type }));
     const end = (forwarded: Forwarded) => {
       done(forwarded);
       settings.inFlight.leave();
+      ended?.();
     };
     const leave = () => {
       running.delete(key);
       settings.inFlight.leave();
+      ended?.();
     };
     settings.inFlight.enter();
     claim.take(deadlineAt - performance.now(), {

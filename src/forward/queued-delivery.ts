@@ -1,6 +1,6 @@
 import { providerOf } from '../providers/index.js';
+import { toBuffer } from '../receive/body.js';
 import type { Delivery, Verified } from '../receive/delivery.js';
-import { toBuffer } from '../receive/raw-body.js';
 import { parseEvent, typeOf } from '../receive/verify.js';
 
 /** A delivery as it comes out of a queue: `rawBody` in base64, or as JSON makes it of a Buffer. */

@@ -2,6 +2,7 @@ import { isPermanent } from '../answer.js';
 import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
 import type { Delivery, Verified } from '../receive/delivery.js';
+import { unrefTimeout } from '../timer.js';
 import type { Claim } from './claim.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
 import type { Unrecorded } from './unrecorded.js';
@@ -109,8 +110,7 @@ export class Run<Event> {
       if (!this.#concluded) this.#claim.keepUp();
     }
     if (!this.#answered && !this.#handedOn && deadlineAt !== Number.POSITIVE_INFINITY) {
-      this.#deadline = setTimeout(() => this.#answerLate(), deadlineAt - performance.now());
-      this.#deadline.unref();
+      this.#deadline = unrefTimeout(() => this.#answerLate(), deadlineAt - performance.now());
     }
   }
 

@@ -1,5 +1,6 @@
 import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
+import { unrefTimeout } from '../timer.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
 export type Operation = keyof IdempotencyStore;
@@ -70,12 +71,11 @@ export class StoreCalls {
     timeoutMs: number,
   ): void {
     let isLate = false;
-    const timer = setTimeout(() => {
+    const timer = unrefTimeout(() => {
       isLate = true;
       this.#overdue++;
       next.fail(unavailable(operation, `no answer within ${Math.max(0, Math.round(timeoutMs))} ms`));
     }, timeoutMs);
-    timer.unref();
     Promise.resolve(promise).then(
       (value) => {
         clearTimeout(timer);

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import getRawBody from 'raw-body';
 import { WebhookError } from '../errors.js';
+import { unrefTimeout } from '../timer.js';
+import { aborted, type OnBody, type RawBody, timedOut, toBuffer, tooLarge, unavailable } from './body.js';
 
 /** Where the raw bytes of a request may be. `rawBody` and `body` are what other middleware left on it. */
 export interface BodySource {
@@ -9,9 +11,6 @@ export interface BodySource {
   readonly stream: IncomingMessage;
 }
 
-/** The bytes, or the text that a parser made of them when nothing better is left. */
-export type RawBody = Buffer | string;
-
 /**
  * Keeps the raw bytes beside what a body parser makes of them: `express.json({ verify: keepRawBody })`.
  * For services that cannot put the middleware before their parser.
@@ -19,9 +18,6 @@ export type RawBody = Buffer | string;
 export function keepRawBody(req: IncomingMessage, _res: unknown, body: Buffer): void {
   (req as IncomingMessage & { rawBody?: Buffer }).rawBody = body;
 }
-
-/** Takes the body, or why there is none. */
-export type OnBody = (error: WebhookError | undefined, body?: RawBody) => void;
 
 /**
  * Reads the raw body within `limit` bytes and `timeoutMs`, or takes it from whoever has read it. Calls `done` once,
@@ -51,11 +47,6 @@ function bytesOf(value: unknown): Buffer | undefined {
   return ArrayBuffer.isView(value) ? toBuffer(value) : undefined;
 }
 
-/** The same bytes as a Buffer, not copied. */
-export function toBuffer(bytes: ArrayBufferView): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
 function takeWithin(limit: number, body: RawBody, done: OnBody): void {
   if (Buffer.byteLength(body) > limit) done(tooLarge(limit));
   else done(undefined, body);
@@ -63,11 +54,10 @@ function takeWithin(limit: number, body: RawBody, done: OnBody): void {
 
 function readStream(stream: IncomingMessage, limit: number, timeoutMs: number, done: OnBody): void {
   let isLate = false;
-  const timer = setTimeout(() => {
+  const timer = unrefTimeout(() => {
     isLate = true;
     done(timedOut(timeoutMs));
   }, timeoutMs);
-  timer.unref();
   getRawBody(stream, { limit }, (error, body) => {
     clearTimeout(timer);
     if (isLate) return;
@@ -83,23 +73,4 @@ function meaningOf(error: getRawBody.RawBodyError, stream: IncomingMessage, limi
   if (error.type === 'stream.not.readable' || error.type === 'stream.encoding.set') return unavailable();
   if (error.type === 'request.aborted' || stream.destroyed) return aborted();
   return new WebhookError('internal', `the body could not be read: ${error.message}`, { cause: error });
-}
-
-export function tooLarge(limit: number): WebhookError {
-  return new WebhookError('payload_too_large', `the body is larger than the limit of ${limit} bytes`);
-}
-
-function timedOut(timeoutMs: number): WebhookError {
-  return new WebhookError('body_timeout', `the body did not arrive within ${Math.round(timeoutMs)} ms`);
-}
-
-function aborted(): WebhookError {
-  return new WebhookError('aborted', 'the sender hung up before the body was there');
-}
-
-export function unavailable(): WebhookError {
-  return new WebhookError(
-    'raw_body_unavailable',
-    'a body parser has consumed the raw body: put the middleware before it, or keep the bytes with express.json({ verify: keepRawBody })',
-  );
 }

@@ -1,4 +1,5 @@
 import { toError, WebhookError } from '../errors.js';
+import { unrefTimeout } from '../timer.js';
 import { type Hmac, hmacWith } from './hmac.js';
 
 /** One signing secret, several of which any may match (rotation), or several with labels. */
@@ -89,8 +90,7 @@ class AskedKeys implements KeySource {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       const ms = Math.max(0, deadlineAt - performance.now());
-      timer = setTimeout(() => reject(new Error(`it gave nothing within ${Math.round(ms)} ms`)), ms);
-      timer.unref();
+      timer = unrefTimeout(() => reject(new Error(`it gave nothing within ${Math.round(ms)} ms`)), ms);
     });
     try {
       return await Promise.race([call, late]);

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { WebhookError } from '../errors.js';
 import type { Provider } from '../providers/provider.js';
 import { type VastEvent, vast } from '../providers/vast.js';
+import { type RawBody, toBuffer, unavailable } from './body.js';
 import type { Verified } from './delivery.js';
-import { type RawBody, toBuffer, unavailable } from './raw-body.js';
 import { type SecretList, type SigningKey, signingKeys } from './secrets.js';
 import { checkHeaders, findKey, mismatch, type SignedHeaders } from './signature.js';
 

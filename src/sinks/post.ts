@@ -1,5 +1,6 @@
 import { isPermanent } from '../answer.js';
 import { SinkError } from '../errors.js';
+import { unrefTimeout } from '../timer.js';
 
 /** What every sink that speaks HTTP takes. */
 export interface HttpSinkOptions {
@@ -48,8 +49,7 @@ export function poster(
   return async function post(body, signal, headers) {
     const abort = new AbortController();
     const stop = () => abort.abort();
-    const timer = setTimeout(stop, timeoutMs);
-    timer.unref();
+    const timer = unrefTimeout(stop, timeoutMs);
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
     try {

@@ -11,6 +11,7 @@ import {
   head,
   headersWith,
   type Message,
+  nodeDoors,
   nowSeconds,
   type Service,
   type Setup,
@@ -683,7 +684,7 @@ describe.each(doors)('%s: a listener that fails', (_name, door) => {
   });
 });
 
-describe.each(doors)('%s: a request that somebody in front has answered', (_name, door) => {
+describe.each(nodeDoors)('%s: a request that somebody in front has answered', (_name, door) => {
   it('keeps that answer, and has its outcome', async () => {
     const service = await serve(door, {
       around(next, req, res) {

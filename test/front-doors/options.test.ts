@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { vastWebhook as fetchVastWebhook } from '../../src/fetch.js';
 import { memoryStore, vastWebhook } from '../../src/index.js';
 import { vastWebhook as koaVastWebhook } from '../../src/koa.js';
-import { secret } from '../support/front-doors.js';
+import { isHandedOn, secret } from '../support/front-doors.js';
 
 const { claim, ...withoutClaim } = {
   claim() {},
@@ -15,6 +16,9 @@ const duration = {
   good: [1, 30_000, 2 ** 31 - 1],
   bad: [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '1000', null, {}, true],
 };
+
+const createFetch: typeof fetchVastWebhook = (key, given) =>
+  fetchVastWebhook(key, given, isHandedOn(Object(given)) ? () => new Response() : undefined);
 
 /** What each option takes and what it does not. */
 const options: Record<string, { good: unknown[]; bad: unknown[] }> = {
@@ -49,6 +53,7 @@ const options: Record<string, { good: unknown[]; bad: unknown[] }> = {
 describe.each([
   ['vast-webhook', vastWebhook],
   ['vast-webhook/koa', koaVastWebhook],
+  ['vast-webhook/fetch', createFetch],
 ])('%s: the options of vastWebhook()', (_name, create) => {
   const make = (given: unknown) => () => create(secret, given as object);
 

@@ -7,12 +7,15 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
 import Router from '@koa/router';
 import express5, { type RequestHandler } from 'express';
 import express4 from 'express4';
 import Koa3 from 'koa';
 import Koa2 from 'koa2';
 import { onTestFinished } from 'vitest';
+import { type FetchHandler, vastWebhook as fetchVastWebhook } from '../../src/fetch.js';
 import {
   type Closable,
   type Outcome,
@@ -221,7 +224,7 @@ export interface Handled {
   readonly body: unknown;
   /** Resolves when the sender has hung up or the answer is out. */
   closed(): Promise<unknown>;
-  /** Sends a part of an answer. */
+  /** Sends a part of an answer, where the framework has ways to. */
   write(part: string): void;
 }
 
@@ -260,7 +263,13 @@ interface Parser<Middleware> {
 
 /** A framework, as a place where the middleware can stand. A front door is one entry in `doors`. */
 export interface Door {
+  /** What it hands to the middleware: the request and response of `node:http`, with what others left on them, or a `Request`. */
+  readonly takes: 'node' | 'Request';
+  /** What an unsigned request may be answered, however its target is spelt. */
+  readonly refusals: readonly number[];
   readonly parsers: Readonly<Record<string, Omit<Parser<never>, 'make'>>>;
+  /** What an outcome says is to be done when a parser came first. */
+  readonly advice: string;
   /** Whether the middleware hears what a handler throws; otherwise only how that was answered. */
   readonly showsErrors: boolean;
   readonly listen: (setup: Setup, handler: Handler) => { listener: RequestListener; hook: Closable };
@@ -288,6 +297,8 @@ export interface Service {
   send(message: Message): Promise<Answer>;
   stop(): Promise<void>;
 }
+
+const keptByExpress = 'express.json({ verify: keepRawBody })';
 
 export async function start(door: Door, setup: Setup = {}): Promise<Service> {
   const outcomes = new Log<Outcome>();
@@ -401,7 +412,10 @@ function expressDoor(name: keyof typeof expresses): Door {
   const express = expresses[name];
   const parsers = expressParsers(express);
   return {
+    takes: 'node',
+    refusals: [400, 401, 404],
     parsers,
+    advice: keptByExpress,
     showsErrors: false,
     listen({ secret: secrets = secret, options, mounting, around, parserBefore, parserBehind }, handler) {
       const hook = vastWebhook(secrets, options);
@@ -443,7 +457,10 @@ const koaParsers: Record<string, Parser<KoaMiddleware>> = {
 
 function koaDoor(name: keyof typeof koas): Door {
   return {
+    takes: 'node',
+    refusals: [400, 401, 404],
     parsers: koaParsers,
+    advice: keptByExpress,
     showsErrors: true,
     listen({ secret: secrets = secret, options, mounting, around, parserBefore, parserBehind }, handler) {
       const hook = koaVastWebhook(secrets, options);
@@ -493,10 +510,97 @@ export interface KoaRouter {
   routes(): KoaMiddleware;
 }
 
+// ---------------------------------------------------------------- fetch
+
+type Fetch = (request: Request) => Promise<Response>;
+
+const { Request: UndiciRequest } = globalThis;
+
+/** Servers of functions from `Request` to `Response`. Hono's has a `Request` of its own, which is made bit by bit. */
+const fetchServers: Record<string, (answer: Fetch) => RequestListener> = {
+  'fetch on undici': undiciListener,
+  'fetch on @hono/node-server': getRequestListener,
+};
+
+function undiciListener(answer: Fetch): RequestListener {
+  return async (req, res) => {
+    const hungUp = new AbortController();
+    res.once('close', () => {
+      if (!res.writableFinished) hungUp.abort();
+    });
+    let response: Response;
+    try {
+      response = await answer(requestOf(req, hungUp.signal));
+    } catch {
+      response = new Response(null, { status: 400 });
+    }
+    res.statusCode = response.status;
+    res.setHeaders(response.headers);
+    res.end(Buffer.from(await response.arrayBuffer()));
+  };
+}
+
+function requestOf(req: IncomingMessage, signal: AbortSignal): Request {
+  const headers = new Headers();
+  for (let i = 0; i < req.rawHeaders.length; i += 2) {
+    headers.append(req.rawHeaders[i] as string, req.rawHeaders[i + 1] as string);
+  }
+  const url = new URL(req.url as string, 'http://service.test');
+  const body = req.method === 'GET' || req.method === 'HEAD' ? undefined : Readable.toWeb(req);
+  return new UndiciRequest(url, { method: req.method, headers, body, duplex: 'half', signal } as RequestInit);
+}
+
+/** What reads the body, in front of the webhook or in the handler. */
+const fetchParsers: Record<string, Parser<(request: Request) => Promise<unknown>>> = {
+  'request.json()': { make: () => (request) => request.json(), leaves: 'nothing', insists: true },
+  'request.arrayBuffer()': { make: () => (request) => request.arrayBuffer(), leaves: 'nothing', insists: true },
+};
+
+/** Whether the options have a handler called: to give one that is not, or none, is an error here. */
+export function isHandedOn({ handoff, sinks }: WebhookOptions): boolean {
+  return handoff ?? !sinks?.length;
+}
+
+function fetchDoor(name: string): Door {
+  return {
+    takes: 'Request',
+    // Hono's server has no body for a target with a user in it.
+    refusals: [400, 401, 404, 500],
+    parsers: fetchParsers,
+    advice: 'request.clone()',
+    showsErrors: true,
+    listen({ secret: secrets = secret, options = {}, around, parserBefore, parserBehind }, handler) {
+      const handle: FetchHandler = async (vast, request) => {
+        const closed = () => once(request.signal, 'abort');
+        if (parserBehind) await fetchParsers[parserBehind]?.make()(request);
+        const status = await handler({ vast, body: vast.event, closed, write: () => {} });
+        return new Response(null, { status });
+      };
+      const hook = fetchVastWebhook(secrets, options, isHandedOn(options) ? handle : undefined);
+      const parse = parserBefore ? fetchParsers[parserBefore]?.make() : undefined;
+      const listener = fetchServers[name]?.(async (request) => {
+        if (new URL(request.url).pathname === '/elsewhere') return Response.json({ got: await readJson(request) });
+        if (request.headers.get('content-type') === 'application/json') await parse?.(request);
+        return hook(request);
+      }) as RequestListener;
+      return { listener: around ? (req, res) => void around(() => listener(req, res), req, res) : listener, hook };
+    },
+  };
+}
+
+async function readJson(request: Request): Promise<unknown> {
+  const text = await request.text();
+  return text === '' ? {} : JSON.parse(text);
+}
+
 /** Every rule of a front door is tested through each of these: `describe.each(doors)('%s ...', (name, door) => ...)`. */
 export const doors: readonly (readonly [name: string, door: Door])[] = [
   ['Express 4', expressDoor('Express 4')],
   ['Express 5', expressDoor('Express 5')],
   ['Koa 2', koaDoor('Koa 2')],
   ['Koa 3', koaDoor('Koa 3')],
+  ...Object.keys(fetchServers).map((name) => [name, fetchDoor(name)] as const),
 ];
+
+/** Those of `node:http`, for what others do to its requests. */
+export const nodeDoors = doors.filter(([, { takes }]) => takes === 'node');

@@ -1,0 +1,30 @@
+import { WebhookError } from '../errors.js';
+
+/** The bytes, or the text that a parser made of them when nothing better is left. */
+export type RawBody = Buffer | string;
+
+/** Takes the body, or why there is none. */
+export type OnBody = (error: WebhookError | undefined, body?: RawBody) => void;
+
+/** The same bytes as a Buffer, not copied. */
+export function toBuffer(bytes: ArrayBufferView): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function tooLarge(limit: number): WebhookError {
+  return new WebhookError('payload_too_large', `the body is larger than the limit of ${limit} bytes`);
+}
+
+export function timedOut(timeoutMs: number): WebhookError {
+  return new WebhookError('body_timeout', `the body did not arrive within ${Math.round(timeoutMs)} ms`);
+}
+
+export function aborted(): WebhookError {
+  return new WebhookError('aborted', 'the sender hung up before the body was there');
+}
+
+export function unavailable(
+  message = 'a body parser has consumed the raw body: put the middleware before it, or keep the bytes with express.json({ verify: keepRawBody })',
+): WebhookError {
+  return new WebhookError('raw_body_unavailable', message);
+}

@@ -1,0 +1,96 @@
+import type { WebhookError } from '../errors.js';
+import { unrefTimeout } from '../timer.js';
+import { aborted, type OnBody, timedOut, toBuffer, tooLarge, unavailable } from './body.js';
+
+/**
+ * How long a body that nobody wants any more is still read: in servers that are made of `node:http`, to cancel the
+ * stream is to cut the connection, and the sender would not get to read the answer.
+ */
+const lingerMs = 500;
+
+const advice = "somebody has read the request's body: give the webhook the request before that, or a request.clone()";
+
+/**
+ * Reads the body of a `Request` within `limit` bytes and `timeoutMs`. Calls `done` once, with the body or with
+ * `payload_too_large`, `body_timeout`, `aborted` or `raw_body_unavailable`.
+ */
+export function readWebBody(request: Request, limit: number, timeoutMs: number, done: OnBody): void {
+  if (request.bodyUsed || request.body?.locked) done(unavailable(advice));
+  else if (request.signal?.aborted) done(aborted());
+  else if (request.body === null) done(undefined, Buffer.alloc(0));
+  else new Reading(request.body.getReader(), request.signal, limit, timeoutMs, done).next();
+}
+
+class Reading {
+  readonly #reader: ReadableStreamDefaultReader<unknown>;
+  /** Which not every platform has. */
+  readonly #signal: AbortSignal | undefined;
+  readonly #limit: number;
+  readonly #timer: NodeJS.Timeout;
+  readonly #done: OnBody;
+  readonly #chunks: Buffer[] = [];
+  #length = 0;
+  #isOver = false;
+
+  constructor(
+    reader: ReadableStreamDefaultReader<unknown>,
+    signal: AbortSignal | undefined,
+    limit: number,
+    timeoutMs: number,
+    done: OnBody,
+  ) {
+    this.#reader = reader;
+    this.#signal = signal;
+    this.#limit = limit;
+    this.#done = done;
+    this.#timer = unrefTimeout(() => this.#giveUp(timedOut(timeoutMs)), timeoutMs);
+    signal?.addEventListener('abort', this.#hungUp);
+  }
+
+  next(): void {
+    this.#reader.read().then(
+      ({ done, value }) => {
+        if (done) this.#end(undefined, this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks));
+        else this.#take(value);
+      },
+      () => this.#end(aborted()),
+    );
+  }
+
+  #take(chunk: unknown): void {
+    if (!this.#isOver) {
+      if (ArrayBuffer.isView(chunk)) this.#keep(toBuffer(chunk));
+      else this.#giveUp(unavailable("the request's stream gives something other than bytes"));
+    }
+    this.next();
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#length += bytes.length;
+    if (this.#length > this.#limit) this.#giveUp(tooLarge(this.#limit));
+    else this.#chunks.push(bytes);
+  }
+
+  readonly #hungUp = () => {
+    this.#cancel();
+    this.#end(aborted());
+  };
+
+  #giveUp(error: WebhookError): void {
+    this.#chunks.length = 0;
+    unrefTimeout(() => this.#cancel(), lingerMs);
+    this.#end(error);
+  }
+
+  #cancel(): void {
+    this.#reader.cancel().catch(() => {});
+  }
+
+  #end(error?: WebhookError, body?: Buffer): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener('abort', this.#hungUp);
+    this.#done(error, body);
+  }
+}
