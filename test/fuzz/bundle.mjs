@@ -13,13 +13,15 @@ export async function makeWorkshop() {
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
+/** @typedef {{ readonly file: string, readonly from: string, readonly to: string }} Change a text in a source file and what is to stand in its place */
+
 /**
  * Makes one file of a script in this folder with the package's source in it, so that what is tested is what stands
- * there and not what was built last. `changes` to the source, `{ file, from, to }`, make a mutant of it.
+ * there and not what was built last. Changes to the source make a mutant of it.
  *
  * @param {string} script
  * @param {string} outfile
- * @param {readonly { file: string, from: string, to: string }[]} changes
+ * @param {readonly Change[]} changes
  */
 export async function bundle(script, outfile, changes = []) {
   const made = new Set();
@@ -39,7 +41,9 @@ export async function bundle(script, outfile, changes = []) {
         setup(build) {
           // The front doors' own tests have them closed when a test is over.
           build.onResolve({ filter: /^vitest$/ }, () => ({ path: 'vitest', namespace: 'none' }));
-          build.onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'export const onTestFinished = () => {};' }));
+          build.onLoad({ filter: /.*/, namespace: 'none' }, () => ({
+            contents: 'export const onTestFinished = () => {};',
+          }));
         },
       },
       {

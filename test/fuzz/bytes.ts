@@ -72,7 +72,7 @@ export function edited(bytes: Buffer, edits: readonly Edit[]): Buffer {
       case 'flip':
       case 'set':
         result = Buffer.from(result);
-        if (from < result.length) result[from] = what === 'set' ? value : (result[from] as number) ^ (1 << value % 8);
+        if (from < result.length) result[from] = what === 'set' ? value : (result[from] as number) ^ (1 << (value % 8));
         break;
       case 'insert':
         result = Buffer.concat([before, Buffer.alloc(count, value), after]);
@@ -120,7 +120,9 @@ function inCase(name: string, casing: Shape['casing']): string {
 
 function signature(body: Buffer, signing: Signing, timestamp: string): string {
   const key = signing === 'other key' ? 'forged' : terms.secret;
-  const hmac = createHmac('sha256', key).update(`${timestamp}.`).update(signing === 'other body' ? '{}' : body);
+  const hmac = createHmac('sha256', key)
+    .update(`${timestamp}.`)
+    .update(signing === 'other body' ? '{}' : body);
   const hex = hmac.digest('hex');
   switch (signing) {
     case 'upper case':
@@ -140,7 +142,10 @@ function framingHeaders(framing: Framing, length: number): [string, string][] {
       return [['Content-Length', String(length)]];
     case 'lying length':
       return [
-        ['Content-Length', typeof framing.says === 'string' ? framing.says : String(Math.max(0, length + framing.says))],
+        [
+          'Content-Length',
+          typeof framing.says === 'string' ? framing.says : String(Math.max(0, length + framing.says)),
+        ],
       ];
     case 'two lengths':
       return [

@@ -52,7 +52,11 @@ const framing: fc.Arbitrary<Framing> = rarely<Framing>(
     by: fc.constant('chunks'),
     sizes,
     extra: fc.constantFrom('nothing', 'extensions', 'trailers', 'zeros', 'no end', 'odd size', 'long size'),
-    says: rarely('chunked', 6, fc.constantFrom('Chunked', 'identity', 'gzip, chunked', 'chunked, identity', 'xchunked', '')),
+    says: rarely(
+      'chunked',
+      6,
+      fc.constantFrom('Chunked', 'identity', 'gzip, chunked', 'chunked, identity', 'xchunked', ''),
+    ),
   }),
   fc.record({ by: fc.constant('both'), sizes }),
   fc.record({ by: fc.constant('nothing') }),
@@ -61,11 +65,16 @@ const framing: fc.Arbitrary<Framing> = rarely<Framing>(
 const timestamp = rarely(
   String(nowSeconds),
   8,
-  fc
-    .constantFrom(-302, -301, -300, -299, 299, 300, 301, 302)
-    .map((seconds) => String(nowSeconds + seconds)),
+  fc.constantFrom(-302, -301, -300, -299, 299, 300, 301, 302).map((seconds) => String(nowSeconds + seconds)),
   fc.constantFrom('', '0', '-1', '1e9', '0x6b49d200', '99999999999999999999', '999999999999999', 'NaN', 'Infinity'),
-  fc.constantFrom(`+${nowSeconds}`, `${nowSeconds}.0`, `00${nowSeconds}`, `${nowSeconds}, ${nowSeconds}`, '١٨٠', `${terms.nowMs}`),
+  fc.constantFrom(
+    `+${nowSeconds}`,
+    `${nowSeconds}.0`,
+    `00${nowSeconds}`,
+    `${nowSeconds}, ${nowSeconds}`,
+    '١٨٠',
+    `${terms.nowMs}`,
+  ),
 );
 
 const otherHeader: fc.Arbitrary<readonly [string, string]> = fc.oneof(
@@ -104,7 +113,20 @@ const otherHeader: fc.Arbitrary<readonly [string, string]> = fc.oneof(
 const method = rarely(
   'POST',
   14,
-  fc.constantFrom('GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE', 'CONNECT', 'PURGE', 'post', 'FOO', 'PRI'),
+  fc.constantFrom(
+    'GET',
+    'HEAD',
+    'PUT',
+    'DELETE',
+    'OPTIONS',
+    'PATCH',
+    'TRACE',
+    'CONNECT',
+    'PURGE',
+    'post',
+    'FOO',
+    'PRI',
+  ),
 );
 
 const target = rarely<string>(
@@ -113,7 +135,16 @@ const target = rarely<string>(
   fc.constantFrom('/VAST/Webhooks', '/vast/webhooks/', '/vast/webhooks?a=b', `http://service.test${terms.path}`),
   fc.constantFrom('//vast/webhooks', '/vast//webhooks', '/%76ast/webhooks', '/vast%2fwebhooks', '/./vast/webhooks'),
   fc.constantFrom('/vast/webhooks//', '/vast/webhooks/%2e', '/vast/webhooks%00', '/vast/webhooks%', '/vast/webhooks;x'),
-  fc.constantFrom('*', '/', '//', 'vast/webhooks', '/vast\\webhooks', 'http://', 'http://service.test', '/vast/webhooks#x'),
+  fc.constantFrom(
+    '*',
+    '/',
+    '//',
+    'vast/webhooks',
+    '/vast\\webhooks',
+    'http://',
+    'http://service.test',
+    '/vast/webhooks#x',
+  ),
   fc.constantFrom('/elsewhere', '/other'),
 );
 
@@ -148,16 +179,20 @@ const shape: fc.Arbitrary<Shape> = fc.record({
 });
 
 const lane: fc.Arbitrary<Lane> = fc.record({
-  requests: rarely(1, 3, fc.constantFrom(2, 3)).chain((length) => fc.array(shape, { minLength: length, maxLength: length })),
+  requests: rarely(1, 3, fc.constantFrom(2, 3)).chain((length) =>
+    fc.array(shape, { minLength: length, maxLength: length }),
+  ),
   edits: few(edit, 6, 3),
   part: rarely(1_000, 8, fc.nat({ max: 1_000 })),
-  cuts: few(fc.record({ at: fc.nat({ max: 1_500 }), pauseMs: fc.constantFrom(0, 0, 1, 5, 300) }), 2, 3),
+  cuts: few(fc.record({ at: fc.nat({ max: 1_500 }), pauseMs: fc.constantFrom(0, 0, 0, 1, 5, 20, 300) }), 2, 3),
   every: rarely(0, 8, fc.constantFrom(1, 7, 64)),
   end: rarely<Lane['end']>('wait', 5, fc.constantFrom('half-close', 'hang up', 'reset')),
 });
 
 export const anyCase: fc.Arbitrary<Case> = fc.record({
-  lanes: rarely(1, 6, fc.constantFrom(2, 3)).chain((length) => fc.array(lane, { minLength: length, maxLength: length })),
+  lanes: rarely(1, 6, fc.constantFrom(2, 3)).chain((length) =>
+    fc.array(lane, { minLength: length, maxLength: length }),
+  ),
 });
 
 const plainShape: Shape = {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { anyCase, type Case, crowd, prefixes } from './cases.js';
 import { violationsOf } from './judge.js';
+import { hashOf } from './observer.js';
 import { Prober, quantile } from './prober.js';
 import type { Memory, Report } from './server.js';
 import { Target } from './target.js';
@@ -22,6 +23,8 @@ export interface FuzzOptions {
   readonly crowdSize?: number;
   /** As fast-check gave it: only this case is run. */
   readonly path?: string;
+  /** Whether to look for the smallest bytes that show what is found. */
+  readonly shrink?: boolean;
   readonly onProgress?: (figures: Figures) => void;
 }
 
@@ -96,7 +99,7 @@ class Fuzzer {
     this.#prober.start();
     if (path === undefined) await this.#round(seed + warmUp, 0.5);
     this.#prober.take();
-    await sleep(500);
+    if (this.#failures.length === 0) await sleep(500);
     const idle = this.#prober.take();
     const before = await this.#target.call('memory');
     for (let round = 0; round < rounds && performance.now() < until && this.#failures.length === 0; round++) {
@@ -105,8 +108,9 @@ class Fuzzer {
     }
     const meanwhile = this.#prober.take();
     await this.#prober.stop();
+    const found = this.#failures.length > 0;
     // The last leases, deadlines and connections that are kept alive end meanwhile.
-    await sleep(1_500);
+    if (!found) await sleep(1_500);
     const after = await this.#target.call('memory');
     const latency = {
       idleP50: quantile(idle, 0.5),
@@ -115,8 +119,10 @@ class Fuzzer {
       p99: quantile(meanwhile, 0.99),
       most: Math.max(0, ...meanwhile),
     };
-    this.#judgeAll(before, after, latency);
-    await this.#close();
+    if (!found) {
+      this.#judgeAll(before, after, latency);
+      await this.#close();
+    }
     return { figures: this.#figures, failures: this.#failures, memory: { before, after }, latency };
   }
 
@@ -142,12 +148,13 @@ class Fuzzer {
       throw new Error(violations.join('\n'));
     });
     const details = await fc.check(property, {
-      seed,
+      // Other cases for each, and the same whichever services run beside it.
+      seed: seed ^ Number.parseInt(hashOf(Buffer.from(service)).slice(0, 7), 16),
       path,
       numRuns: Math.ceil(cases * share),
       interruptAfterTimeLimit: cases * 1_000 + shrinkMs,
       // The ways to what is found are many, and each hang takes its time.
-      endOnFailure: path !== undefined,
+      endOnFailure: path !== undefined || this.#options.shrink === false,
     });
     if (!details.failed || details.counterexample === null) return;
     const [smallest] = details.counterexample;
@@ -173,7 +180,11 @@ class Fuzzer {
     await this.#target.call('accepted', service, ports);
     await Promise.all(wires.map((wire) => wire.send()));
     const waiting = wires.filter(({ lane }) => lane.end === 'wait' || lane.end === 'half-close');
-    const during = await this.#target.call('settled', service, Object.fromEntries(waiting.map((wire) => [wire.port, wire.sent])));
+    const during = await this.#target.call(
+      'settled',
+      service,
+      Object.fromEntries(waiting.map((wire) => [wire.port, wire.sent])),
+    );
     await this.#arrived(waiting, during);
     for (const wire of wires) wire.hangUp();
     const after = await this.#target.call('over', service, ports);
@@ -188,10 +199,8 @@ class Fuzzer {
   async #arrived(wires: readonly Wire[], { requests }: Report): Promise<void> {
     const until = performance.now() + 1_000;
     const isThere = (wire: Wire) => {
-      const own = requests.filter(({ port }) => port === wire.port);
-      const due = own.filter(({ status }) => status !== undefined).length;
-      const { answers } = wire.answers(own.map(({ method }) => method));
-      return wire.isClosed || answers.filter(({ isServers }) => !isServers).length >= due;
+      const due = requests.filter(({ port, status }) => port === wire.port && status !== undefined);
+      return wire.isClosed || wire.answers(due).own.length >= due.length;
     };
     while (performance.now() < until && !wires.every(isThere)) await sleep(2);
   }
@@ -213,7 +222,8 @@ class Fuzzer {
     for (const [kind, count] of Object.entries(after.resources)) {
       const was = before.resources[kind] ?? 0;
       // The prober's connections were open then, and timers of the test's own come and go.
-      if (kind !== 'TCPSocketWrap' ? count > was + 2 : count > 0) violations.push(`${kind}: ${count} where ${was} had been`);
+      if (kind !== 'TCPSocketWrap' ? count > was + 2 : count > 0)
+        violations.push(`${kind}: ${count} where ${was} had been`);
     }
     if (p99 > 250 + 20 * idleP99) {
       violations.push(`another route took ${p99.toFixed()} ms (p99), and ${idleP99.toFixed()} ms when idle`);

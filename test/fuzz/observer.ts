@@ -41,6 +41,8 @@ export interface Seen {
   readonly hash: string;
   /** What it was answered with, once that is out. */
   readonly status: number | undefined;
+  /** How long that took. */
+  readonly answerMs: number | undefined;
   /** Whether it is answered or its connection is gone. */
   readonly isOver: boolean;
 }
@@ -53,6 +55,7 @@ export class Observed {
   readonly #chunks: Buffer[] = [];
   #bodyMs: number | undefined;
   #status: number | undefined;
+  #answerMs: number | undefined;
   #isClosed = false;
 
   constructor(req: IncomingMessage, res: ServerResponse) {
@@ -68,6 +71,7 @@ export class Observed {
     };
     res.once('finish', () => {
       this.#status = res.statusCode;
+      this.#answerMs = performance.now() - this.#startedAt;
     });
     res.once('close', () => {
       this.#isClosed = true;
@@ -93,6 +97,7 @@ export class Observed {
       event: eventIn(body),
       hash: createHash('sha256').update(body).digest('hex'),
       status: this.#status,
+      answerMs: this.#answerMs,
       isOver: this.isOver,
     };
   }

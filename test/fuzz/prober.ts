@@ -1,10 +1,9 @@
-import { Agent, request } from 'node:http';
+import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Asks for the services' other route all the time, and notes how long that takes. */
 export class Prober {
   readonly #ports: readonly number[];
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 });
   #isOver = false;
   #probing: Promise<void> | undefined;
   /** Milliseconds of each that was answered 200. */
@@ -29,7 +28,6 @@ export class Prober {
   async stop(): Promise<void> {
     this.#isOver = true;
     await this.#probing;
-    this.#agent.destroy();
   }
 
   async #probe(): Promise<void> {
@@ -45,15 +43,21 @@ export class Prober {
   #ask(port: number): Promise<number | string> {
     return new Promise((resolve) => {
       const headers = { 'Content-Type': 'application/json', 'Content-Length': 2 };
-      request({ port, host: '127.0.0.1', path: '/elsewhere?probe', method: 'POST', headers, agent: this.#agent })
+      const asked = request({
+        port,
+        host: '127.0.0.1',
+        path: '/elsewhere?probe',
+        method: 'POST',
+        headers,
+        // Not kept alive: a service may close it just then.
+        agent: false,
+      })
         .on('response', (response) => {
           response.resume().on('end', () => resolve(response.statusCode ?? 0));
         })
-        .setTimeout(5_000, function () {
-          this.destroy(new Error('not within 5 s'));
-        })
-        .on('error', (error) => resolve(error.message))
-        .end('{}');
+        .setTimeout(5_000, () => asked.destroy(new Error('not within 5 s')))
+        .on('error', (error) => resolve(error.message));
+      asked.end('{}');
     });
   }
 }

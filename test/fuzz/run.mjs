@@ -37,10 +37,18 @@ function print({ figures, failures, memory, latency }) {
   const { rounds, cases, connections, requests, outcomes, statuses } = figures;
   const ms = (name) => `${latency[name].toFixed(1)} ms`;
   const kB = ({ heapBytes }) => `${Math.round(heapBytes / 1_000)} kB`;
-  console.log(`${rounds} rounds, ${cases} cases, ${connections} connections, ${requests} requests, ${outcomes} outcomes`);
-  console.log(`Outcomes by status: ${Object.entries(statuses).map(([status, count]) => `${status}: ${count}`).join(', ')}`);
+  console.log(
+    `${rounds} rounds, ${cases} cases, ${connections} connections, ${requests} requests, ${outcomes} outcomes`,
+  );
+  console.log(
+    `Outcomes by status: ${Object.entries(statuses)
+      .map(([status, count]) => `${status}: ${count}`)
+      .join(', ')}`,
+  );
   console.log(`Heap: ${kB(memory.before)} before, ${kB(memory.after)} after`);
-  console.log(`Another route: p50 ${ms('idleP50')}, p99 ${ms('idleP99')} idle; p50 ${ms('p50')}, p99 ${ms('p99')} under attack`);
+  console.log(
+    `Another route: p50 ${ms('idleP50')}, p99 ${ms('idleP99')} idle; p50 ${ms('p50')}, p99 ${ms('p99')} under attack`,
+  );
   for (const { service, seed, path, violations, bytes } of failures) {
     console.error(`\n${service}: NOT as it should be.`);
     for (const violation of violations) console.error(`  - ${violation}`);

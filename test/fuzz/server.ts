@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type Closable, type Outcome, vastWebhook } from '../../src/index.js';
 import { type Door, doors as frameworks } from '../support/front-doors.js';
 import { Behaviour, type Call } from './faults.js';
@@ -20,6 +20,10 @@ export interface Report {
   readonly stumbled: readonly number[];
   /** What no outcome carries and nobody caught: warnings, too. */
   readonly troubles: readonly string[];
+  /** Whether handlers answer, who take their time. */
+  readonly isHandedOn: boolean;
+  /** How long the process itself was held up lately. */
+  readonly stallMs: number;
   /** Whether everything came to its end in time. */
   readonly isSettled: boolean;
 }
@@ -33,6 +37,16 @@ export interface Memory {
 /** How long anything may take that is bounded. */
 const patienceMs = 3_000;
 const troubles: string[] = [];
+/** By how much each of the last turns of a clock was late. */
+const stalls = Array.from({ length: 100 }, () => 0);
+const tickMs = 50;
+let ticks = 0;
+let tickedAt = performance.now();
+setInterval(() => {
+  const now = performance.now();
+  stalls[ticks++ % stalls.length] = now - tickedAt - tickMs;
+  tickedAt = now;
+}, tickMs);
 
 const kinds = {
   'hands on': { sinks: [] as const, handoff: true },
@@ -68,19 +82,22 @@ class Service {
   readonly #server: Server;
   readonly #hook: Closable;
   readonly #sockets = new Map<number, Socket>();
+  readonly #isHandedOn: boolean;
   #requests: Observed[] = [];
   #outcomes: Report['outcomes'][number][] = [];
   #stumbled: number[] = [];
 
   constructor(door: Pick<Door, 'listen'>, { sinks, handoff }: (typeof kinds)[keyof typeof kinds]) {
-    const { path: _, secret, nowMs, ...times } = terms;
+    const { path, secret, nowMs, ...times } = terms;
     const behaviour = this.#behaviour;
+    this.#isHandedOn = handoff;
     const { listener, hook } = door.listen(
       {
         secret,
-        mounting: 'at the top level',
+        mounting: 'with a path',
         options: {
           ...times,
+          path,
           now: () => nowMs,
           handoff,
           sinks: sinks.map((name) => behaviour.sink(name)),
@@ -147,7 +164,9 @@ class Service {
       const isGone = !ports.some((port) => this.#sockets.has(port)) && this.#requests.every(({ isOver }) => isOver);
       const { calls, held, open } = this.#behaviour;
       const due = this.#requests.filter(({ reach }) => reach === 'endpoint').length;
-      return isGone && open === 0 && held.size === 0 && calls.every(({ isOver }) => isOver) && this.#outcomes.length >= due;
+      return (
+        isGone && open === 0 && held.size === 0 && calls.every(({ isOver }) => isOver) && this.#outcomes.length >= due
+      );
     });
     // For what comes too much.
     for (let i = 0; i < 3; i++) await turn();
@@ -171,6 +190,8 @@ class Service {
       held: this.#behaviour.held.size,
       stumbled: [...this.#stumbled],
       troubles: [...troubles],
+      isHandedOn: this.#isHandedOn,
+      stallMs: Math.max(...stalls),
       isSettled,
     };
   }
@@ -187,6 +208,7 @@ async function within(isSo: () => boolean): Promise<boolean> {
 
 async function memory(): Promise<Memory> {
   const { gc } = globalThis as { gc?: () => void };
+  for (const service of services.values()) service.begin();
   for (let i = 0; i < 4; i++) {
     gc?.();
     await sleep(10);

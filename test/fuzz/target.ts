@@ -12,7 +12,10 @@ export class Target {
   #said = '';
 
   private constructor(script: string) {
-    this.#process = fork(script, { execArgv: ['--expose-gc', '--enable-source-maps'], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    this.#process = fork(script, {
+      execArgv: ['--expose-gc', '--enable-source-maps'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#said = (this.#said + text).slice(-4_000);

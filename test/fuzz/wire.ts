@@ -1,15 +1,10 @@
 /** The attacker's side of a connection. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { bytesOf, edited } from './bytes.js';
 import type { Lane } from './cases.js';
-
-export interface Answer {
-  readonly status: number;
-  /** Whether the server made it by itself, before the service heard of a request. */
-  readonly isServers: boolean;
-}
+import type { Seen } from './observer.js';
 
 export class Wire {
   readonly port: number;
@@ -68,37 +63,40 @@ export class Wire {
     this.#socket.destroy();
   }
 
-  /** The whole answers so far, and whatever is behind them. `methods` are those of the requests, in order. */
-  answers(methods: readonly string[]): { answers: Answer[]; rest: string } {
-    const answers: Answer[] = [];
+  /** The whole answers so far to these requests, in order, and whatever is behind them. */
+  answers(requests: readonly Pick<Seen, 'method' | 'status'>[]): { own: number[]; rest: string } {
+    const own: number[] = [];
     let rest = this.#received.toString('latin1');
     for (;;) {
-      const end = rest.indexOf('\r\n\r\n');
-      if (end === -1) return { answers, rest };
-      const head = rest.slice(0, end);
-      const status = Number(head.split(' ')[1]);
-      if (!/^HTTP\/1\.1 [1-5]\d\d /.test(head)) return { answers, rest };
-      const length = lengthOf(head, status, methods[answers.filter(({ isServers }) => !isServers).length], rest, end + 4);
-      if (length === undefined || rest.length < end + 4 + length) return { answers, rest };
-      rest = rest.slice(end + 4 + length);
-      if (status >= 200) answers.push({ status, isServers: isServers(head, status) });
+      const head = /^HTTP\/1\.1 ([1-5]\d\d) .*?\r\n\r\n/s.exec(rest);
+      if (head === null) return { own, rest };
+      const status = Number(head[1]);
+      const request = requests[own.length];
+      const from = head[0].length;
+      const length = lengthOf(head[0], status, request?.method, rest.slice(from));
+      if (length === undefined || rest.length < from + length) return { own, rest };
+      rest = rest.slice(from + length);
+      if (status >= 200 && !isServers(head[0], status, request?.status)) own.push(status);
     }
   }
 }
 
-function lengthOf(head: string, status: number, method: string | undefined, text: string, from: number) {
+function lengthOf(head: string, status: number, method: string | undefined, behind: string): number | undefined {
   if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return 0;
   if (/\r\ntransfer-encoding: chunked/i.test(head)) {
-    const last = text.indexOf('0\r\n\r\n', from);
-    return last === -1 ? undefined : last + 5 - from;
+    const last = behind.indexOf('0\r\n\r\n');
+    return last === -1 ? undefined : last + 5;
   }
   const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
-  return length === undefined ? text.length - from : Number(length);
+  return length === undefined ? behind.length : Number(length);
 }
 
-/** Where the parser stumbles it writes by itself, without a date; an expectation or a missing host it answers alone. */
-function isServers(head: string, status: number): boolean {
-  return !/\r\ndate:/i.test(head) || status === 417 || (status === 400 && !/\r\ncontent-type:/i.test(head));
+/**
+ * Whether no service has heard of what is answered. Where its parser stumbles the server writes by itself, without a
+ * date; an expectation that it does not know and a missing host it answers in the place of the service.
+ */
+function isServers(head: string, status: number, due: number | undefined): boolean {
+  return !/\r\ndate:/i.test(head) || status === 417 || (status === 400 && due !== 400);
 }
 
 function* piecesOf(bytes: Buffer, cuts: Lane['cuts'], every: number): Generator<{ piece: Buffer; pauseMs: number }> {
