@@ -35,6 +35,37 @@ const edit: fc.Arbitrary<Edit> = fc.record({
   count: fc.integer({ min: 1, max: 12 }),
 });
 
+const lengths = ['', ' ', '-1', '+5', '0x10', '1e3', '1.5', 'five', '007', '99999999999999999999', '5, 5', '5,6'];
+const extras = ['nothing', 'extensions', 'trailers', 'zeros', 'no end', 'odd size', 'long size'] as const;
+const codings = ['Chunked', 'identity', 'gzip, chunked', 'chunked, identity', 'xchunked', ''];
+const edges = [-302, -301, -300, -299, 299, 300, 301, 302].map((seconds) => String(nowSeconds + seconds));
+const oddTimes = ['', '0', '-1', '1e9', '0x6b49d200', '99999999999999999999', '999999999999999', 'NaN', 'Infinity'];
+const oddNows = [`+${nowSeconds}`, `${nowSeconds}.0`, `00${nowSeconds}`, `${nowSeconds}, 1`, `${terms.nowMs}`];
+const signings = ['other key', 'other body', 'upper case', 'bare hex', 'cut', 'none'] as const;
+const methods = ['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH', 'TRACE', 'CONNECT', 'PURGE', 'post', 'FOO', 'PRI'];
+const versions = ['HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.2', 'http/1.1', ''];
+const sameTargets = ['/VAST/Webhooks', '/vast/webhooks/', '/vast/webhooks?a=b', `http://service.test${terms.path}`];
+const oddTargets = [
+  '//vast/webhooks',
+  '/vast//webhooks',
+  '/%76ast/webhooks',
+  '/vast%2fwebhooks',
+  '/./vast/webhooks',
+  '/vast/webhooks//',
+  '/vast/webhooks/%2e',
+  '/vast/webhooks%00',
+  '/vast/webhooks%',
+  '/vast/webhooks;x',
+  '/vast/webhooks#x',
+  '/vast\\webhooks',
+  'vast/webhooks',
+  '*',
+  '/',
+  '//',
+  'http://',
+  'http://service.test',
+];
+
 const sizes = fc.array(fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 300 })), { minLength: 1, maxLength: 3 });
 const framing: fc.Arbitrary<Framing> = rarely<Framing>(
   { by: 'length' },
@@ -44,19 +75,15 @@ const framing: fc.Arbitrary<Framing> = rarely<Framing>(
     says: fc.oneof(
       fc.integer({ min: -400, max: 400 }),
       fc.constantFrom(1, -1, 10_000_000),
-      fc.constantFrom('', ' ', '-1', '+5', '0x10', '1e3', '1.5', 'five', '007', '99999999999999999999', '5, 5', '5,6'),
+      fc.constantFrom(...lengths),
     ),
   }),
   fc.record({ by: fc.constant('two lengths'), add: fc.constantFrom(0, 1, -1) }),
   fc.record({
     by: fc.constant('chunks'),
     sizes,
-    extra: fc.constantFrom('nothing', 'extensions', 'trailers', 'zeros', 'no end', 'odd size', 'long size'),
-    says: rarely(
-      'chunked',
-      6,
-      fc.constantFrom('Chunked', 'identity', 'gzip, chunked', 'chunked, identity', 'xchunked', ''),
-    ),
+    extra: fc.constantFrom(...extras),
+    says: rarely('chunked', 6, fc.constantFrom(...codings)),
   }),
   fc.record({ by: fc.constant('both'), sizes }),
   fc.record({ by: fc.constant('nothing') }),
@@ -65,86 +92,51 @@ const framing: fc.Arbitrary<Framing> = rarely<Framing>(
 const timestamp = rarely(
   String(nowSeconds),
   8,
-  fc.constantFrom(-302, -301, -300, -299, 299, 300, 301, 302).map((seconds) => String(nowSeconds + seconds)),
-  fc.constantFrom('', '0', '-1', '1e9', '0x6b49d200', '99999999999999999999', '999999999999999', 'NaN', 'Infinity'),
-  fc.constantFrom(
-    `+${nowSeconds}`,
-    `${nowSeconds}.0`,
-    `00${nowSeconds}`,
-    `${nowSeconds}, ${nowSeconds}`,
-    '١٨٠',
-    `${terms.nowMs}`,
-  ),
+  fc.constantFrom(...edges),
+  fc.constantFrom(...oddTimes),
+  fc.constantFrom(...oddNows),
 );
 
+const headers: readonly (readonly [string, string])[] = [
+  ['Expect', '100-continue'],
+  ['Expect', 'something'],
+  ['Connection', 'close'],
+  ['Connection', 'Upgrade'],
+  ['Upgrade', 'websocket'],
+  ['Upgrade', 'h2c'],
+  ['Content-Encoding', 'gzip'],
+  ['Content-Encoding', 'Identity'],
+  ['Content-Encoding', ''],
+  ['X-HTTP-Method-Override', 'GET'],
+  ['X-Vast-Event-Id', 'another'],
+  ['X-Vast-Delivery-Attempt', '99999999999'],
+  ['X-Vast-Timestamp', String(nowSeconds)],
+  ['X-Vast-Signature-256', `sha256=${'0'.repeat(64)}`],
+  ['x_vast_signature_256', 'sha256='],
+  ['__proto__', 'x'],
+  ['constructor', 'x'],
+  ['Content-Type', 'text/plain; charset=utf-16'],
+  ['Transfer-Encoding', 'chunked'],
+  ['Keep-Alive', 'timeout=0'],
+  ['Content-Length ', '5'],
+  [' folded', 'line'],
+  ['X-Forwarded-For', 'a, b'],
+  ['Cookie', 'a=b'],
+];
 const otherHeader: fc.Arbitrary<readonly [string, string]> = fc.oneof(
-  fc.constantFrom<[string, string][]>(
-    ['Expect', '100-continue'],
-    ['Expect', 'something'],
-    ['Connection', 'close'],
-    ['Connection', 'Upgrade'],
-    ['Upgrade', 'websocket'],
-    ['Upgrade', 'h2c'],
-    ['Content-Encoding', 'gzip'],
-    ['Content-Encoding', 'Identity'],
-    ['Content-Encoding', ''],
-    ['X-HTTP-Method-Override', 'GET'],
-    ['X-Vast-Event-Id', 'another'],
-    ['X-Vast-Delivery-Attempt', '99999999999'],
-    ['X-Vast-Timestamp', String(nowSeconds)],
-    ['X-Vast-Signature-256', `sha256=${'0'.repeat(64)}`],
-    ['x_vast_signature_256', 'sha256='],
-    ['__proto__', 'x'],
-    ['constructor', 'x'],
-    ['Content-Type', 'text/plain; charset=utf-16'],
-    ['Transfer-Encoding', 'chunked'],
-    ['Keep-Alive', 'timeout=0'],
-    ['Content-Length ', '5'],
-    [' folded', 'line'],
-    ['X-Forwarded-For', 'a, b'],
-    ['Cookie', 'a=b'],
-  ),
+  fc.constantFrom(...headers),
   fc.tuple(
     fc.string({ unit: fc.constantFrom(...'abXY09-_!~'), minLength: 1, maxLength: 12 }),
     fc.string({ unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)), maxLength: 60 }),
   ),
 );
 
-const method = rarely(
-  'POST',
-  14,
-  fc.constantFrom(
-    'GET',
-    'HEAD',
-    'PUT',
-    'DELETE',
-    'OPTIONS',
-    'PATCH',
-    'TRACE',
-    'CONNECT',
-    'PURGE',
-    'post',
-    'FOO',
-    'PRI',
-  ),
-);
-
+const method = rarely('POST', 14, fc.constantFrom(...methods));
 const target = rarely<string>(
   terms.path,
   8,
-  fc.constantFrom('/VAST/Webhooks', '/vast/webhooks/', '/vast/webhooks?a=b', `http://service.test${terms.path}`),
-  fc.constantFrom('//vast/webhooks', '/vast//webhooks', '/%76ast/webhooks', '/vast%2fwebhooks', '/./vast/webhooks'),
-  fc.constantFrom('/vast/webhooks//', '/vast/webhooks/%2e', '/vast/webhooks%00', '/vast/webhooks%', '/vast/webhooks;x'),
-  fc.constantFrom(
-    '*',
-    '/',
-    '//',
-    'vast/webhooks',
-    '/vast\\webhooks',
-    'http://',
-    'http://service.test',
-    '/vast/webhooks#x',
-  ),
+  fc.constantFrom(...sameTargets),
+  fc.constantFrom(...oddTargets),
   fc.constantFrom('/elsewhere', '/other'),
 );
 
@@ -161,15 +153,11 @@ const shape: fc.Arbitrary<Shape> = fc.record({
   padding: rarely(0, 12, fc.integer({ min: 1_200, max: 2_200 }), fc.constant(70_000)),
   signedEdits: few(edit, 10, 2),
   bodyEdits: few(edit, 8, 2),
-  signing: rarely<Shape['signing']>(
-    'right',
-    8,
-    fc.constantFrom('other key', 'other body', 'upper case', 'bare hex', 'cut', 'none'),
-  ),
+  signing: rarely<Shape['signing']>('right', 8, fc.constantFrom(...signings)),
   timestamp,
   method,
   target,
-  version: rarely('HTTP/1.1', 14, fc.constantFrom('HTTP/1.0', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.2', 'http/1.1', '')),
+  version: rarely('HTTP/1.1', 14, fc.constantFrom(...versions)),
   casing: fc.constantFrom('as sent', 'upper', 'lower'),
   repeated: few(fc.nat({ max: 5 }), 14, 2),
   left: few(fc.nat({ max: 5 }), 20, 2),
@@ -216,11 +204,57 @@ const plainShape: Shape = {
 };
 const plainLane: Lane = { requests: [plainShape], edits: [], part: 1_000, cuts: [], every: 0, end: 'wait' };
 
+/** Whatever there is a list of, each by itself in a delivery that is right but for it, and a right one behind it. */
+export function singles(): Case[] {
+  const framings: Partial<Shape>[] = [
+    ...[...lengths, -1, 1, 10_000_000].map((says) => ({ framing: { by: 'lying length', says } as const })),
+    ...[0, 1].map((add) => ({ framing: { by: 'two lengths', add } as const })),
+    ...extras.map((extra) => ({ framing: { by: 'chunks', sizes: [1, 90], extra, says: 'chunked' } as const })),
+    ...codings.map((says) => ({ framing: { by: 'chunks', sizes: [50], extra: 'nothing', says } as const })),
+    { framing: { by: 'both', sizes: [40] } },
+    { framing: { by: 'nothing' } },
+  ];
+  const changes: Partial<Shape>[] = [
+    {},
+    ...[...edges, ...oddTimes, ...oddNows].map((timestamp) => ({ timestamp })),
+    ...signings.map((signing) => ({ signing })),
+    ...methods.map((method) => ({ method })),
+    ...versions.map((version) => ({ version })),
+    ...[...sameTargets, ...oddTargets].map((target) => ({ target })),
+    ...headers.map((header) => ({ headers: [header] })),
+    ...[0, 1, 2, 3, 4, 5].flatMap((i) => [{ repeated: [i] }, { left: [i] }]),
+    ...[1_400, 2_000, 70_000].flatMap((padding) => [
+      { padding },
+      { padding, framing: { by: 'chunks', sizes: [100], extra: 'nothing', says: 'chunked' } as const },
+    ]),
+    ...[1, 400, 2_100, 5_000].map((flood) => ({ flood })),
+    ...framings,
+    ...Object.values(faulty).flatMap((most, i) =>
+      Array.from({ length: most }, (_, digit) => ({ digits: plainShape.digits.with(i, digit + 1) })),
+    ),
+  ];
+  const lanes = changes.map((change, i): Lane => {
+    const changed = { ...plainShape, event: 2 * i, ...change };
+    return { ...plainLane, requests: [changed, { ...plainShape, event: 2 * i + 1 }] };
+  });
+  // What comes behind would pass for the rest of these.
+  const alone = framings.map((change, i): Lane => {
+    return { ...plainLane, requests: [{ ...plainShape, event: 2 * changes.length + i, ...change }] };
+  });
+  return inGroups([...lanes, ...alone]);
+}
+
 /** Every prefix of a delivery, one in `step`, each on a connection of its own, in groups that are sent at once. */
 export function prefixes(end: Lane['end'], step: number): Case[] {
   const parts = Array.from({ length: Math.ceil(1_000 / step) }, (_, i) => i * step);
   const lanes = parts.map((part, event): Lane => ({ ...plainLane, requests: [{ ...plainShape, event }], part, end }));
-  return Array.from({ length: Math.ceil(lanes.length / 50) }, (_, i) => ({ lanes: lanes.slice(50 * i, 50 * (i + 1)) }));
+  return inGroups(lanes);
+}
+
+function inGroups(lanes: readonly Lane[], size = 50): Case[] {
+  return Array.from({ length: Math.ceil(lanes.length / size) }, (_, i) => ({
+    lanes: lanes.slice(size * i, size * (i + 1)),
+  }));
 }
 
 /** Senders by the hundred that take their time: a few bytes now and then. Some are done in time, and some are not. */

@@ -61,7 +61,8 @@ export class Observed {
   constructor(req: IncomingMessage, res: ServerResponse) {
     this.#req = req;
     this.port = req.socket.remotePort ?? 0;
-    this.reach = reachOf(req.url ?? '');
+    // There is no `Request` with this method.
+    this.reach = req.method === 'TRACE' ? 'unclear' : reachOf(req.url ?? '');
     // What the parser pushes, whoever takes it and when: listening would set the stream flowing.
     const { push } = req;
     req.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {

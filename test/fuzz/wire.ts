@@ -12,7 +12,8 @@ export class Wire {
   readonly bytes: Buffer;
   readonly #socket: Socket;
   #received: Buffer = Buffer.alloc(0);
-  /** Whether the other side has closed. */
+  #isHungUp = false;
+  /** Whether the other side has closed, and not we. */
   isClosed = false;
 
   private constructor(socket: Socket, lane: Lane, bytes: Buffer) {
@@ -25,7 +26,7 @@ export class Wire {
     });
     socket.on('error', () => {});
     const closed = () => {
-      this.isClosed = true;
+      if (!this.#isHungUp) this.isClosed = true;
     };
     socket.once('end', closed);
     socket.once('close', closed);
@@ -54,12 +55,14 @@ export class Wire {
       this.#socket.write(piece);
       await (pauseMs > 0 ? sleep(pauseMs) : turn());
     }
+    this.#isHungUp = end === 'hang up' || end === 'reset';
     if (end === 'half-close') this.#socket.end();
     else if (end === 'hang up') this.#socket.destroySoon();
     else if (end === 'reset') this.#socket.resetAndDestroy();
   }
 
   hangUp(): void {
+    this.#isHungUp = true;
     this.#socket.destroy();
   }
 
