@@ -60,7 +60,7 @@ function onTheWire(wire: Wire, during: Report, after: Report): string[] {
   }
   if (!during.isSettled && !wire.isClosed) {
     const hanging = during.requests.filter(
-      ({ port, isOver, reach }) => port === wire.port && !isOver && reach !== 'elsewhere',
+      ({ port, isOver, reach }) => port === wire.port && !isOver && reach === 'endpoint',
     );
     violations.push(...hanging.map(({ method, target }) => `${method} ${target} was never answered`));
     if (hanging.length === 0) violations.push('what was sent was never read, and the connection is open');
