@@ -241,7 +241,8 @@ export function singles(): Case[] {
   const alone = framings.map((change, i): Lane => {
     return { ...plainLane, requests: [{ ...plainShape, event: 2 * changes.length + i, ...change }] };
   });
-  return inGroups([...lanes, ...alone]);
+  const again = Array.from({ length: 4 }, (): Lane => ({ ...plainLane, requests: [plainShape, plainShape] }));
+  return [{ lanes: again }, ...inGroups([...lanes, ...alone])];
 }
 
 /** Every prefix of a delivery, one in `step`, each on a connection of its own, in groups that are sent at once. */
