@@ -179,6 +179,7 @@ class Fuzzer {
 
   async #tryAll(service: string, seed: number, cases: readonly Case[]): Promise<void> {
     for (const tried of cases) {
+      if (this.#failures.length > 0) return;
       const found = await this.#try(service, tried);
       if (found.violations.length > 0)
         this.#failures.push({ service, seed, ...(await this.#alone(service, tried, found)) });
@@ -187,6 +188,7 @@ class Fuzzer {
 
   /** The one connection of many that shows something by itself, if there is one. */
   async #alone(service: string, { lanes }: Case, all: Found): Promise<Found> {
+    if (this.#options.shrink === false) return all;
     for (const lane of lanes) {
       const found = await this.#try(service, { lanes: [lane] });
       if (found.violations.length > 0) return found;
