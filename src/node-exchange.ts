@@ -68,18 +68,25 @@ export function whenAnswered(
     if (res.headersSent) return settle({ status: 0, error: new Error('its answer broke off') });
     const unheard = ended();
     if (unheard !== undefined) return settle(unheard);
-    const { end } = res;
-    res.end = function endUnheard(this: ServerResponse, ...args: unknown[]) {
-      answered();
-      return Reflect.apply(end, this, args);
-    } as ServerResponse['end'];
+    whenEnded(res, answered);
   };
   if (isClosed(res)) {
     closed();
   } else {
     res.once('finish', answered);
     res.once('close', closed);
+    // Behind other answers to a sender that pipelines, it does not hear that their connection is gone.
+    if (res.socket === null) whenEnded(res, answered);
   }
+}
+
+/** For a response that may reach nobody, and then has no event for it. */
+function whenEnded(res: ServerResponse, ended: () => void): void {
+  const { end } = res;
+  res.end = function endUnheard(this: ServerResponse, ...args: unknown[]) {
+    ended();
+    return Reflect.apply(end, this, args);
+  } as ServerResponse['end'];
 }
 
 export function isClosed(res: ServerResponse): boolean {

@@ -253,6 +253,31 @@ describe.each(nodeDoors)('%s: a sender that hangs up', (_name, door) => {
   });
 });
 
+describe.each(doors)('%s: a sender that pipelines, and hangs up while the first handler is at work', (_name, door) => {
+  it.each(['before', 'after'])('has the event settled that another handler takes %s that', async (when) => {
+    const hungUp = gate();
+    const first = gate();
+    const second = when === 'before' ? Promise.resolve() : hungUp.opened;
+    const service = await serve(door, {
+      handler: () => (service.handled.length === 1 ? first.opened : second).then(() => 204),
+    });
+    const [one, two] = [signed(), signed()];
+    const connection = await service.connect();
+    connection.write(Buffer.concat([one, two].map((message) => bytesOf({ target: service.endpoint, ...message }))));
+    await service.handling(2);
+    const closed = service.handled[0]?.closed();
+    connection.destroy();
+    await closed;
+    hungUp.open();
+    expect(await service.outcome(1)).toMatchObject({ result: 'accepted', status: 204 });
+    first.open();
+    expect(await service.outcome(2)).toMatchObject({ result: 'accepted', status: 204 });
+    expect((await service.send(two)).status).toBe(204);
+    expect(service.handled).toHaveLength(2);
+    await service.hook.close();
+  });
+});
+
 describe.each(doors)('%s: a handler behind sinks', (_name, door) => {
   it('runs after all of them', async () => {
     const order: string[] = [];

@@ -152,3 +152,23 @@ describe('a service that is wrong is found out', { timeout: timeoutMs }, () => {
     expect(await find('sqlite', 'nothing')).toMatch(/told again of \w+, .* although wrong-service-\d had recorded it/);
   });
 });
+
+describe('delivered to at a rate', { timeout: timeoutMs }, () => {
+  const forHours = String(20 / 3_600);
+
+  it('a service keeps nothing, and answers everything rightly', async () => {
+    const { violations } = await soak('--rate', '50', '--hours', forHours);
+    // How fast it is, and what V8 asks the system for, says nothing in so short a time on a busy machine.
+    expect(violations.filter((violation) => !/latency|RSS/.test(violation))).toEqual([]);
+  });
+
+  it.each([
+    ['keeps each request', /heap after GC is not flat/],
+    ['leaves a timer behind', /handles is not flat/],
+    ['gets slower', /p50 latency is not flat/],
+  ])('a service that %s is found out', async (wrong, finding) => {
+    const { status, violations } = await soak('--rate', '50', '--hours', forHours, '--wrong', wrong);
+    expect(violations.join('\n')).toMatch(finding);
+    expect(status).toBe(1);
+  });
+});

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { bytesOf, chunk, doors, head, headersWith, nodeDoors, serve, signed } from '../support/front-doors.js';
+
+const large = Buffer.alloc(300_000, 32);
+
+describe.each(nodeDoors)('%s: a connection', (_name, door) => {
+  it.each([
+    ['an unsigned one', 'POST', {}],
+    ['one by another method', 'PUT', {}],
+    ['a compressed one', 'POST', { ...Object.fromEntries(signed().headers), 'Content-Encoding': 'gzip' }],
+  ])('serves the next delivery behind the whole body of %s that was refused unread', async (_, method, headers) => {
+    const service = await serve(door);
+    const connection = await service.connect();
+    connection.write(bytesOf({ method, target: service.endpoint, headers: Object.entries(headers), body: large }));
+    expect((await connection.answer(method)).status).toBeGreaterThanOrEqual(401);
+    connection.write(head(method, service.endpoint, [...Object.entries(headers), ['Transfer-Encoding', 'chunked']]));
+    connection.write(Buffer.concat([chunk(large), Buffer.from('0\r\n\r\n')]));
+    expect((await connection.answer(method)).status).toBeGreaterThanOrEqual(401);
+    connection.write(bytesOf({ target: service.endpoint, ...signed() }));
+    expect((await connection.answer()).status).toBe(204);
+    expect(service.outcomes.map(({ result }) => result)).toEqual(['rejected', 'rejected', 'accepted']);
+  });
+});
+
+describe.each(doors)('%s: a connection', (_name, door) => {
+  it('brings as many outcomes and answers, in order, as deliveries that were sent in one go', async () => {
+    const service = await serve(door, { handler: () => new Promise((resolve) => setTimeout(resolve, 5, 204)) });
+    const forged = () => signed(undefined, { key: 'forged' });
+    const messages = Array.from({ length: 30 }, (_, i) => (i % 3 === 1 ? forged() : signed()));
+    const connection = await service.connect();
+    connection.write(Buffer.concat(messages.map((message) => bytesOf({ target: service.endpoint, ...message }))));
+    const statuses = [];
+    for (const _ of messages) statuses.push((await connection.answer()).status);
+    expect(statuses).toEqual(messages.map((_, i) => (i % 3 === 1 ? 401 : 204)));
+    expect(connection.unread).toBe('');
+    await service.outcome(messages.length);
+    expect(service.outcomes).toHaveLength(messages.length);
+    expect(service.handled).toHaveLength(20);
+  });
+});
+
+describe.each(nodeDoors)('%s: a sender', (_name, door) => {
+  it('that never ends a body which somebody in front has whole is answered in time', async () => {
+    const { body, headers } = signed();
+    const service = await serve(door, {
+      options: { bodyTimeoutMs: 100 },
+      around: (next, req) => {
+        Object.assign(req, { rawBody: body });
+        return next();
+      },
+    });
+    const endless = headersWith(headers, { 'Content-Length': String(body.length + 1) });
+    const connection = await service.connect();
+    connection.write(Buffer.concat([head('POST', service.endpoint, endless), body]));
+    expect((await connection.answer()).status).toBe(204);
+    expect(service.outcomes).toHaveLength(1);
+  });
+});

@@ -1,0 +1,133 @@
+/** The middleware with one thing wrong in each, to see that the harness finds it out. */
+import type { Change } from './bundle.mjs';
+
+export interface Mutant {
+  readonly changes: readonly Change[];
+  /** What is said of it. */
+  readonly finds: RegExp;
+  /** Where it shows, unless everywhere. */
+  readonly service?: string;
+}
+
+const drain = {
+  file: 'src/node-exchange.ts',
+  from: 'if (!this.req.complete) this.req.resume();',
+  to: '',
+};
+const close = {
+  file: 'src/answer.ts',
+  from: "{ status: 413, result: 'rejected', headers: { Connection: 'close' } }",
+  to: "{ status: 413, result: 'rejected' }",
+};
+
+/** By what each does that the middleware must not do. */
+export const mutants: Readonly<Record<string, Mutant>> = {
+  'leaves a body that is too large unread, and its connection open': {
+    changes: [drain, close],
+    finds: /never read|never answered/,
+  },
+  'waits for a body without end': {
+    changes: [{ file: 'src/receive/raw-body.ts', from: 'done(timedOut(timeoutMs));', to: '' }],
+    finds: /was never answered|not all came to its end/,
+  },
+  'waits for sinks without end': {
+    changes: [
+      {
+        file: 'src/forward/run.ts',
+        from: 'this.#deadline = unrefTimeout(() => this.#answerLate()',
+        to: 'this.#deadline = unrefTimeout(() => {}',
+      },
+    ],
+    finds: /took \d+ ms/,
+    service: 'Koa 3, tells',
+  },
+  'tells an outcome twice': {
+    changes: [
+      {
+        file: 'src/endpoint.ts',
+        from: 'settings.onOutcome(outcome',
+        to: 'settings.onOutcome({}); settings.onOutcome(outcome',
+      },
+    ],
+    finds: /outcomes for/,
+  },
+  'takes what is a second too old': {
+    changes: [
+      {
+        file: 'src/receive/signature.ts',
+        from: '!(ageSeconds <= toleranceSeconds)',
+        to: '!(ageSeconds <= toleranceSeconds + 1)',
+      },
+    ],
+    finds: /in spite of its time/,
+  },
+  'refuses what is just young enough': {
+    changes: [
+      {
+        file: 'src/receive/signature.ts',
+        from: '!(-ageSeconds <= toleranceSeconds)',
+        to: '-ageSeconds >= toleranceSeconds',
+      },
+    ],
+    finds: /is genuine and intact, and was answered 401/,
+  },
+  'hands on what nobody has signed': {
+    changes: [
+      {
+        file: 'src/receive/signature.ts',
+        from: 'body)), claimed)) found ??= key;',
+        to: 'body)), claimed) || true) found ??= key;',
+      },
+    ],
+    finds: /handler was called with .* nothing genuine has brought/,
+  },
+  'has the sender try again what will never be right': {
+    changes: [
+      {
+        file: 'src/answer.ts',
+        from: "invalid_signature: { status: 401, result: 'rejected' }",
+        to: "invalid_signature: { status: 503, result: 'rejected' }",
+      },
+    ],
+    finds: /was answered 503, but is merely wrong/,
+  },
+  'tells again what is done': {
+    changes: [{ file: 'src/forward/memory-store.ts', from: 'if (entry > now) return completed;', to: '' }],
+    finds: /has had \S+ \d times/,
+    service: 'Koa 3, tells',
+  },
+  'does not count out what it has counted in': {
+    changes: [{ file: 'src/endpoint.ts', from: '    inFlight.leave();', to: '' }],
+    finds: /close\(\) does not resolve/,
+  },
+  'keeps something of each request': {
+    changes: [
+      {
+        file: 'src/endpoint.ts',
+        from: 'this.#endpoint.inFlight.enter();',
+        to: 'this.#endpoint.inFlight.enter(); (globalThis.kept ??= []).push(new Array(20_000).fill(0));',
+      },
+    ],
+    finds: /the heap has grown/,
+  },
+  'leaves a rejection to nobody': {
+    changes: [
+      {
+        file: 'src/endpoint.ts',
+        from: '  #fail(error: unknown): void {',
+        to: '  #fail(error: unknown): void {\n Promise.reject(error);',
+      },
+    ],
+    finds: /unhandled rejection/,
+  },
+  'holds up all others while it refuses': {
+    changes: [
+      {
+        file: 'src/endpoint.ts',
+        from: '  #fail(error: unknown): void {',
+        to: '  #fail(error: unknown): void {\n for (const until = performance.now() + 200; performance.now() < until; );',
+      },
+    ],
+    finds: /another route (took|was answered)/,
+  },
+};
