@@ -3,7 +3,7 @@ import type { ClaimResult, IdempotencyStore } from './store.js';
 import { isBoolean, isClaimResult, type Next, type Operation, type StoreCalls, unavailable } from './store-calls.js';
 
 /** How long a claim is renewed for work that does not settle. */
-const maxWorkMs = 5 * 60_000;
+export const maxWorkMs = 5 * 60_000;
 
 /** How soon the store is asked again to record what it has failed to. Doubled each time, up to the second. */
 const minPersistMs = 100;

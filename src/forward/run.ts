@@ -4,7 +4,7 @@ import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
 import type { Delivery, Received } from '../receive/delivery.js';
 import { unrefTimeout } from '../timer.js';
-import type { Claim } from './claim.js';
+import { type Claim, maxWorkMs } from './claim.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
 import type { Unrecorded } from './unrecorded.js';
 
@@ -256,7 +256,10 @@ export class Run<Event> {
     this.#handedOn = true;
     clearTimeout(this.#deadline);
     this.#claim.onEnd = () => {
-      if (this.#claim.end === 'expired') this.#handled({ status: 0, error: new Error('not in time') });
+      const giveUp = () => this.#handled({ status: 0, error: new Error('not in time') });
+      if (this.#claim.end === 'expired') giveUp();
+      // Its answer is still the sender's, but it may never come.
+      else unrefTimeout(giveUp, maxWorkMs);
     };
     this.#claim.keepUp();
     try {

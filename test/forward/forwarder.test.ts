@@ -350,6 +350,20 @@ describe('while sinks are at work', () => {
     expect((await forwarding).error?.code).toBe('sink_failed');
   });
 
+  it('a handler that has lost the event and never answers is not waited for without end', async () => {
+    const { forward, real, fault, inFlight } = setUp();
+    const forwarding = forward(() => {});
+    await settled();
+    fault('renew', hang);
+    await vi.advanceTimersByTimeAsync(leaseMs + 1);
+    expect(real.claim(key, 'other', 60 * minutes)).toMatchObject({ state: 'acquired' });
+    fault('renew', undefined);
+    await vi.advanceTimersByTimeAsync(10 * minutes);
+    expect(await forwarding).toMatchObject({ handlerStatus: 0, error: { code: 'handler_failed' } });
+    expect(real.claim(key, 'late', minutes)).toMatchObject({ state: 'in_flight' });
+    await inFlight.close();
+  });
+
   it('a signal that is first asked for when the claim is over is aborted already', async () => {
     let context: SinkContext | undefined;
     const { forward } = setUp({
