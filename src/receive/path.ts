@@ -5,8 +5,8 @@ export const isRoot: PathTest = pathMatcher('/');
 
 /**
  * Whether a request path is the endpoint. It errs on the side of yes: Express and Koa routers look past case and
- * one trailing slash, other servers past percent-encoding and stray white space, and a handler behind the
- * middleware must not be reached by a spelling that only the router understands.
+ * one trailing slash, other servers past percent-encoding, repeated slashes, `;` parameters and stray white space, and a
+ * handler behind the middleware must not be reached by a spelling that only the router understands.
  */
 export function pathMatcher(endpoint: string): PathTest {
   const normal = normalize(endpoint);
@@ -15,7 +15,10 @@ export function pathMatcher(endpoint: string): PathTest {
 
 function normalize(path: string): string {
   const trimmed = path.trimEnd();
-  const plain = (trimmed.includes('%') ? decode(trimmed) : trimmed).replaceAll('\\', '/').toLowerCase();
+  const plain = (trimmed.includes('%') ? decode(trimmed) : trimmed)
+    .replace(/;[^/\\]*/g, '')
+    .replace(/[/\\]+/g, '/')
+    .toLowerCase();
   return plain.length > 1 && plain.endsWith('/') ? plain.slice(0, -1) : plain;
 }
 
