@@ -10,7 +10,10 @@ const preludeModule = preludeFile.replace(/ts$/, 'js');
 /** A block as the compiler and the tests see it: a module beside its page. */
 export interface Module {
   readonly block: Block;
-  /** Absolute. Blocks that begin with a comment such as `// app.ts` are that file for the others of their page. */
+  /**
+   * Absolute. A block that begins with a comment such as `// app.ts` is that file for the others of its page, and one
+   * with a folder, `// src/providers/acme.ts`, stands there.
+   */
   readonly file: string;
   readonly text: string;
 }
@@ -57,7 +60,8 @@ function fromPrelude(name: string, imports: Names['imports']): string {
 }
 
 function fileOf({ page, code, line, language }: Block): string {
-  const [, own] = /^\/\/ ([\w-]+(?:\.[\w-]+)*\.[cm]?[jt]s)\n/.exec(code) ?? [];
+  const [, own] = /^\/\/ ([\w./-]+\.[cm]?[jt]s)\n/.exec(code) ?? [];
+  if (own?.includes('/')) return join(root, own);
   const folder = page.path.endsWith('README.md') ? dirname(page.path) : page.path.replace(/\.md$/, '');
   return join(root, folder, own ?? `${line}.${language}`);
 }
