@@ -113,7 +113,7 @@ describe('every block of code', () => {
   });
 
   it('is of a language that is checked, or output', () => {
-    const languages = ['ts', 'js', 'sh', 'text'];
+    const languages = ['ts', 'js', 'sh', 'yaml', 'text'];
     const odd = blocks.filter(({ language, page }) => !languages.includes(language) && page.path !== 'bench/README.md');
     expect(odd.map(({ page, line, language }) => `${page.path}:${line}: ${language}`)).toEqual([]);
   });

@@ -5,6 +5,7 @@ import type { Express } from 'express';
 import request from 'supertest';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { run } from '../../src/command/run.js';
+import { type Sink, verifyDelivery } from '../../src/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import { slackStandIn } from '../support/chat-stand-in.js';
 import { fakeIo } from '../support/io.js';
@@ -78,6 +79,23 @@ describe('docs/tell-renter-from-host.md', async () => {
     await send(app, sampleEvent('low_disk_space'), 'of the renter').expect(204);
     await send(app, sampleEvent('low_disk_space'), 'of the host').expect(204);
     expect(log.mock.calls.map(([line]) => String(line).split(':')[0])).toEqual(['client', 'host']);
+  });
+});
+
+describe('docs/tell-renter-from-host.md, its sinks', async () => {
+  const runBlock = await runnable('docs/tell-renter-from-host.md');
+
+  it.each([
+    ['client', ['renters', 'audit']],
+    ['host', ['hosts']],
+    [undefined, ['renters', 'hosts', 'audit']],
+  ])('of a webhook with the label %s tell %s of low_disk_space', async (webhook, names) => {
+    vi.stubEnv('RENTERS_SLACK_URL', 'https://hooks.slack.example/renters');
+    vi.stubEnv('HOSTS_SLACK_URL', 'https://hooks.slack.example/hosts');
+    const { sinks } = (await runBlock('sinks.ts')) as { sinks: readonly Sink[] };
+    const event = sampleEvent('low_disk_space');
+    const delivery = { ...verifyDelivery({ ...signedDelivery(event, secret), secret }).delivery, webhook };
+    expect(sinks.filter((sink) => sink.accepts?.(event, delivery)).map(({ name }) => name)).toEqual(names);
   });
 });
 

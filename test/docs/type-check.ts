@@ -119,7 +119,7 @@ export function typeErrorsIn(modules: readonly Module[]): string[] {
     ...options,
     checkJs: true,
     moduleDetection: ts.ModuleDetectionKind.Force,
-    paths: sourcesOfExports(),
+    paths: { ...sourcesOfExports(), ...nextsOwn },
   };
   const host = ts.createCompilerHost(settings);
   const { fileExists, readFile } = host;
@@ -137,6 +137,9 @@ export function typeErrorsIn(modules: readonly Module[]): string[] {
     });
   });
 }
+
+/** Next.js has its code bundled, and so names files without their ending. */
+const nextsOwn = { 'next/server': ['./node_modules/next/server.d.ts'] };
 
 /** The package's own names, and where the source of each stands. */
 export function sourcesOfExports(): Record<string, string[]> {
