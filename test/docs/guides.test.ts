@@ -1,11 +1,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { chdir, cwd } from 'node:process';
 import type { Express } from 'express';
 import request from 'supertest';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { run } from '../../src/command/run.js';
+import { type Sink, verifyDelivery } from '../../src/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import { slackStandIn } from '../support/chat-stand-in.js';
+import { fakeIo } from '../support/io.js';
 import { temporaryFile } from '../support/temporary-file.js';
+import { blocksOf, pageAt } from './markdown.js';
 import { runnable } from './run-page.js';
 
 const secret = 'a secret of the guides';
@@ -21,22 +26,22 @@ afterEach(() => {
 });
 
 describe('docs/write-a-store.md', async () => {
-  const run = await runnable('docs/write-a-store.md');
-  await run('my-store.test.ts');
+  const runBlock = await runnable('docs/write-a-store.md');
+  await runBlock('my-store.test.ts');
 });
 
 describe('docs/write-a-sink.md', async () => {
-  const run = await runnable('docs/write-a-sink.md');
-  await run('pager.test.ts');
+  const runBlock = await runnable('docs/write-a-sink.md');
+  await runBlock('pager.test.ts');
 });
 
 describe('docs/test-your-handler.md', async () => {
-  const run = await runnable('docs/test-your-handler.md');
-  await run('app.test.ts');
+  const runBlock = await runnable('docs/test-your-handler.md');
+  await runBlock('app.test.ts');
 });
 
 describe('docs/rotate-a-secret.md', async () => {
-  const run = await runnable('docs/rotate-a-secret.md');
+  const runBlock = await runnable('docs/rotate-a-secret.md');
 
   it('app.ts takes what is signed with a secret of the file, and asks for it again when none fits', async () => {
     const file = temporaryFile('secret.txt');
@@ -48,7 +53,7 @@ describe('docs/rotate-a-secret.md', async () => {
     const log = vi.spyOn(console, 'log').mockReturnValue();
     const warn = vi.spyOn(console, 'warn').mockReturnValue();
     vi.spyOn(console, 'error').mockReturnValue();
-    const { app } = (await run('app.ts')) as { app: Express };
+    const { app } = (await runBlock('app.ts')) as { app: Express };
     await writeFile(file, 'the old one\n');
     await send(app, sampleEvent('outbid'), 'the old one').expect(204);
     vi.advanceTimersByTime(9_000);
@@ -64,21 +69,38 @@ describe('docs/rotate-a-secret.md', async () => {
 });
 
 describe('docs/tell-renter-from-host.md', async () => {
-  const run = await runnable('docs/tell-renter-from-host.md');
+  const runBlock = await runnable('docs/tell-renter-from-host.md');
 
   it('app.ts names the webhook by the secret', async () => {
     vi.stubEnv('VAST_SECRET_CLIENT', 'of the renter');
     vi.stubEnv('VAST_SECRET_HOST', 'of the host');
     const log = vi.spyOn(console, 'log').mockReturnValue();
-    const { app } = (await run('app.ts')) as { app: Express };
+    const { app } = (await runBlock('app.ts')) as { app: Express };
     await send(app, sampleEvent('low_disk_space'), 'of the renter').expect(204);
     await send(app, sampleEvent('low_disk_space'), 'of the host').expect(204);
     expect(log.mock.calls.map(([line]) => String(line).split(':')[0])).toEqual(['client', 'host']);
   });
 });
 
+describe('docs/tell-renter-from-host.md, its sinks', async () => {
+  const runBlock = await runnable('docs/tell-renter-from-host.md');
+
+  it.each([
+    ['client', ['renters', 'audit']],
+    ['host', ['hosts']],
+    [undefined, ['renters', 'hosts', 'audit']],
+  ])('of a webhook with the label %s tell %s of low_disk_space', async (webhook, names) => {
+    vi.stubEnv('RENTERS_SLACK_URL', 'https://hooks.slack.example/renters');
+    vi.stubEnv('HOSTS_SLACK_URL', 'https://hooks.slack.example/hosts');
+    const { sinks } = (await runBlock('sinks.ts')) as { sinks: readonly Sink[] };
+    const event = sampleEvent('low_disk_space');
+    const delivery = { ...verifyDelivery({ ...signedDelivery(event, secret), secret }).delivery, webhook };
+    expect(sinks.filter((sink) => sink.accepts?.(event, delivery)).map(({ name }) => name)).toEqual(names);
+  });
+});
+
 describe('docs/answer-fast-and-tell-later.md', async () => {
-  const run = await runnable('docs/answer-fast-and-tell-later.md');
+  const runBlock = await runnable('docs/answer-fast-and-tell-later.md');
 
   it('outbox.ts answers while Slack is down, and tells it when it is back', async () => {
     const slack = await slackStandIn();
@@ -86,7 +108,7 @@ describe('docs/answer-fast-and-tell-later.md', async () => {
     vi.stubEnv('OUTBOX_FILE', temporaryFile('outbox.db'));
     vi.stubEnv('SLACK_WEBHOOK_URL', slack.url);
     vi.stubEnv('VAST_WEBHOOK_SECRET', secret);
-    const { app, stop } = (await run('outbox.ts')) as { app: Express; stop(): Promise<void> };
+    const { app, stop } = (await runBlock('outbox.ts')) as { app: Express; stop(): Promise<void> };
     slack.misbehave = (res) => res.writeHead(503).end();
     await send(app, sampleEvent('outbid'), secret).expect(204);
     await slack.nextRequest();
@@ -97,21 +119,21 @@ describe('docs/answer-fast-and-tell-later.md', async () => {
 });
 
 describe('docs/debug-a-401.md', async () => {
-  const run = await runnable('docs/debug-a-401.md');
+  const runBlock = await runnable('docs/debug-a-401.md');
 
   it('capture.ts keeps a request, and why.ts says what is the matter with it', async () => {
     const before = cwd();
     const file = temporaryFile('requests.jsonl');
-    chdir(file.slice(0, file.lastIndexOf('/')));
+    chdir(dirname(file));
     onTestFinished(() => chdir(before));
     vi.stubEnv('VAST_WEBHOOK_SECRET', secret);
     vi.spyOn(console, 'warn').mockReturnValue();
-    const { app } = (await run('capture.ts')) as { app: Express };
+    const { app } = (await runBlock('capture.ts')) as { app: Express };
     const event = sampleEvent('outbid');
     await send(app, event, secret).expect(204);
     await send(app, event, 'another secret').expect(401);
 
-    const { why } = (await run('why.ts')) as { why(headers: Headers, body: Uint8Array, secret: string): string };
+    const { why } = (await runBlock('why.ts')) as { why(headers: Headers, body: Uint8Array, secret: string): string };
     const reasons = (await readFile(file, 'utf8'))
       .trim()
       .split('\n')
@@ -121,5 +143,39 @@ describe('docs/debug-a-401.md', async () => {
       expect.stringContaining(`it is genuine: event ${event.event_id}`),
       expect.stringContaining('invalid_signature signature_mismatch: no secret matches'),
     ]);
+  });
+});
+
+describe('docs/migrate-from-the-python-adapters.md', () => {
+  it('says with which command serve takes what the adapters have taken, and how it answers', async () => {
+    const slack = await slackStandIn();
+    onTestFinished(() => slack.close());
+    const [first] = blocksOf(pageAt('docs/migrate-from-the-python-adapters.md')).filter(
+      ({ language }) => language === 'sh',
+    );
+    const [npx, command, ...args] = first?.code.trim().split(' ') ?? [];
+    expect([npx, command]).toEqual(['npx', 'vast-webhook']);
+    const cwd = dirname(temporaryFile('.env'));
+    const io = fakeIo({ cwd, env: { VAST_WEBHOOK_SECRET: secret, SLACK_WEBHOOK_URL: slack.url, PORT: '0' } });
+    const ended = run(args, io, '0.0.0');
+    const [, url = ''] = await io.printed(/listening on (\S+),/);
+    const get = async (path: string, init: RequestInit = {}) => {
+      const response = await fetch(new URL(path, url), init);
+      return [response.status, await response.text()];
+    };
+
+    const { body, headers } = signedDelivery(sampleEvent('outbid'), secret);
+    const post = { method: 'POST', body, headers };
+    expect(await get('/health')).toEqual([200, '{"ok":true}']);
+    slack.misbehave = (res) => res.writeHead(404).end();
+    expect(await get('/', post)).toEqual([502, '{"ok":false,"error":"sink_failed","sinks":{"slack":404}}']);
+    slack.misbehave = undefined;
+    expect(await get('/', post)).toEqual([204, '']);
+    expect(await get('/', post)).toEqual([204, '']);
+    expect(await get('/', { ...post, body: `${body} ` })).toEqual([401, '{"ok":false,"error":"invalid_signature"}']);
+    expect(await get('/elsewhere', post)).toEqual([404, '{"ok":false,"error":"not_found"}']);
+    expect(slack.messages).toHaveLength(1);
+    io.interrupt();
+    expect(await ended).toBe(0);
   });
 });

@@ -53,7 +53,7 @@ export function blocksOf(page: Page): Block[] {
       language,
       code: code.replace(new RegExp(`^${indent}`, 'gm'), ''),
       line: before.split('\n').length + 1,
-      notChecked: /<!-- not checked: (.*?) -->\n *$/.exec(before)?.[1],
+      notChecked: /<!-- not checked: (\S.*?) -->\n *$/.exec(before)?.[1],
     };
   });
 }

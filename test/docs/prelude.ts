@@ -23,6 +23,7 @@ interface OwnDatabase {
 
 export declare const secret: string;
 export declare const url: string;
+export declare const hostsUrl: string;
 export declare const app: Express;
 /** `app` where the middleware is that of `vast-webhook/koa`. */
 export declare const koaApp: Koa;

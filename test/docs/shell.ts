@@ -42,7 +42,7 @@ function commandsIn(text: string): string[][] {
 /** What the reader would stumble on, as `README.md:12: ...`. */
 export async function faultsOf({ at, words }: CommandLine): Promise<string[]> {
   const [program = '', ...args] = words;
-  const check = Object.hasOwn(checks, program) ? checks[program] : undefined;
+  const check = program.includes('/') ? () => missingFile(program) : checks[program];
   if (check === undefined) return [`${at}: ${program} is not a command that the pages may use`];
   return (await check(args)).map((fault) => `${at}: ${fault}`);
 }
@@ -54,9 +54,10 @@ const checks: Readonly<Record<string, Check>> = {
     if (verb === 'run')
       return args[0] !== undefined && Object.hasOwn(scripts, args[0]) ? [] : [`there is no npm script ${args[0]}`];
     if (verb === 'install') return args.flatMap(notInstalled);
-    return ['ci', 'test'].includes(verb) ? [] : [`npm ${verb}`];
+    return ['ci', 'test', 'publish'].includes(verb) ? [] : [`npm ${verb}`];
   },
-  npx: ([program = '', ...args]) => (program === 'vast-webhook' ? vastWebhook(args) : notInstalled(program)),
+  npx: ([program = '', ...args]) =>
+    program === 'vast-webhook' ? vastWebhook(args) : missingFile(`node_modules/.bin/${program}`),
   'vast-webhook': vastWebhook,
   node: (args) =>
     args

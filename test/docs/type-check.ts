@@ -10,7 +10,10 @@ const preludeModule = preludeFile.replace(/ts$/, 'js');
 /** A block as the compiler and the tests see it: a module beside its page. */
 export interface Module {
   readonly block: Block;
-  /** Absolute. Blocks that begin with a comment such as `// app.ts` are that file for the others of their page. */
+  /**
+   * Absolute. A block that begins with a comment such as `// app.ts` is that file for the others of its page, and one
+   * with a folder, `// src/providers/acme.ts`, stands there.
+   */
   readonly file: string;
   readonly text: string;
 }
@@ -57,7 +60,8 @@ function fromPrelude(name: string, imports: Names['imports']): string {
 }
 
 function fileOf({ page, code, line, language }: Block): string {
-  const [, own] = /^\/\/ ([\w-]+(?:\.[\w-]+)*\.[cm]?[jt]s)\n/.exec(code) ?? [];
+  const [, own] = /^\/\/ ([\w./-]+\.[cm]?[jt]s)\n/.exec(code) ?? [];
+  if (own?.includes('/')) return join(root, own);
   const folder = page.path.endsWith('README.md') ? dirname(page.path) : page.path.replace(/\.md$/, '');
   return join(root, folder, own ?? `${line}.${language}`);
 }
@@ -115,7 +119,7 @@ export function typeErrorsIn(modules: readonly Module[]): string[] {
     ...options,
     checkJs: true,
     moduleDetection: ts.ModuleDetectionKind.Force,
-    paths: sourcesOfExports(),
+    paths: { ...sourcesOfExports(), ...nextsOwn },
   };
   const host = ts.createCompilerHost(settings);
   const { fileExists, readFile } = host;
@@ -133,6 +137,9 @@ export function typeErrorsIn(modules: readonly Module[]): string[] {
     });
   });
 }
+
+/** Next.js has its code bundled, and so names files without their ending. */
+const nextsOwn = { 'next/server': ['./node_modules/next/server.d.ts'] };
 
 /** The package's own names, and where the source of each stands. */
 export function sourcesOfExports(): Record<string, string[]> {
