@@ -21,7 +21,8 @@ export interface ReceiverSettings {
   readonly redeliver: boolean;
   readonly host: string;
   readonly port: number;
-  readonly path: string;
+  /** The endpoint; undefined for every path, as the guides' adapters have it, whose users register the bare address. */
+  readonly path: string | undefined;
 }
 
 /** How long what is under way may take to end, in milliseconds. Container hosts wait 10 s before they kill. */
@@ -41,7 +42,10 @@ export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: 
       onOutcome: log.outcome,
       onError: (error, about) => log.note('error', error.message, aboutOf(about)),
     });
-    const server = createServer((req, res) => hook(req, res, () => answerElsewhere(req, res)));
+    const server = createServer((req, res) => {
+      if (settings.path === undefined && req.method !== 'POST') answerElsewhere(req, res);
+      else hook(req, res, () => answerElsewhere(req, res));
+    });
     // Longer than proxies keep theirs, so that none sends on a connection that is being closed here.
     server.keepAliveTimeout = 75_000;
     await listen(server, settings);
@@ -111,10 +115,11 @@ const whyNot: Readonly<Record<string, (host: string, port: number) => string>> =
 
 function greeting(server: Server, { host, path, sinks, outbox }: ReceiverSettings, store: string) {
   const { port } = server.address() as AddressInfo;
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${path}`;
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${path ?? '/vast/webhooks'}`;
   const names = sinks.map(({ name }) => name);
   const through = outbox === undefined ? '' : ' through the outbox';
-  const message = `listening on ${url}, telling ${names.join(', ')}${through}; store: ${store}`;
+  const elsewhere = path === undefined ? ' and every other path' : '';
+  const message = `listening on ${url}${elsewhere}, telling ${names.join(', ')}${through}; store: ${store}`;
   return ['info', message, { url, sinks: names, store, outbox }] as const;
 }
 

@@ -16,7 +16,7 @@ interface Options extends SecretOptions {
   readonly redeliver?: true;
   readonly host?: string;
   readonly port?: number;
-  readonly path: string;
+  readonly path?: string;
   readonly log: LogFormat;
 }
 
@@ -55,7 +55,7 @@ export function addServe(program: Command, io: Io): void {
     .option('--redeliver', 'tell what the outbox had given up again')
     .option('--host <host>', 'where to listen (default: 127.0.0.1)')
     .option('--port <port>', 'where to listen (default: 8787)', toPort)
-    .option('--path <path>', 'the endpoint', '/vast/webhooks')
+    .option('--path <path>', 'the endpoint (default: every path, for POST)')
     .addOption(new Option('--log <format>', 'how to write the log').choices(['text', 'json']).default('text'));
   addSecretOptions(command)
     .addHelpText('after', manual)

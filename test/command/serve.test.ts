@@ -57,6 +57,15 @@ describe("serve takes the place of the guides' adapters", () => {
     expect(googleChat.messages[0]?.text).not.toContain('<!channel>');
   });
 
+  it('takes deliveries at every path, as the adapters of the guides do', async () => {
+    const { url } = await serving(['--log-events']);
+    expect(url).toMatch(/\/vast\/webhooks$/);
+    for (const path of ['/', '/vast/webhooks', '/vast/webhooks/more', '/health?a=b']) {
+      expect((await deliver(new URL(path, url).href)).status).toBe(204);
+      expect((await deliver(new URL(path, url).href, anEvent(), 'another-secret')).status).toBe(401);
+    }
+  });
+
   it('answers GET /health, and 404 to everything else', async () => {
     const { url } = await serving(['--log-events']);
     const at = (path: string, init?: RequestInit) => fetch(new URL(path, url), init);
@@ -66,13 +75,13 @@ describe("serve takes the place of the guides' adapters", () => {
     expect([head.status, await head.text()]).toEqual([200, '']);
     for (const [path, init] of [
       ['/', {}],
-      ['/health', { method: 'POST', body: 'x' }],
-      ['/vast/webhooks/more', { method: 'POST', body: 'x'.repeat(100_000) }],
+      ['/vast/webhooks', {}],
+      ['/health', { method: 'PUT', body: 'x' }],
+      ['/vast/webhooks/more', { method: 'PUT', body: 'x'.repeat(100_000) }],
     ] as const) {
       const response = await at(path, init);
       expect([response.status, await response.json()]).toEqual([404, { ok: false, error: 'not_found' }]);
     }
-    expect((await at('/vast/webhooks')).status).toBe(405);
   });
 
   it('takes deliveries at another --path', async () => {
@@ -249,7 +258,11 @@ describe("serve's log", () => {
       });
     }
     expect(lines).toMatchObject([
-      { message: `listening on ${url}, telling slack, log; store: memory`, url, sinks: ['slack', 'log'] },
+      {
+        message: `listening on ${url} and every other path, telling slack, log; store: memory`,
+        url,
+        sinks: ['slack', 'log'],
+      },
       { message: 'event', event, delivery: { id: event.event_id, webhook: 'renter' } },
       {
         level: 'info',
