@@ -9,6 +9,7 @@ export type { VastEvent } from './providers/vast.js';
 
 /** What the middleware leaves in `ctx.state`: for `new Koa<VastState>()`. */
 export interface VastState {
+  /** The verified event and its delivery, in handlers behind `vastWebhook`. */
   vast: Verified<VastEvent>;
 }
 

@@ -9,6 +9,7 @@ import { parseEvent, typeOf } from '../receive/verify.js';
  * queued before there was `verified` does not have it.
  */
 export type QueuedDelivery = Omit<Delivery, 'rawBody' | 'verified'> & {
+  /** Whether the sender has signed the body. */
   readonly verified?: boolean;
   /** The signed bytes: as they are, in base64, or as `JSON.stringify` makes them of a Buffer. */
   readonly rawBody: Uint8Array | string | { readonly type: 'Buffer'; readonly data: readonly number[] };

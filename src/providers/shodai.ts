@@ -50,13 +50,17 @@ export type ShodaiType = keyof ShodaiData;
 
 /** An event of one known type. */
 export interface ShodaiEventOf<Type extends ShodaiType> extends ShodaiFields {
+  /** What has happened. */
   readonly type: Type;
+  /** What is known of it. */
   readonly data: ShodaiData[Type];
 }
 
 /** An event of a type that this version does not know, or that it does not look at. */
 export interface UnknownShodaiEvent extends ShodaiFields {
+  /** What has happened. */
   readonly type: string;
+  /** What is known of it, in whatever form. */
   readonly data: unknown;
   readonly [field: string]: unknown;
 }

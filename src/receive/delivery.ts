@@ -28,10 +28,16 @@ export interface Received<Event> {
 
 /** A delivery that its sender has signed, and its event. */
 export interface Verified<Event> extends Received<Event> {
-  readonly delivery: Delivery & { readonly verified: true };
+  readonly delivery: Delivery & {
+    /** Its sender has signed the body. */
+    readonly verified: true;
+  };
 }
 
 /** A delivery that nobody has signed, and what it says: a wake-up to look for oneself, no fact. */
 export interface Unverified<Event> extends Received<Event> {
-  readonly delivery: Delivery & { readonly verified: false };
+  readonly delivery: Delivery & {
+    /** Nobody has signed the body. */
+    readonly verified: false;
+  };
 }

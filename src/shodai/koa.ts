@@ -10,6 +10,7 @@ export type { Verified } from '../receive/delivery.js';
 
 /** What the middleware leaves in `ctx.state`: for `new Koa<ShodaiState>()`. */
 export interface ShodaiState {
+  /** The verified event and its delivery, in handlers behind `shodaiWebhook`. */
   shodai: Verified<ShodaiEvent>;
 }
 

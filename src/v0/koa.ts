@@ -10,6 +10,7 @@ export type { Unverified } from '../receive/delivery.js';
 
 /** What the middleware leaves in `ctx.state`: for `new Koa<V0State>()`. */
 export interface V0State {
+  /** What came and its delivery, which nobody has signed, in handlers behind `v0Webhook`. */
   v0: Unverified<V0Event>;
 }
 
