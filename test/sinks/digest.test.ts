@@ -410,7 +410,7 @@ describe('where the answer is due before', () => {
     expect(calls.map((call) => call.event.count)).toEqual([100_000]);
     await after(60 * seconds);
     expect(calls).toHaveLength(2);
-  });
+  }, 60_000);
 });
 
 describe('flush()', () => {

@@ -59,7 +59,8 @@ function exampleOf(file: string): string {
   const text = readFileSync(file, 'utf8');
   const example = /^\*\*Writes of your own, together with the event\..*?^```ts\n(.*?)^```/ms.exec(text)?.[1];
   if (example === undefined) throw new Error(`${file} has no example of writes of your own`);
-  return example;
+  // A function has no imports: what they bring are its parameters.
+  return example.replace(/^import .*\n/gm, '');
 }
 
 /** That nobody listens on. */
