@@ -30,7 +30,7 @@ export interface FuzzOptions {
   readonly onProgress?: (figures: Figures) => void;
 }
 
-export interface Figures {
+interface Figures {
   cases: number;
   connections: number;
   requests: number;
@@ -46,7 +46,7 @@ interface Found {
   readonly bytes: readonly string[];
 }
 
-export interface Failure extends Found {
+interface Failure extends Found {
   readonly service: string;
   readonly seed: number;
   /** For fast-check. */

@@ -54,7 +54,8 @@ const kinds = {
   'tells and hands on': { sinks: ['a'] as const, handoff: true },
 };
 
-const bare: Pick<Door, 'listen'> = {
+const bare: Pick<Door, 'listen' | 'takes'> = {
+  takes: 'node',
   listen({ options }, handler) {
     const hook = vastWebhook(terms.secret, { ...options, path: terms.path });
     const app = async (req: IncomingMessage & { vast?: unknown }, res: ServerResponse) => {
@@ -87,7 +88,7 @@ class Service {
   #outcomes: Report['outcomes'][number][] = [];
   #stumbled: number[] = [];
 
-  constructor(door: Pick<Door, 'listen'>, { sinks, handoff }: (typeof kinds)[keyof typeof kinds]) {
+  constructor(door: Pick<Door, 'listen' | 'takes'>, { sinks, handoff }: (typeof kinds)[keyof typeof kinds]) {
     const { path, secret, nowMs, ...times } = terms;
     const behaviour = this.#behaviour;
     this.#isHandedOn = handoff;
@@ -112,7 +113,8 @@ class Service {
     );
     this.#hook = hook;
     this.#server = createServer((req, res) => {
-      if (!req.url?.startsWith('/elsewhere?probe')) this.#requests.push(new Observed(req, res));
+      if (!req.url?.startsWith('/elsewhere?probe'))
+        this.#requests.push(new Observed(req, res, door.takes === 'Request'));
       listener(req, res);
     });
     this.#server.on('connection', (socket) => {
