@@ -13,7 +13,7 @@ export interface Evidence {
 
 /** What must not be, as sentences. */
 export function violationsOf({ wires, during, after }: Evidence): string[] {
-  return [
+  const violations = [
     ...wires.flatMap((wire) => onTheWire(wire, during, after)),
     ...after.requests.flatMap((request) => [...ofRequest(request), ...late(request, after)]),
     ...ofOutcomes(after),
@@ -22,6 +22,7 @@ export function violationsOf({ wires, during, after }: Evidence): string[] {
     ...(after.isSettled ? [] : [unsettled(after)]),
     ...after.troubles,
   ];
+  return [...new Set(violations)];
 }
 
 function unsettled({ requests, outcomes, calls, held }: Report): string {

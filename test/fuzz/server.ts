@@ -7,6 +7,7 @@ import { type Closable, type Outcome, vastWebhook } from '../../src/index.js';
 import { type Door, doors as frameworks } from '../support/front-doors.js';
 import { Behaviour, type Call } from './faults.js';
 import { Observed, type Seen, terms } from './observer.js';
+import { within } from './patience.js';
 
 /** How a case went, as plain data. */
 export interface Report {
@@ -35,7 +36,7 @@ export interface Memory {
 }
 
 /** How long anything may take that is bounded. */
-const patienceMs = 3_000;
+const patienceMs = 4_000;
 const troubles: string[] = [];
 /** By how much each of the last turns of a clock was late. */
 const stalls = Array.from({ length: 100 }, () => 0);
@@ -145,12 +146,12 @@ class Service {
 
   /** When the connections from these ports are there: whoever resets one before that is never known by his port. */
   accepted(ports: readonly number[]): Promise<boolean> {
-    return within(() => ports.every((port) => this.#sockets.has(port)));
+    return within(patienceMs, () => ports.every((port) => this.#sockets.has(port)));
   }
 
   /** When all bytes that were sent from each port have been read, and what they ask for is answered. */
   async settled(sent: Readonly<Record<number, number>>): Promise<Report> {
-    const isSettled = await within(() => {
+    const isSettled = await within(patienceMs, () => {
       const isRead = Object.entries(sent).every(([port, bytes]) => {
         const socket = this.#sockets.get(Number(port));
         return socket === undefined || socket.bytesRead >= bytes;
@@ -163,7 +164,7 @@ class Service {
 
   /** When the connections from these ports are gone, and all that they began has ended. */
   async over(ports: readonly number[]): Promise<Report> {
-    const isSettled = await within(() => {
+    const isSettled = await within(patienceMs, () => {
       const isGone = !ports.some((port) => this.#sockets.has(port)) && this.#requests.every(({ isOver }) => isOver);
       const { calls, held, open } = this.#behaviour;
       const due = this.#requests.filter(({ reach }) => reach === 'endpoint').length;
@@ -178,10 +179,14 @@ class Service {
 
   /** Resolves to whether it is at rest: what is counted in has been counted out. */
   async close(): Promise<boolean> {
-    const closed = await Promise.race([this.#hook.close().then(() => true), sleep(patienceMs, false)]);
+    let isClosed = false;
+    void this.#hook.close().then(() => {
+      isClosed = true;
+    });
+    await within(patienceMs, () => isClosed);
     this.#server.close();
     this.#server.closeAllConnections();
-    return closed;
+    return isClosed;
   }
 
   #report(isSettled: boolean): Report {
@@ -198,15 +203,6 @@ class Service {
       isSettled,
     };
   }
-}
-
-async function within(isSo: () => boolean): Promise<boolean> {
-  const until = performance.now() + patienceMs;
-  while (!isSo()) {
-    if (performance.now() > until) return false;
-    await sleep(2);
-  }
-  return true;
 }
 
 async function memory(): Promise<Memory> {
