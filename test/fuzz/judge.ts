@@ -20,6 +20,7 @@ export function violationsOf({ wires, during, after }: Evidence): string[] {
     ...ofCalls(after),
     ...ofPlainEvents(wires, after),
     ...(after.isSettled ? [] : [unsettled(after)]),
+    ...during.troubles,
     ...after.troubles,
   ];
   return [...new Set(violations)];

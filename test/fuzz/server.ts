@@ -118,6 +118,8 @@ class Service {
         this.#requests.push(new Observed(req, res, door.takes === 'Request'));
       listener(req, res);
     });
+    // Longer than anything is waited for: what is closed for being idle would hide what hangs.
+    this.#server.keepAliveTimeout = 60_000;
     this.#server.on('connection', (socket) => {
       const port = socket.remotePort ?? 0;
       this.#sockets.set(port, socket);
@@ -197,7 +199,7 @@ class Service {
       granted: { ...this.#behaviour.granted },
       held: this.#behaviour.held.size,
       stumbled: [...this.#stumbled],
-      troubles: [...troubles],
+      troubles: troubles.splice(0),
       isHandedOn: this.#isHandedOn,
       stallMs: Math.max(...stalls),
       isSettled,
@@ -242,7 +244,10 @@ function serviceOf(name: string): Service {
 
 process.on('unhandledRejection', (reason) => troubles.push(`unhandled rejection: ${textOf(reason)}`));
 process.on('uncaughtException', (error) => troubles.push(`uncaught exception: ${textOf(error)}`));
-process.on('warning', (warning) => troubles.push(`warning: ${warning.name}: ${warning.message}`));
+process.on('warning', (warning: Error & { code?: string }) => {
+  // The frameworks have targets parsed by url.parse(), which warns of a port that is none.
+  if (warning.code !== 'DEP0170') troubles.push(`warning: ${warning.name}: ${warning.message}`);
+});
 process.on('disconnect', () => process.exit());
 process.on('message', async ([call, operation, ...args]: [number, keyof Operations, ...unknown[]]) => {
   try {
