@@ -39,6 +39,35 @@ describe.each(doors)('%s: a connection', (_name, door) => {
   });
 });
 
+describe.each(doors)('%s: a delivery', (_name, door) => {
+  it.each([
+    ['whole', 0, 'garbage'],
+    ['broken off', -10, undefined],
+    ['in chunks that are none', 0, undefined],
+  ])(
+    'that is %s when its connection breaks has its outcome at once, and not when its time is over',
+    async (how, end, garbage) => {
+      const service = await serve(door, { options: { bodyTimeoutMs: 60_000, deadlineMs: 60_000 } });
+      const { body, headers } = signed();
+      const connection = await service.connect();
+      if (how.startsWith('in chunks')) {
+        connection.write(head('POST', service.endpoint, [...headers, ['Transfer-Encoding', 'chunked']]));
+        connection.write('nonsense\r\n');
+      } else {
+        const bytes = bytesOf({ target: service.endpoint, headers, body });
+        connection.write(Buffer.concat([bytes.subarray(0, end || bytes.length), Buffer.from(garbage ?? '')]));
+      }
+      if (how === 'broken off') {
+        await service.arrival();
+        connection.destroy();
+      }
+      await service.outcome();
+      expect(service.outcomes).toHaveLength(1);
+      await service.hook.close();
+    },
+  );
+});
+
 describe.each(nodeDoors)('%s: a sender', (_name, door) => {
   it('that never ends a body which somebody in front has whole is answered in time', async () => {
     const { body, headers } = signed();

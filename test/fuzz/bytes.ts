@@ -14,7 +14,7 @@ export interface Edit {
   readonly count: number;
 }
 
-export type Signing = 'right' | 'other key' | 'other body' | 'upper case' | 'bare hex' | 'cut' | 'none';
+type Signing = 'right' | 'other key' | 'other body' | 'upper case' | 'bare hex' | 'cut' | 'none';
 
 export type Framing =
   | { readonly by: 'length' }

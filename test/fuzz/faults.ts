@@ -12,7 +12,7 @@ const names = Object.keys(faulty) as Faulty[];
 
 const slowMs = 40;
 /** Past the deadline, and past what a store call has. */
-const longMs = 3 * terms.deadlineMs;
+const longMs = 5 * terms.deadlineMs;
 
 export function idOf(serial: string, digits: readonly number[]): string {
   return `${serial}.${digits.join('')}`;
@@ -48,7 +48,7 @@ export class Behaviour {
   /** Store calls that have not settled. */
   open = 0;
   readonly #had = new Set<string>();
-  readonly #memory = memoryStore({ maxCompleted: 300 });
+  readonly #memory = memoryStore({ maxCompleted: 100 });
   readonly store: IdempotencyStore = {
     claim: (key, token, leaseMs) => {
       return this.#asked('claim', key, () => {
@@ -57,7 +57,8 @@ export class Behaviour {
         if (result.state !== 'acquired') return result;
         this.granted[id] = (this.granted[id] ?? 0) + 1;
         // One whose grant was lost on its way is nobody's, until its lease is over.
-        if (digitOf(id, 'claim') !== 7) this.held.add(token);
+        if (digitOf(id, 'claim') === 7) this.#endLater(key, token);
+        else this.held.add(token);
         return result;
       }) as ClaimResult | Promise<ClaimResult>;
     },
@@ -72,6 +73,7 @@ export class Behaviour {
     release: (key, token, ttlMs) => {
       // Asked for once: when that fails, the lease ends by itself.
       this.held.delete(token);
+      this.#endLater(key, token);
       return this.#asked('release', key, () => this.#memory.release(key, token, ttlMs)) as boolean;
     },
   };
@@ -154,6 +156,11 @@ export class Behaviour {
     this.held.clear();
     this.#had.clear();
     for (const id in this.granted) delete this.granted[id];
+  }
+
+  /** What nobody has ended the memory would keep for good: it is not made for faults between it and who asks it. */
+  #endLater(key: string, token: string): void {
+    setTimeout(() => this.#memory.release(key, token, 1), 2 * longMs).unref();
   }
 
   #called(who: Call['who'], { id, rawBody }: Delivery): Call {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { anyCase, type Case, crowd, prefixes, singles } from './cases.js';
 import { violationsOf } from './judge.js';
 import { hashOf } from './observer.js';
+import { within } from './patience.js';
 import { Prober, quantile } from './prober.js';
 import type { Memory, Report } from './server.js';
 import { Target } from './target.js';
@@ -30,7 +31,7 @@ export interface FuzzOptions {
   readonly onProgress?: (figures: Figures) => void;
 }
 
-export interface Figures {
+interface Figures {
   cases: number;
   connections: number;
   requests: number;
@@ -46,7 +47,7 @@ interface Found {
   readonly bytes: readonly string[];
 }
 
-export interface Failure extends Found {
+interface Failure extends Found {
   readonly service: string;
   readonly seed: number;
   /** For fast-check. */
@@ -63,6 +64,8 @@ export interface Result {
 
 /** Far from the seeds of the rounds, which count up. */
 const warmUp = 1_000_000;
+/** Services that are attacked at a time. */
+const atOnce = 7;
 const shrinkMs = 30_000;
 /** What a heap may have grown by: compiled code and what V8 keeps of hidden classes, but no request. */
 const heapToleranceBytes = 4_000_000;
@@ -103,8 +106,7 @@ class Fuzzer {
     const { seed, rounds = Number.POSITIVE_INFINITY, minutes = Number.POSITIVE_INFINITY, path } = this.#options;
     const until = performance.now() + minutes * 60_000;
     this.#prober.start();
-    if (path === undefined)
-      await Promise.all(this.#services.map((service) => this.#search(service, seed + warmUp, 0.5)));
+    if (path === undefined) await this.#each((service) => this.#search(service, seed + warmUp, 0.5));
     this.#prober.take();
     if (this.#failures.length === 0) await sleep(500);
     const idle = this.#prober.take();
@@ -143,12 +145,21 @@ class Fuzzer {
       await this.#eachTries(seed, prefixes(end, prefixStep));
       await this.#tryAll(crowded, seed, [crowd(crowdSize)]);
     }
-    await Promise.all(this.#services.map((service) => this.#search(service, seed, 1)));
+    await this.#each((service) => this.#search(service, seed, 1));
   }
 
   async #eachTries(seed: number, cases: readonly Case[]): Promise<void> {
     if (this.#failures.length > 0) return;
-    await Promise.all(this.#services.map((service) => this.#tryAll(service, seed, cases)));
+    await this.#each((service) => this.#tryAll(service, seed, cases));
+  }
+
+  /** Some at a time, or it would be the machine that is attacked. */
+  async #each(attack: (service: string) => Promise<void>): Promise<void> {
+    const waiting = [...this.#services];
+    const work = async () => {
+      for (let service = waiting.shift(); service !== undefined; service = waiting.shift()) await attack(service);
+    };
+    await Promise.all(Array.from({ length: atOnce }, work));
   }
 
   async #search(service: string, seed: number, share: number): Promise<void> {
@@ -226,12 +237,11 @@ class Fuzzer {
 
   /** What the server has written takes a moment. */
   async #arrived(wires: readonly Wire[], { requests }: Report): Promise<void> {
-    const until = performance.now() + 1_000;
     const isThere = (wire: Wire) => {
       const due = requests.filter(({ port, status }) => port === wire.port && status !== undefined);
       return wire.isClosed || wire.answers(due).own.length >= due.length;
     };
-    while (performance.now() < until && !wires.every(isThere)) await sleep(2);
+    await within(1_000, () => wires.every(isThere));
   }
 
   #count({ requests, outcomes }: Report, connections: number): void {

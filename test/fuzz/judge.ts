@@ -13,15 +13,17 @@ export interface Evidence {
 
 /** What must not be, as sentences. */
 export function violationsOf({ wires, during, after }: Evidence): string[] {
-  return [
+  const violations = [
     ...wires.flatMap((wire) => onTheWire(wire, during, after)),
     ...after.requests.flatMap((request) => [...ofRequest(request), ...late(request, after)]),
     ...ofOutcomes(after),
     ...ofCalls(after),
     ...ofPlainEvents(wires, after),
     ...(after.isSettled ? [] : [unsettled(after)]),
+    ...during.troubles,
     ...after.troubles,
   ];
+  return [...new Set(violations)];
 }
 
 function unsettled({ requests, outcomes, calls, held }: Report): string {

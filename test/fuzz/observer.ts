@@ -58,11 +58,13 @@ export class Observed {
   #answerMs: number | undefined;
   #isClosed = false;
 
-  constructor(req: IncomingMessage, res: ServerResponse) {
+  /** `isAdapted`: a server makes a `Request` of it, or refuses where it cannot. */
+  constructor(req: IncomingMessage, res: ServerResponse, isAdapted: boolean) {
     this.#req = req;
     this.port = req.socket.remotePort ?? 0;
-    // There is no `Request` with this method.
-    this.reach = req.method === 'TRACE' ? 'unclear' : reachOf(req.url ?? '');
+    const { url = '', method, headers } = req;
+    const isNoRequest = method === 'TRACE' || !/^[\w.:]+$/.test(headers.host ?? '');
+    this.reach = isAdapted && isNoRequest ? 'unclear' : reachOf(url);
     // What the parser pushes, whoever takes it and when: listening would set the stream flowing.
     const { push } = req;
     req.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {

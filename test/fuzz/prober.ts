@@ -55,7 +55,7 @@ export class Prober {
         .on('response', (response) => {
           response.resume().on('end', () => resolve(response.statusCode ?? 0));
         })
-        .setTimeout(5_000, () => asked.destroy(new Error('not within 5 s')))
+        .setTimeout(15_000, () => asked.destroy(new Error('not within 15 s')))
         .on('error', (error) => resolve(error.message));
       asked.end('{}');
     });

@@ -7,6 +7,7 @@ import { type Closable, type Outcome, vastWebhook } from '../../src/index.js';
 import { type Door, doors as frameworks } from '../support/front-doors.js';
 import { Behaviour, type Call } from './faults.js';
 import { Observed, type Seen, terms } from './observer.js';
+import { within } from './patience.js';
 
 /** How a case went, as plain data. */
 export interface Report {
@@ -35,7 +36,7 @@ export interface Memory {
 }
 
 /** How long anything may take that is bounded. */
-const patienceMs = 3_000;
+const patienceMs = 4_000;
 const troubles: string[] = [];
 /** By how much each of the last turns of a clock was late. */
 const stalls = Array.from({ length: 100 }, () => 0);
@@ -54,7 +55,8 @@ const kinds = {
   'tells and hands on': { sinks: ['a'] as const, handoff: true },
 };
 
-const bare: Pick<Door, 'listen'> = {
+const bare: Pick<Door, 'listen' | 'takes'> = {
+  takes: 'node',
   listen({ options }, handler) {
     const hook = vastWebhook(terms.secret, { ...options, path: terms.path });
     const app = async (req: IncomingMessage & { vast?: unknown }, res: ServerResponse) => {
@@ -87,7 +89,7 @@ class Service {
   #outcomes: Report['outcomes'][number][] = [];
   #stumbled: number[] = [];
 
-  constructor(door: Pick<Door, 'listen'>, { sinks, handoff }: (typeof kinds)[keyof typeof kinds]) {
+  constructor(door: Pick<Door, 'listen' | 'takes'>, { sinks, handoff }: (typeof kinds)[keyof typeof kinds]) {
     const { path, secret, nowMs, ...times } = terms;
     const behaviour = this.#behaviour;
     this.#isHandedOn = handoff;
@@ -112,9 +114,12 @@ class Service {
     );
     this.#hook = hook;
     this.#server = createServer((req, res) => {
-      if (!req.url?.startsWith('/elsewhere?probe')) this.#requests.push(new Observed(req, res));
+      if (!req.url?.startsWith('/elsewhere?probe'))
+        this.#requests.push(new Observed(req, res, door.takes === 'Request'));
       listener(req, res);
     });
+    // Longer than anything is waited for: what is closed for being idle would hide what hangs.
+    this.#server.keepAliveTimeout = 60_000;
     this.#server.on('connection', (socket) => {
       const port = socket.remotePort ?? 0;
       this.#sockets.set(port, socket);
@@ -143,12 +148,12 @@ class Service {
 
   /** When the connections from these ports are there: whoever resets one before that is never known by his port. */
   accepted(ports: readonly number[]): Promise<boolean> {
-    return within(() => ports.every((port) => this.#sockets.has(port)));
+    return within(patienceMs, () => ports.every((port) => this.#sockets.has(port)));
   }
 
   /** When all bytes that were sent from each port have been read, and what they ask for is answered. */
   async settled(sent: Readonly<Record<number, number>>): Promise<Report> {
-    const isSettled = await within(() => {
+    const isSettled = await within(patienceMs, () => {
       const isRead = Object.entries(sent).every(([port, bytes]) => {
         const socket = this.#sockets.get(Number(port));
         return socket === undefined || socket.bytesRead >= bytes;
@@ -161,7 +166,7 @@ class Service {
 
   /** When the connections from these ports are gone, and all that they began has ended. */
   async over(ports: readonly number[]): Promise<Report> {
-    const isSettled = await within(() => {
+    const isSettled = await within(patienceMs, () => {
       const isGone = !ports.some((port) => this.#sockets.has(port)) && this.#requests.every(({ isOver }) => isOver);
       const { calls, held, open } = this.#behaviour;
       const due = this.#requests.filter(({ reach }) => reach === 'endpoint').length;
@@ -176,10 +181,14 @@ class Service {
 
   /** Resolves to whether it is at rest: what is counted in has been counted out. */
   async close(): Promise<boolean> {
-    const closed = await Promise.race([this.#hook.close().then(() => true), sleep(patienceMs, false)]);
+    let isClosed = false;
+    void this.#hook.close().then(() => {
+      isClosed = true;
+    });
+    await within(patienceMs, () => isClosed);
     this.#server.close();
     this.#server.closeAllConnections();
-    return closed;
+    return isClosed;
   }
 
   #report(isSettled: boolean): Report {
@@ -190,21 +199,12 @@ class Service {
       granted: { ...this.#behaviour.granted },
       held: this.#behaviour.held.size,
       stumbled: [...this.#stumbled],
-      troubles: [...troubles],
+      troubles: troubles.splice(0),
       isHandedOn: this.#isHandedOn,
       stallMs: Math.max(...stalls),
       isSettled,
     };
   }
-}
-
-async function within(isSo: () => boolean): Promise<boolean> {
-  const until = performance.now() + patienceMs;
-  while (!isSo()) {
-    if (performance.now() > until) return false;
-    await sleep(2);
-  }
-  return true;
 }
 
 async function memory(): Promise<Memory> {
@@ -244,7 +244,10 @@ function serviceOf(name: string): Service {
 
 process.on('unhandledRejection', (reason) => troubles.push(`unhandled rejection: ${textOf(reason)}`));
 process.on('uncaughtException', (error) => troubles.push(`uncaught exception: ${textOf(error)}`));
-process.on('warning', (warning) => troubles.push(`warning: ${warning.name}: ${warning.message}`));
+process.on('warning', (warning: Error & { code?: string }) => {
+  // The frameworks have targets parsed by url.parse(), which warns of a port that is none.
+  if (warning.code !== 'DEP0170') troubles.push(`warning: ${warning.name}: ${warning.message}`);
+});
 process.on('disconnect', () => process.exit());
 process.on('message', async ([call, operation, ...args]: [number, keyof Operations, ...unknown[]]) => {
   try {

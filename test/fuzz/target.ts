@@ -50,7 +50,9 @@ export class Target {
   ): Promise<Awaited<ReturnType<Operations[Name]>>> {
     const call = ++this.#count;
     const answer = this.#answerTo<Awaited<ReturnType<Operations[Name]>>>(call);
-    this.#process.send([call, name, ...args]);
+    this.#process.send([call, name, ...args], (error) => {
+      if (error) this.#calls.get(call)?.reject(error);
+    });
     return answer;
   }
 

@@ -25,6 +25,9 @@ export class SteadySender {
   answers = {};
   /** How many were not sent, since the machine does not keep up the rate. */
   heldBack = 0;
+  /** How many nothing delays, and how many of these were not taken at once. */
+  well = 0;
+  wellNotTaken = 0;
   /** Answers that must not be. */
   wrongs = [];
 
@@ -78,9 +81,11 @@ export class SteadySender {
       const key = `${kind} ${status}`;
       this.answers[key] = (this.answers[key] ?? 0) + 1;
       const fate = fateOf(id);
-      if (!isRight(kind, fate, status) && this.wrongs.length < 20)
-        this.wrongs.push(`${kind}, which ${fate}: ${status}`);
-      if (kind === 'genuine' && fate === 'goes well') this.#times.push(performance.now() - startedAt);
+      if (isWrong(kind, fate, status) && this.wrongs.length < 20) this.wrongs.push(`${kind}, which ${fate}: ${status}`);
+      if (kind !== 'genuine' || fate !== 'goes well') return;
+      this.#times.push(performance.now() - startedAt);
+      this.well++;
+      if (status !== 204) this.wellNotTaken++;
     });
   }
 
@@ -120,19 +125,20 @@ export class SteadySender {
   }
 }
 
-function isRight(kind, fate, status) {
-  // A connection that was kept alive may be closed just when it is used again, and one that is still sending at a 413.
-  if (status === 'ECONNRESET' || status === 'EPIPE') return true;
+/** Whether the sender would give up what is not taken, or believe taken what is not. That all takes time is no fault. */
+function isWrong(kind, fate, status) {
+  if (typeof status !== 'number') return false;
+  const isTried = status === 408 || status >= 500;
   switch (kind) {
     case 'genuine':
-      return fate === 'fails' ? status === 502 : fate.startsWith('hangs') ? status === 504 : status === 204;
+      return !isTried && (status !== 204 || fate === 'fails');
     case 'duplicate':
-      return [204, 502, 503, 504].includes(status);
+      return !isTried && status !== 204;
     case 'forged':
-      return status === 401;
+      return status !== 401;
     case 'too large':
-      return status === 413;
+      return status !== 413;
     default:
-      return false;
+      return true;
   }
 }

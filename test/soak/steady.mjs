@@ -51,6 +51,7 @@ export async function steady({ rate, forMs, seed, wrong, onProgress = () => {} }
       series,
       judged,
       violations: [
+        ...strained(sender),
         ...Object.entries(judged).flatMap(([name, { isFlat, growth, allowed }]) => {
           return isFlat
             ? []
@@ -66,6 +67,19 @@ export async function steady({ rate, forMs, seed, wrong, onProgress = () => {} }
     await service.end(0);
     await chat.close();
   }
+}
+
+/** A service that has no time is not flat, and a machine that has none for it says nothing about it. */
+function strained({ sent, heldBack, well, wellNotTaken }) {
+  const per = (part, whole) => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;
+  return [
+    ...(heldBack > 0.01 * sent
+      ? [
+          `${per(heldBack, sent + heldBack)} were held back, since service or machine does not keep up: try a lower --rate`,
+        ]
+      : []),
+    ...(wellNotTaken > 0.01 * well ? [`${per(wellNotTaken, well)} of what nothing delays was not taken at once`] : []),
+  ];
 }
 
 async function measure({ url, sender, chat, forMs, rate, onProgress }) {
