@@ -16,6 +16,8 @@ const key = 'receiver:vast:event-1';
 
 beforeEach(() => {
   vi.useFakeTimers();
+  // At 0, times and durations would be the same.
+  vi.advanceTimersByTime(60 * minutes);
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -497,7 +499,12 @@ describe('a store', () => {
     const deliver = vi.fn();
     const faulty = setUp({ name: 'slack', deliver });
     faulty.fault('claim', fault);
-    expect((await faulty.forward()).error).toMatchObject({ code: 'store_unavailable', status: 503, permanent: false });
+    expect((await faulty.forward()).error).toMatchObject({
+      code: 'store_unavailable',
+      status: 503,
+      permanent: false,
+      message: expect.stringMatching(/^the idempotency store failed to claim: ./),
+    });
     expect(deliver).not.toHaveBeenCalled();
     expect(faulty.operations()).toEqual(['claim']);
   });
@@ -633,7 +640,10 @@ describe('a store', () => {
     await Promise.all(failing);
     forward();
     const { error } = await forward();
-    expect(error).toMatchObject({ code: 'store_unavailable', message: expect.stringContaining('overdue') });
+    expect(error).toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringMatching(/failed to claim: .*overdue/),
+    });
     expect(operations()).toHaveLength(65);
     await vi.advanceTimersByTimeAsync(1_000);
     forward();
@@ -691,6 +701,19 @@ describe('a store', () => {
     expect(state()).toEqual({ state: 'acquired', delivered: ['audit', 'chat'] });
   });
 
+  it('that fails to record for long has the claim renewed no more often than before', async () => {
+    const { forward, fault, operations } = setUp(
+      function audit() {},
+      function broken() {
+        throw new Error('down');
+      },
+    );
+    fault('delivered', fail);
+    await forward();
+    await vi.advanceTimersByTimeAsync(2 * minutes);
+    expect(operations().filter((operation) => operation === 'renew')).toHaveLength(12);
+  });
+
   it('that has given the event to another while it was away is asked no more', async () => {
     const { forward, fault, real, operations, inFlight, errors } = setUp(
       function audit() {},
@@ -709,6 +732,7 @@ describe('a store', () => {
     expect(operations()).not.toContain('release');
     expect(errors.at(-1)?.message).toContain('lost');
     expect(real.complete(key, 'other', minutes)).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('that says at completion that the claim is lost makes the delivery fail, and nothing is released', async () => {

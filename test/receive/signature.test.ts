@@ -199,6 +199,43 @@ describe('verifyDelivery()', () => {
   });
 });
 
+describe('why a signature is refused', () => {
+  const { body, headers } = signed();
+  const right = Object.fromEntries(headers);
+  const signedAt = (timestamp: number) => Object.fromEntries(signed(body, { timestamp }).headers);
+
+  it.each([
+    ['missing_signature', {}, 'the signature header is missing'],
+    [
+      'malformed_signature',
+      { ...right, 'X-Vast-Signature-256': 'sha1=00' },
+      'the signature header is not sha256= and 64 lower-case hex digits',
+    ],
+    ['missing_timestamp', { ...right, 'X-Vast-Timestamp': undefined }, 'the timestamp header is missing'],
+    [
+      'malformed_timestamp',
+      { ...right, 'X-Vast-Timestamp': 'now' },
+      'the timestamp header is not a number of Unix seconds',
+    ],
+    ['stale_timestamp', signedAt(nowSeconds - 301), 'signed 301 s ago, more than 300 s: check this clock'],
+    ['future_timestamp', signedAt(nowSeconds + 302), 'signed 302 s from now, more than 300 s: check this clock'],
+    [
+      'signature_mismatch',
+      signedAt(nowSeconds),
+      expect.stringContaining('no secret matches: another secret, or a body'),
+    ],
+  ])('is said in words that help to mend it: %s', (reason, given, message) => {
+    const verify = () =>
+      verifyDelivery({
+        headers: given,
+        body,
+        secret: reason === 'signature_mismatch' ? 'x' : secret,
+        now: () => nowMs,
+      });
+    expect(verify).toThrow(expect.objectContaining({ reason, message }));
+  });
+});
+
 describe.each(doors)('%s: a secret', (_door, door) => {
   it.each([
     ['alone', secret, undefined],
