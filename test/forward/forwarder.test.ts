@@ -65,7 +65,9 @@ function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
 
 function forwarded(forwarder: Forwarder<VastEvent>, deadlineAt: number, handler?: Handler): Promise<Forwarded> {
   return new Promise((resolve) => {
-    forwarder.forward(verified, 'outbid', deadlineAt, handler, resolve);
+    // Not at once: what `forward` throws after that would not be seen.
+    const done = (result: Forwarded) => queueMicrotask(() => resolve(result));
+    forwarder.forward(verified, 'outbid', deadlineAt, handler, done);
   });
 }
 
@@ -113,8 +115,10 @@ describe('an event', () => {
     const { sink, told } = slow('slack');
     const { forward, real, operations } = setUp(sink);
     real.claim(key, 'other', 1_500);
-    const { error } = await forward();
+    const { duplicate, error } = await forward();
     expect(error).toMatchObject({ code: 'in_flight', retryAfterMs: 1_500 });
+    expect(error?.message).toBe('another delivery of the event is being processed');
+    expect(duplicate).toBe(false);
     expect(told).toHaveLength(0);
     expect(operations()).toEqual(['claim']);
   });
@@ -148,6 +152,14 @@ describe('sinks', () => {
     expect((await forwarding).sinks).toEqual({ slack: 'delivered', audit: 'delivered' });
     // Completing stands for the last one's record.
     expect(operations()).toEqual(['claim', 'delivered', 'complete']);
+  });
+
+  it('that have it at once leave no timer behind, nor a renewal of what is completed', async () => {
+    const { forward, operations } = setUp(function audit() {});
+    await forward();
+    expect(vi.getTimerCount()).toBe(0);
+    await vi.advanceTimersByTimeAsync(leaseMs);
+    expect(operations()).toEqual(['claim', 'complete']);
   });
 
   it('that have had the event are not told again by a retry', async () => {
@@ -499,12 +511,14 @@ describe('a store', () => {
     const deliver = vi.fn();
     const faulty = setUp({ name: 'slack', deliver });
     faulty.fault('claim', fault);
-    expect((await faulty.forward()).error).toMatchObject({
+    const { duplicate, error } = await faulty.forward();
+    expect(error).toMatchObject({
       code: 'store_unavailable',
       status: 503,
       permanent: false,
       message: expect.stringMatching(/^the idempotency store failed to claim: ./),
     });
+    expect(duplicate).toBe(false);
     expect(deliver).not.toHaveBeenCalled();
     expect(faulty.operations()).toEqual(['claim']);
   });
@@ -783,6 +797,18 @@ describe('a store', () => {
     expect((await forward()).error).toMatchObject({ code: 'in_flight' });
     expect(slack.told[0]?.signal.aborted).toBe(true);
     expect(operations()).toEqual(['claim', 'delivered']);
+  });
+
+  it('that says so of several sinks is heard once', async () => {
+    const [slack, chat, audit] = [slow('slack'), slow('chat'), slow('audit')];
+    const { forward, fault, errors } = setUp(slack.sink, chat.sink, audit.sink);
+    fault('delivered', async () => false);
+    const forwarding = forward();
+    await settled();
+    slack.told[0]?.resolve();
+    chat.told[0]?.resolve();
+    expect((await forwarding).error).toMatchObject({ code: 'in_flight' });
+    expect(errors).toEqual([{ id: 'event-1', message: expect.stringContaining('lost') }]);
   });
 
   it('that fails to release is reported', async () => {

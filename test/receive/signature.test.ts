@@ -181,11 +181,13 @@ describe('verifyDelivery()', () => {
   });
 
   it.each([
-    ['invalid_signature', 401, () => ({ headers: {}, body })],
-    ['invalid_json', 400, () => signed('{')],
-    ['invalid_payload', 400, () => signed('[]')],
-  ] as const)('throws a WebhookError that says all: %s', (code, status, message) => {
-    const { headers: given, body: bytes } = message();
+    ['invalid_signature', 401, 'the signature header is missing', () => ({ headers: {}, body })],
+    ['invalid_json', 400, 'the body is genuine, but not JSON', () => signed('{')],
+    ['invalid_payload', 400, 'the body is genuine JSON, but not an object', () => signed('[]')],
+    ['invalid_payload', 400, 'the body is genuine JSON, but not an object', () => signed('null')],
+    ['invalid_payload', 400, 'the body is genuine JSON, but not an object', () => signed('"text"')],
+  ] as const)('throws a WebhookError that says all: %s', (code, status, message, make) => {
+    const { headers: given, body: bytes } = make();
     const list = Array.isArray(given) ? Object.fromEntries(given) : given;
     let thrown: unknown;
     try {
@@ -195,7 +197,7 @@ describe('verifyDelivery()', () => {
     }
     expect(thrown).toBeInstanceOf(WebhookError);
     expect(thrown).toBeInstanceOf(Error);
-    expect(thrown).toMatchObject({ name: 'WebhookError', code, status, permanent: true });
+    expect(thrown).toMatchObject({ name: 'WebhookError', code, status, permanent: true, message });
   });
 });
 
