@@ -77,7 +77,7 @@ const noContent: Answer = { status: 204 };
 export function answerTo(
   code: Code | undefined,
   retryAfterMs?: number,
-  sinks?: Readonly<Record<string, unknown>>,
+  sinks?: Readonly<Record<string, string | Error>>,
 ): Answer {
   if (code === undefined) return noContent;
   const { status, headers, retryAfter } = answers[code];
@@ -95,10 +95,10 @@ function retryAfterSeconds(ms = Number.POSITIVE_INFINITY): string {
 }
 
 /** What of a sink's failure may go out: its HTTP status, or that there was one. */
-function failuresOf(sinks: Readonly<Record<string, unknown>>): Record<string, number | 'error'> {
+function failuresOf(sinks: Readonly<Record<string, string | Error>>): Record<string, number | 'error'> {
   const failures: Record<string, number | 'error'> = {};
   for (const [name, result] of Object.entries(sinks)) {
-    if (typeof result !== 'object' || result === null) continue;
+    if (typeof result === 'string') continue;
     const { status } = result as { status?: unknown };
     failures[name] = typeof status === 'number' && status > 0 ? status : 'error';
   }

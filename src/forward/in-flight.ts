@@ -32,22 +32,20 @@ export class InFlight {
    */
   close(timeoutMs?: number, sinks: readonly Gathering[] = []): Promise<void> {
     this.#closing = true;
-    const gathering = sinks.filter(({ flush }) => flush !== undefined);
-    if (this.#count === 0 && gathering.length === 0) return Promise.resolve();
     return new Promise((resolve) => {
       // Not unreferenced: what stands behind an awaited close shall still run.
       const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
-      this.#settled(gathering).then(() => {
+      this.#settled(sinks).then(() => {
         clearTimeout(timer);
         resolve();
       });
     });
   }
 
-  async #settled(gathering: readonly Gathering[]): Promise<void> {
-    const flush = () => Promise.allSettled(gathering.map(async (sink) => sink.flush?.()));
-    const flushing = gathering.length === 0 ? undefined : setInterval(flush, flushEveryMs);
-    flushing?.unref();
+  async #settled(sinks: readonly Gathering[]): Promise<void> {
+    const flush = () => Promise.allSettled(sinks.map(async (sink) => sink.flush?.()));
+    const flushing = setInterval(flush, flushEveryMs);
+    flushing.unref();
     await this.#idle();
     clearInterval(flushing);
     // What nobody has waited for.

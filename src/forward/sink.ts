@@ -66,9 +66,9 @@ export function around<Event>(sink: Sink<Event>, changes: Partial<Sink<Event>>):
   return {
     name: sink.name,
     concurrency: sink.concurrency,
-    accepts: sink.accepts && ((event, delivery) => sink.accepts?.(event, delivery) as boolean),
-    deliver: (event, context) => sink.deliver(event, context),
-    flush: sink.flush && (() => sink.flush?.()),
+    accepts: sink.accepts?.bind(sink),
+    deliver: sink.deliver.bind(sink),
+    flush: sink.flush?.bind(sink),
     ...changes,
   };
 }

@@ -37,7 +37,6 @@ function matchesOneIn({ types }: DigestEvent, matches: Matcher): boolean {
 
 function anyOf(patterns: readonly Pattern[]): Matcher {
   const anywhere = typeTest(patterns, undefined);
-  if (patterns.every(({ context }) => context === undefined)) return anywhere;
   const within = { client: typeTest(patterns, 'client'), host: typeTest(patterns, 'host') };
   return (type, provider, webhook) => {
     if (anywhere(type)) return true;

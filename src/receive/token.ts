@@ -21,7 +21,7 @@ export function checkToken(target: string, parameter: string): Token {
 
 /** Not as a form's: a `+` in a token that somebody registered unencoded is no space. */
 function valuesOf(target: string, parameter: string): string[] {
-  const query = target.split('#', 1)[0]?.split('?').slice(1).join('?') ?? '';
+  const [, query = ''] = /^[^?#]*\?([^#]*)/.exec(target) ?? [];
   return query
     .split('&')
     .filter((pair) => pair.startsWith(`${parameter}=`))

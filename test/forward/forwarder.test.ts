@@ -16,6 +16,8 @@ const key = 'receiver:vast:event-1';
 
 beforeEach(() => {
   vi.useFakeTimers();
+  // At 0, times and durations would be the same.
+  vi.advanceTimersByTime(60 * minutes);
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -63,7 +65,9 @@ function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
 
 function forwarded(forwarder: Forwarder<VastEvent>, deadlineAt: number, handler?: Handler): Promise<Forwarded> {
   return new Promise((resolve) => {
-    forwarder.forward(verified, 'outbid', deadlineAt, handler, resolve);
+    // Not at once: what `forward` throws after that would not be seen.
+    const done = (result: Forwarded) => queueMicrotask(() => resolve(result));
+    forwarder.forward(verified, 'outbid', deadlineAt, handler, done);
   });
 }
 
@@ -111,8 +115,10 @@ describe('an event', () => {
     const { sink, told } = slow('slack');
     const { forward, real, operations } = setUp(sink);
     real.claim(key, 'other', 1_500);
-    const { error } = await forward();
+    const { duplicate, error } = await forward();
     expect(error).toMatchObject({ code: 'in_flight', retryAfterMs: 1_500 });
+    expect(error?.message).toBe('another delivery of the event is being processed');
+    expect(duplicate).toBe(false);
     expect(told).toHaveLength(0);
     expect(operations()).toEqual(['claim']);
   });
@@ -146,6 +152,14 @@ describe('sinks', () => {
     expect((await forwarding).sinks).toEqual({ slack: 'delivered', audit: 'delivered' });
     // Completing stands for the last one's record.
     expect(operations()).toEqual(['claim', 'delivered', 'complete']);
+  });
+
+  it('that have it at once leave no timer behind, nor a renewal of what is completed', async () => {
+    const { forward, operations } = setUp(function audit() {});
+    await forward();
+    expect(vi.getTimerCount()).toBe(0);
+    await vi.advanceTimersByTimeAsync(leaseMs);
+    expect(operations()).toEqual(['claim', 'complete']);
   });
 
   it('that have had the event are not told again by a retry', async () => {
@@ -511,7 +525,14 @@ describe('a store', () => {
     const deliver = vi.fn();
     const faulty = setUp({ name: 'slack', deliver });
     faulty.fault('claim', fault);
-    expect((await faulty.forward()).error).toMatchObject({ code: 'store_unavailable', status: 503, permanent: false });
+    const { duplicate, error } = await faulty.forward();
+    expect(error).toMatchObject({
+      code: 'store_unavailable',
+      status: 503,
+      permanent: false,
+      message: expect.stringMatching(/^the idempotency store failed to claim: ./),
+    });
+    expect(duplicate).toBe(false);
     expect(deliver).not.toHaveBeenCalled();
     expect(faulty.operations()).toEqual(['claim']);
   });
@@ -647,7 +668,10 @@ describe('a store', () => {
     await Promise.all(failing);
     forward();
     const { error } = await forward();
-    expect(error).toMatchObject({ code: 'store_unavailable', message: expect.stringContaining('overdue') });
+    expect(error).toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringMatching(/failed to claim: .*overdue/),
+    });
     expect(operations()).toHaveLength(65);
     await vi.advanceTimersByTimeAsync(1_000);
     forward();
@@ -705,6 +729,19 @@ describe('a store', () => {
     expect(state()).toEqual({ state: 'acquired', delivered: ['audit', 'chat'] });
   });
 
+  it('that fails to record for long has the claim renewed no more often than before', async () => {
+    const { forward, fault, operations } = setUp(
+      function audit() {},
+      function broken() {
+        throw new Error('down');
+      },
+    );
+    fault('delivered', fail);
+    await forward();
+    await vi.advanceTimersByTimeAsync(2 * minutes);
+    expect(operations().filter((operation) => operation === 'renew')).toHaveLength(12);
+  });
+
   it('that has given the event to another while it was away is asked no more', async () => {
     const { forward, fault, real, operations, inFlight, errors } = setUp(
       function audit() {},
@@ -723,6 +760,7 @@ describe('a store', () => {
     expect(operations()).not.toContain('release');
     expect(errors.at(-1)?.message).toContain('lost');
     expect(real.complete(key, 'other', minutes)).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('that says at completion that the claim is lost makes the delivery fail, and nothing is released', async () => {
@@ -773,6 +811,18 @@ describe('a store', () => {
     expect((await forward()).error).toMatchObject({ code: 'in_flight' });
     expect(slack.told[0]?.signal.aborted).toBe(true);
     expect(operations()).toEqual(['claim', 'delivered']);
+  });
+
+  it('that says so of several sinks is heard once', async () => {
+    const [slack, chat, audit] = [slow('slack'), slow('chat'), slow('audit')];
+    const { forward, fault, errors } = setUp(slack.sink, chat.sink, audit.sink);
+    fault('delivered', async () => false);
+    const forwarding = forward();
+    await settled();
+    slack.told[0]?.resolve();
+    chat.told[0]?.resolve();
+    expect((await forwarding).error).toMatchObject({ code: 'in_flight' });
+    expect(errors).toEqual([{ id: 'event-1', message: expect.stringContaining('lost') }]);
   });
 
   it('that fails to release is reported', async () => {

@@ -52,6 +52,23 @@ describe('when', () => {
     expect(told).toEqual(['mine', stopped]);
   });
 
+  it('leaves the rest of the sink as it is: what it is told at once, and what it has gathered', async () => {
+    const flushed: unknown[] = [];
+    const sink: Sink = {
+      name: 'mine',
+      concurrency: 3,
+      deliver() {},
+      flush() {
+        flushed.push(this.name);
+      },
+    };
+    const narrowed = when('*', sink);
+    expect(narrowed.concurrency).toBe(3);
+    await narrowed.flush?.();
+    expect(flushed).toEqual(['mine']);
+    expect(when('*', audit).flush).toBeUndefined();
+  });
+
   it('can be nested', () => {
     const sink = when(
       'instance_*',
@@ -160,6 +177,18 @@ describe('when, with a context', () => {
     expect(when('host:machine_*', audit).accepts?.(untyped, { ...delivery, webhook: 'host' })).toBe(false);
   });
 
+  it('takes an event without a type for one of either side where no label tells', () => {
+    const untyped = { ...outbid, notif_type: 7 as never };
+    expect(when('host:*', audit).accepts?.(untyped, delivery)).toBe(true);
+    expect(when('client:*', audit).accepts?.(untyped, delivery)).toBe(true);
+    expect(when('client:instance_*', audit).accepts?.(untyped, delivery)).toBe(false);
+  });
+
+  it('is for Vast.ai, since the events of other senders have no sides, whatever their secrets are labelled', () => {
+    expect(accepts('client:*', 'run.failed', client, 'shodai')).toBe(false);
+    expect(accepts('*', 'run.failed', client, 'shodai')).toBe(true);
+  });
+
   it('still answers whoever asks by the event alone', () => {
     const asked = when('client:*', audit) as Sink & { accepts(event: object): boolean };
     expect([asked.accepts(outbid), asked.accepts(sampleEvent('machine_error'))]).toEqual([true, false]);
@@ -202,6 +231,7 @@ describe('the sinks of a middleware', () => {
     expect(() => toSinks([async () => {}])).toThrow(/async function audit\(event\)/);
     expect(() => toSinks([{ name: '', deliver: audit }])).toThrow(/name must be a string/);
     expect(() => toSinks([{ name: 'x'.repeat(256), deliver: audit }])).toThrow(/1 to 255/);
+    expect(toSinks([{ name: 'x'.repeat(255), deliver: audit }])).toHaveLength(1);
     expect(() => toSinks([{ deliver: audit } as never])).toThrow(/name must be a string/);
   });
 
@@ -211,5 +241,16 @@ describe('the sinks of a middleware', () => {
 
   it.each([[undefined], [null], ['slack'], [{ name: 'x' }]])('must be sinks, which %j is not', (sink) => {
     expect(() => toSinks([sink as never])).toThrow(/named function or an object/);
+  });
+
+  it.each([[0], [-1], [1.5], ['3'], [null]])('cannot be told of %j events at once', (concurrency) => {
+    const sink = { name: 'chat', deliver: audit, concurrency: concurrency as never };
+    expect(() => toSinks([sink])).toThrow(/concurrency of sink "chat" must be a whole number of 1/);
+  });
+
+  it('can be told of one event at once, or of several', () => {
+    for (const concurrency of [undefined, 1, 2]) {
+      expect(toSinks([{ name: 'chat', deliver: audit, concurrency }])).toHaveLength(1);
+    }
   });
 });

@@ -441,15 +441,32 @@ const cases: Record<string, Case> = {
           async function odd() {
             throw 'a string';
           },
+          async function unreached() {
+            throw new SinkError('the network is down', { status: 0 });
+          },
+          async function worded() {
+            throw Object.assign(new Error('of another make'), { status: '404 https://hooks.example/T0/SECRET' });
+          },
           async function fine() {},
         ],
       },
     }),
     message: good,
-    answer: { status: 502, error: 'sink_failed', sinks: { slack: 404, audit: 'error', odd: 'error' } },
+    answer: {
+      status: 502,
+      error: 'sink_failed',
+      sinks: { slack: 404, audit: 'error', odd: 'error', unreached: 'error', worded: 'error' },
+    },
     outcome: failed('sink_failed', {
       ...genuine,
-      sinks: { slack: expect.any(Error), audit: expect.any(Error), odd: expect.any(Error), fine: 'delivered' },
+      sinks: {
+        slack: expect.any(Error),
+        audit: expect.any(Error),
+        odd: expect.any(Error),
+        unreached: expect.any(Error),
+        worded: expect.any(Error),
+        fine: 'delivered',
+      },
     }),
   },
   'sink_failed: the retry tells only the sink that had failed': {

@@ -179,9 +179,21 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
     ['encoded', tokenQuery(token)],
     ['as it is', `?token=${token}`],
     ['among others', `?a=b&token=${token}&c`],
+    ['before a fragment', `?token=${token}#c`],
   ])('takes the token %s', async (_, query) => {
     const service = await serve(door, v0());
     expect((await service.send(fromV0(undefined, query))).status).toBe(204);
+  });
+
+  it('takes a token with a question mark in it', async () => {
+    const service = await serve(door, v0({ secret: 'is?it' }));
+    expect((await service.send(fromV0(undefined, '?token=is?it'))).status).toBe(204);
+  });
+
+  it('says of a URL without a token what it lacks', async () => {
+    const service = await serve(door, v0());
+    await service.send(fromV0(undefined, '#?token=x'));
+    expect((await service.outcome()).error?.message).toMatch(/no \?token=.*registered/);
   });
 
   it.each([

@@ -65,13 +65,13 @@ const bare: Pick<Door, 'listen' | 'takes'> = {
         return;
       }
       // Nothing is caught here, as in many a service.
-      const vast = req.vast as never;
-      if (vast === undefined) {
+      const received = req.vast as never;
+      if (received === undefined) {
         res.writeHead(404).end();
         return;
       }
       const status = await Promise.resolve()
-        .then(() => handler({ vast, body: undefined, closed: () => once(res, 'close'), write() {} }))
+        .then(() => handler({ received, body: undefined, closed: () => once(res, 'close'), write() {} }))
         .catch(() => 500);
       res.writeHead(status).end();
     };

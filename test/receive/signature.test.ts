@@ -181,11 +181,13 @@ describe('verifyDelivery()', () => {
   });
 
   it.each([
-    ['invalid_signature', 401, () => ({ headers: {}, body })],
-    ['invalid_json', 400, () => signed('{')],
-    ['invalid_payload', 400, () => signed('[]')],
-  ] as const)('throws a WebhookError that says all: %s', (code, status, message) => {
-    const { headers: given, body: bytes } = message();
+    ['invalid_signature', 401, 'the signature header is missing', () => ({ headers: {}, body })],
+    ['invalid_json', 400, 'the body is genuine, but not JSON', () => signed('{')],
+    ['invalid_payload', 400, 'the body is genuine JSON, but not an object', () => signed('[]')],
+    ['invalid_payload', 400, 'the body is genuine JSON, but not an object', () => signed('null')],
+    ['invalid_payload', 400, 'the body is genuine JSON, but not an object', () => signed('"text"')],
+  ] as const)('throws a WebhookError that says all: %s', (code, status, message, make) => {
+    const { headers: given, body: bytes } = make();
     const list = Array.isArray(given) ? Object.fromEntries(given) : given;
     let thrown: unknown;
     try {
@@ -195,7 +197,44 @@ describe('verifyDelivery()', () => {
     }
     expect(thrown).toBeInstanceOf(WebhookError);
     expect(thrown).toBeInstanceOf(Error);
-    expect(thrown).toMatchObject({ name: 'WebhookError', code, status, permanent: true });
+    expect(thrown).toMatchObject({ name: 'WebhookError', code, status, permanent: true, message });
+  });
+});
+
+describe('why a signature is refused', () => {
+  const { body, headers } = signed();
+  const right = Object.fromEntries(headers);
+  const signedAt = (timestamp: number) => Object.fromEntries(signed(body, { timestamp }).headers);
+
+  it.each([
+    ['missing_signature', {}, 'the signature header is missing'],
+    [
+      'malformed_signature',
+      { ...right, 'X-Vast-Signature-256': 'sha1=00' },
+      'the signature header is not sha256= and 64 lower-case hex digits',
+    ],
+    ['missing_timestamp', { ...right, 'X-Vast-Timestamp': undefined }, 'the timestamp header is missing'],
+    [
+      'malformed_timestamp',
+      { ...right, 'X-Vast-Timestamp': 'now' },
+      'the timestamp header is not a number of Unix seconds',
+    ],
+    ['stale_timestamp', signedAt(nowSeconds - 301), 'signed 301 s ago, more than 300 s: check this clock'],
+    ['future_timestamp', signedAt(nowSeconds + 302), 'signed 302 s from now, more than 300 s: check this clock'],
+    [
+      'signature_mismatch',
+      signedAt(nowSeconds),
+      expect.stringContaining('no secret matches: another secret, or a body'),
+    ],
+  ])('is said in words that help to mend it: %s', (reason, given, message) => {
+    const verify = () =>
+      verifyDelivery({
+        headers: given,
+        body,
+        secret: reason === 'signature_mismatch' ? 'x' : secret,
+        now: () => nowMs,
+      });
+    expect(verify).toThrow(expect.objectContaining({ reason, message }));
   });
 });
 

@@ -1,0 +1,97 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { InFlight } from '../../src/forward/in-flight.js';
+import { deferred } from '../support/deferred.js';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Whether it is closed by now. */
+function watch(closing: Promise<void>): () => Promise<boolean> {
+  let closed = false;
+  closing.then(() => {
+    closed = true;
+  });
+  return async () => {
+    await vi.advanceTimersByTimeAsync(0);
+    return closed;
+  };
+}
+
+describe('closing', () => {
+  it('waits to the last of what is under way', async () => {
+    const inFlight = new InFlight();
+    expect(inFlight.closing).toBe(false);
+    inFlight.enter();
+    inFlight.enter();
+    const isClosed = watch(inFlight.close());
+    expect(inFlight.closing).toBe(true);
+    inFlight.leave();
+    expect(await isClosed()).toBe(false);
+    inFlight.leave();
+    expect(await isClosed()).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('has nothing to wait for where nothing is under way', async () => {
+    const isClosed = watch(new InFlight().close(60_000));
+    expect(await isClosed()).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('is over at its time, whatever is under way', async () => {
+    const inFlight = new InFlight();
+    inFlight.enter();
+    const isClosed = watch(inFlight.close(5_000));
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(await isClosed()).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await isClosed()).toBe(true);
+  });
+
+  it('may be asked for several times', async () => {
+    const inFlight = new InFlight();
+    inFlight.enter();
+    const areClosed = [watch(inFlight.close()), watch(inFlight.close())];
+    inFlight.leave();
+    for (const isClosed of areClosed) expect(await isClosed()).toBe(true);
+  });
+});
+
+describe('closing, with sinks that gather', () => {
+  it('asks them for it again and again while something is under way, and once more when nothing is', async () => {
+    const inFlight = new InFlight();
+    const flush = vi.fn();
+    inFlight.enter();
+    const isClosed = watch(inFlight.close(undefined, [{ flush }, {}]));
+    await vi.advanceTimersByTimeAsync(250);
+    expect(flush).toHaveBeenCalledTimes(2);
+    inFlight.leave();
+    expect(await isClosed()).toBe(true);
+    expect(flush).toHaveBeenCalledTimes(3);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(flush).toHaveBeenCalledTimes(3);
+  });
+
+  it('waits until they have told it', async () => {
+    const told = deferred();
+    const isClosed = watch(new InFlight().close(undefined, [{ flush: () => told.promise }]));
+    expect(await isClosed()).toBe(false);
+    told.resolve();
+    expect(await isClosed()).toBe(true);
+  });
+
+  it('is held up by none that fails', async () => {
+    const thrown = () => {
+      throw new Error('no');
+    };
+    const rejected = () => Promise.reject(new Error('no'));
+    const flush = vi.fn();
+    const isClosed = watch(new InFlight().close(undefined, [{ flush: thrown }, { flush: rejected }, { flush }]));
+    expect(await isClosed()).toBe(true);
+    expect(flush).toHaveBeenCalledTimes(1);
+  });
+});
