@@ -65,13 +65,13 @@ const bare: Pick<Door, 'listen' | 'takes'> = {
         return;
       }
       // Nothing is caught here, as in many a service.
-      const received = req.vast as never;
-      if (received === undefined) {
+      const vast = req.vast as never;
+      if (vast === undefined) {
         res.writeHead(404).end();
         return;
       }
       const status = await Promise.resolve()
-        .then(() => handler({ received, body: undefined, closed: () => once(res, 'close'), write() {} }))
+        .then(() => handler({ received: vast, vast, body: undefined, closed: () => once(res, 'close'), write() {} }))
         .catch(() => 500);
       res.writeHead(status).end();
     };
