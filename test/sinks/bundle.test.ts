@@ -1,0 +1,54 @@
+import { basename } from 'node:path';
+import { build } from 'esbuild';
+import { describe, expect, it } from 'vitest';
+import type * as sinks from '../../src/sinks/index.js';
+
+/** The file of each sink, and those that it is made of. */
+const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
+  slack: ['slack.ts', 'chat.ts', 'post.ts', 'text.ts'],
+  slackWorkflow: ['slack-workflow.ts', 'chat.ts', 'post.ts', 'text.ts'],
+  googleChat: ['google-chat.ts', 'chat.ts', 'post.ts', 'text.ts'],
+  discord: ['discord.ts', 'chat.ts', 'post.ts', 'text.ts'],
+  teams: ['teams.ts', 'chat.ts', 'post.ts', 'text.ts'],
+  pagerDuty: ['pager-duty.ts', 'happened-at.ts', 'post.ts', 'text.ts'],
+  http: ['http.ts', 'post.ts'],
+  cloudEvents: ['cloud-events.ts', 'happened-at.ts', 'post.ts'],
+  log: ['log.ts'],
+  bullmq: ['bullmq.ts'],
+  sqliteOutbox: [],
+  digest: ['digest.ts', 'gatherer.ts', 'batch.ts', 'summary.ts', 'text.ts'],
+  quiet: ['quiet.ts', 'gatherer.ts', 'batch.ts', 'summary.ts', 'text.ts'],
+};
+
+async function bundled(contents: string): Promise<{ files: string[]; code: string }> {
+  const { metafile, outputFiles } = await build({
+    stdin: { contents, resolveDir: 'test/sinks', loader: 'ts' },
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    metafile: true,
+    write: false,
+    outfile: 'bundle.js',
+  });
+  const [output] = Object.values(metafile.outputs);
+  const files = Object.entries(output?.inputs ?? {})
+    .filter(([file, { bytesInOutput }]) => file.startsWith('src/sinks/') && bytesInOutput > 0)
+    .map(([file]) => basename(file));
+  return { files: files.sort(), code: outputFiles[0]?.text ?? '' };
+}
+
+describe('a bundle', () => {
+  it.each(Object.entries(filesOf))('that imports %s holds no other sink', async (name, files) => {
+    const { files: found } = await bundled(`import { ${name} } from '../../src/sinks/index.js'; console.log(${name});`);
+    expect(found).toEqual([...files].sort());
+  });
+
+  it('of the middleware holds no sink at all', async () => {
+    const { files, code } = await bundled(
+      `import { vastWebhook } from '../../src/index.js'; console.log(vastWebhook('secret'));`,
+    );
+    expect(files).toEqual([]);
+    expect(code).toContain('vastWebhook');
+  });
+});
