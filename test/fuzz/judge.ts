@@ -88,9 +88,9 @@ function ofRequest({ reach, flaw, status, event, isWhole, bodyMs, method, target
   return [`${what} is genuine and intact, and was answered ${status}`];
 }
 
-/** By the deadline, unless a handler answers. */
-function late({ reach, flaw, answerMs = 0, status }: Seen, { isHandedOn, stallMs }: Report): string[] {
-  if (reach !== 'endpoint' || (isHandedOn && flaw === undefined)) return [];
+/** By the deadline, unless handlers answer: behind theirs all answers on a connection wait. */
+function late({ reach, answerMs = 0, status }: Seen, { isHandedOn, stallMs }: Report): string[] {
+  if (reach !== 'endpoint' || isHandedOn) return [];
   if (answerMs <= terms.deadlineMs + 300 + stallMs) return [];
   return [`${status} took ${answerMs.toFixed()} ms, and the process was held up for ${stallMs.toFixed()} ms`];
 }
