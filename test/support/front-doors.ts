@@ -561,9 +561,9 @@ function undiciListener(answer: Fetch): RequestListener {
     }
     res.statusCode = response.status;
     res.setHeaders(response.headers);
-    // Nobody is going to read what is still to come, and behind it no request would be seen.
-    if (!req.complete) res.setHeader('Connection', 'close');
     res.end(Buffer.from(await response.arrayBuffer()));
+    // Nobody is going to read what is still to come, and behind it no request would be seen.
+    if (!req.complete) req.resume();
   };
 }
 
