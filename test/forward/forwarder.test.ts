@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SinkError, WebhookError } from '../../src/errors.js';
 import { Forwarder } from '../../src/forward/forwarder.js';
 import { InFlight } from '../../src/forward/in-flight.js';
+import { memoryStore } from '../../src/forward/memory-store.js';
 import type { Forwarded, Handler } from '../../src/forward/run.js';
 import { type Sink, type SinkContext, type SinkFunction, toSinks } from '../../src/forward/sink.js';
 import type { VastEvent } from '../../src/providers/vast.js';
@@ -128,6 +129,25 @@ describe('an event', () => {
     await forward();
     await forward();
     expect(calls[0]?.[2]).not.toBe(calls[2]?.[2]);
+  });
+
+  it('that nobody keeps waiting is done before `forward` returns', () => {
+    const done = vi.fn();
+    new Forwarder<VastEvent>({
+      scope: 'receiver',
+      sinks: toSinks([function audit() {}, function other() {}]),
+      store: memoryStore(),
+      leaseMs,
+      storeTimeoutMs: 2_000,
+      completedTtlMs: minutes,
+      inFlight: new InFlight(),
+      onError: () => {},
+    }).forward(verified, 'outbid', performance.now() + 8_000, undefined, done);
+    expect(done).toHaveBeenCalledExactlyOnceWith({
+      duplicate: false,
+      sinks: { audit: 'delivered', other: 'delivered' },
+    });
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('without sinks is completed at once', async () => {
@@ -362,6 +382,19 @@ describe('while sinks are at work', () => {
     const forwarding = forwarded(forwarder, Number.POSITIVE_INFINITY);
     await vi.advanceTimersByTimeAsync(5 * minutes);
     expect((await forwarding).error?.code).toBe('sink_failed');
+  });
+
+  it('a sink that has the event after all, when its claim is over, is not told again', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, state } = setUp(sink);
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(5 * minutes);
+    expect((await forwarding).error?.code).toBe('sink_failed');
+    told[0]?.resolve();
+    await settled();
+    expect(await forward()).toEqual({ duplicate: false, sinks: { slack: 'already' } });
+    expect(told).toHaveLength(1);
+    expect(state()).toEqual({ state: 'completed' });
   });
 
   it('a signal that is first asked for when the claim is over is aborted already', async () => {

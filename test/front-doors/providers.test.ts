@@ -105,7 +105,12 @@ describe.each(doors)('%s: shodaiWebhook', (_name, door) => {
     const service = await serve(door, shodai());
     const answer = await service.send(fromShodai(aShodaiEvent(), { id: 'evt_other' }));
     expect(answer).toMatchObject({ status: 400, body: '{"ok":false,"error":"event_id_mismatch"}' });
-    expect(await service.outcome()).toMatchObject({ result: 'rejected', code: 'event_id_mismatch', permanent: true });
+    expect(await service.outcome()).toMatchObject({
+      result: 'rejected',
+      code: 'event_id_mismatch',
+      permanent: true,
+      error: { message: 'the event id in the header is not the one that is signed' },
+    });
     expect(service.handled).toHaveLength(0);
   });
 

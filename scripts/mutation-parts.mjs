@@ -1,0 +1,63 @@
+/**
+ * What is mutated, and the tests that speak for it. Each part has few of them: a mutant that nobody notices takes them
+ * all, and loading the frameworks takes longer than most tests. No part needs a Redis or a Postgres.
+ *
+ * @type {Readonly<Record<string, { mutate: readonly string[], tests: readonly string[], doors?: string }>>}
+ */
+export const parts = {
+  answer: {
+    mutate: ['src/answer.ts'],
+    tests: ['test/front-doors/answers.test.ts'],
+  },
+  'receive-signed': {
+    mutate: of('receive', ['signature', 'token', 'verify']),
+    tests: ['test/receive/{event,signature}.test.ts', 'test/front-doors/{answers,providers,raw-body}.test.ts'],
+    // The one that may have a text for a raw body.
+    doors: 'Koa 3',
+  },
+  'receive-secrets': {
+    mutate: of('receive', ['secrets']),
+    tests: ['test/receive/secrets.test.ts'],
+  },
+  'receive-hmac': {
+    mutate: of('receive', ['hmac']),
+    tests: ['test/receive/hmac.test.ts'],
+  },
+  'receive-body': {
+    mutate: of('receive', ['body', 'raw-body']),
+    tests: ['test/front-doors/{answers,raw-body}.test.ts'],
+  },
+  'receive-web-body': {
+    mutate: of('receive', ['web-body']),
+    tests: ['test/front-doors/{fetch,raw-body}.test.ts'],
+    doors: 'fetch on undici',
+  },
+  'receive-path': {
+    mutate: of('receive', ['limit', 'path']),
+    tests: ['test/front-doors/{mounting,options}.test.ts'],
+  },
+  'forward-run': {
+    mutate: of('forward', ['claim', 'forwarder', 'in-flight', 'run', 'store-calls', 'unrecorded']),
+    tests: ['test/forward/{forwarder,in-flight,unrecorded}.test.ts', 'test/diagnostics.test.ts'],
+    doors: 'Express 4,Express 5',
+  },
+  'forward-sinks': {
+    mutate: of('forward', ['queued-delivery', 'sink', 'type-patterns']),
+    tests: ['test/forward/{create-forwarder,sink}.test.ts', 'test/sinks/{digest,providers}.test.ts'],
+  },
+  'forward-memory': {
+    mutate: of('forward', ['completed-keys', 'memory-store']),
+    tests: ['test/forward/{completed-keys,memory-store}.test.ts'],
+  },
+};
+
+/** The part that this process is for, by its name in MUTATION_PART. */
+export function part() {
+  const name = process.env.MUTATION_PART ?? '';
+  if (!Object.hasOwn(parts, name)) throw new Error(`MUTATION_PART must be one of ${Object.keys(parts).join(', ')}`);
+  return { name, ...parts[name] };
+}
+
+function of(folder, names) {
+  return names.map((name) => `src/${folder}/${name}.ts`);
+}
