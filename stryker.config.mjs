@@ -3,7 +3,6 @@ import { part } from './scripts/mutation-parts.mjs';
 const { name, mutate } = part();
 const reports = `reports/mutation/${name}`;
 
-/** @type {import('@stryker-mutator/api/core').PartialStrykerOptions} */
 export default {
   mutate: [...mutate],
   testRunner: 'vitest',

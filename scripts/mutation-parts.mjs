@@ -53,8 +53,8 @@ export const parts = {
 
 /** The part that this process is for, by its name in MUTATION_PART. */
 export function part() {
-  const name = process.env.MUTATION_PART ?? '';
-  if (!Object.hasOwn(parts, name)) throw new Error(`MUTATION_PART must be one of ${Object.keys(parts).join(', ')}`);
+  const name = process.env.MUTATION_PART ?? 'answer';
+  if (!Object.hasOwn(parts, name)) throw new Error(`${name} is none of ${Object.keys(parts).join(', ')}`);
   return { name, ...parts[name] };
 }
 

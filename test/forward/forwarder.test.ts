@@ -112,6 +112,15 @@ describe('an event', () => {
     expect(operations()).toEqual(['claim']);
   });
 
+  it('that the store has forgotten after its time is a new one, and told again', async () => {
+    const audit = vi.fn();
+    const { forward } = setUp({ name: 'audit', deliver: audit });
+    await forward();
+    await vi.advanceTimersByTimeAsync(7 * 24 * 60 * minutes);
+    expect(await forward()).toEqual({ duplicate: false, sinks: { audit: 'delivered' } });
+    expect(audit).toHaveBeenCalledTimes(2);
+  });
+
   it('that somebody else holds is refused with what is left of the lease, and its claim is left alone', async () => {
     const { sink, told } = slow('slack');
     const { forward, real, operations } = setUp(sink);
@@ -395,6 +404,23 @@ describe('while sinks are at work', () => {
     expect(await forward()).toEqual({ duplicate: false, sinks: { slack: 'already' } });
     expect(told).toHaveLength(1);
     expect(state()).toEqual({ state: 'completed' });
+  });
+
+  it('a sink that fails when its claim is over changes nothing of what is said of it', async () => {
+    const { sink, told } = slow('slack');
+    const releasing = deferred();
+    const { forwardWithin, fault, errors } = setUp(sink);
+    fault('release', (release) => releasing.promise.then(release));
+    const forwarding = forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(5 * minutes);
+    await forwarding;
+    told[0]?.reject(new Error('at last'));
+    await settled();
+    releasing.resolve();
+    await settled();
+    expect(errors.filter(({ sink }) => sink === 'slack')).toEqual([
+      { id: 'event-1', sink: 'slack', message: 'did not settle before its claim ended' },
+    ]);
   });
 
   it('a signal that is first asked for when the claim is over is aborted already', async () => {
@@ -927,7 +953,35 @@ describe('the handler', () => {
     const { forward, state } = setUp();
     const forwarding = forward(() => {});
     await vi.advanceTimersByTimeAsync(5 * minutes);
-    expect((await forwarding).error).toMatchObject({ code: 'handler_failed', status: 0 });
+    expect((await forwarding).error).toMatchObject({
+      code: 'handler_failed',
+      status: 0,
+      message: 'the handler gave no answer: not in time',
+    });
+    expect(state()).toEqual({ state: 'acquired', delivered: [] });
+  });
+
+  it('answers once, whatever it says after that', async () => {
+    const { forward, operations } = setUp();
+    const twice: Handler = (settle) => {
+      settle({ status: 200 });
+      settle({ status: 500 });
+    };
+    expect(await forward(twice)).toEqual({ duplicate: false, handlerStatus: 200 });
+    expect(operations()).toEqual(['claim', 'complete']);
+  });
+
+  it('that throws has not taken the event, and the error says why', async () => {
+    const { forward, state } = setUp();
+    const throwing: Handler = () => {
+      throw new Error('no such field');
+    };
+    expect((await forward(throwing)).error).toMatchObject({
+      code: 'handler_failed',
+      status: 0,
+      message: 'the handler gave no answer: no such field',
+      cause: { message: 'no such field' },
+    });
     expect(state()).toEqual({ state: 'acquired', delivered: [] });
   });
 
@@ -944,10 +998,13 @@ describe('the handler', () => {
   });
 
   it('has answered when completing fails, so that only a report can tell', async () => {
-    const { forward, fault, errors } = setUp();
+    const { forward, fault, errors, state } = setUp();
     fault('complete', fail);
     expect(await forward(answering(200))).toEqual({ duplicate: false, handlerStatus: 200 });
     expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('failed to complete')]);
+    fault('complete', undefined);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(state()).toEqual({ state: 'completed' });
   });
 });
 
