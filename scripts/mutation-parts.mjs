@@ -2,7 +2,7 @@
  * What is mutated, and the tests that speak for it. Each part has few of them: a mutant that nobody notices takes them
  * all, and loading the frameworks takes longer than most tests. No part needs a Redis or a Postgres.
  *
- * @type {Readonly<Record<string, { mutate: readonly string[], tests: readonly string[], doors?: string }>>}
+ * @type {Readonly<Record<string, { mutate: readonly string[], tests: readonly string[], doors?: string, testTimeout?: number }>>}
  */
 export const parts = {
   answer: {
@@ -40,6 +40,8 @@ export const parts = {
     mutate: of('forward', ['claim', 'forwarder', 'in-flight', 'run', 'store-calls', 'unrecorded']),
     // What is traced of sinks is in test/diagnostics.test.ts, which would make this part take twice as long.
     tests: ['test/forward/{forwarder,in-flight,unrecorded}.test.ts'],
+    // They wait for nothing real, and most mutants here are noticed by what never settles.
+    testTimeout: 2_000,
   },
   'forward-sinks': {
     mutate: of('forward', ['queued-delivery', 'sink', 'type-patterns']),
