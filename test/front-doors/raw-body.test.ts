@@ -145,6 +145,36 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
   });
 });
 
+describe.each(doors)('%s: the raw body', (_name, door) => {
+  describe('that is not to be had: the outcome says why', () => {
+    const open = async (options: Setup['options'], sent: string) => {
+      const service = await serve(door, { options });
+      const connection = await service.connect();
+      const arrived = service.arrival();
+      connection.write(head('POST', service.endpoint, [...signed().headers, ['Content-Length', '100']]));
+      connection.write(sent);
+      await arrived;
+      return { service, connection };
+    };
+
+    it('too large', async () => {
+      const { service } = await open({ limit: 99 }, 'x'.repeat(100));
+      expect((await service.outcome()).error?.message).toBe('the body is larger than the limit of 99 bytes');
+    });
+
+    it('late', async () => {
+      const { service } = await open({ bodyTimeoutMs: 30 }, 'x');
+      expect((await service.outcome()).error?.message).toBe('the body did not arrive within 30 ms');
+    });
+
+    it('cut off', async () => {
+      const { service, connection } = await open({}, 'x');
+      connection.destroy();
+      expect((await service.outcome()).error?.message).toBe('the sender hung up before the body was there');
+    });
+  });
+});
+
 describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
   describe('left by others on the request', () => {
     it('is req.rawBody first, whatever is in the stream', async () => {
