@@ -26,6 +26,7 @@ export const parts = {
   'receive-body': {
     mutate: of('receive', ['body', 'raw-body']),
     tests: ['test/front-doors/{answers,raw-body}.test.ts'],
+    doors: 'Express 5,Koa 3',
   },
   'receive-web-body': {
     mutate: of('receive', ['web-body']),
