@@ -14,8 +14,7 @@ export function pathMatcher(endpoint: string): PathTest {
 }
 
 function normalize(path: string): string {
-  const trimmed = path.trimEnd();
-  const plain = (trimmed.includes('%') ? decode(trimmed) : trimmed).replaceAll('\\', '/').toLowerCase();
+  const plain = decode(path.trimEnd()).replaceAll('\\', '/').toLowerCase();
   return plain.length > 1 && plain.endsWith('/') ? plain.slice(0, -1) : plain;
 }
 

@@ -22,7 +22,11 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.useRealTimers();
+  expect(answeredAgain.splice(0)).toEqual([]);
 });
+
+/** What a delivery came to a second time, which it must not. */
+const answeredAgain: Forwarded[] = [];
 
 const event = sampleEvent('outbid');
 const verified: Verified<VastEvent> = {
@@ -67,7 +71,12 @@ function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
 function forwarded(forwarder: Forwarder<VastEvent>, deadlineAt: number, handler?: Handler): Promise<Forwarded> {
   return new Promise((resolve) => {
     // Not at once: what `forward` throws after that would not be seen.
-    const done = (result: Forwarded) => queueMicrotask(() => resolve(result));
+    let isDone = false;
+    const done = (result: Forwarded) => {
+      if (isDone) answeredAgain.push(result);
+      isDone = true;
+      queueMicrotask(() => resolve(result));
+    };
     forwarder.forward(verified, 'outbid', deadlineAt, handler, done);
   });
 }
@@ -202,6 +211,16 @@ describe('sinks', () => {
     failing.mockImplementation(() => Promise.resolve() as never);
     expect(await forward()).toEqual({ duplicate: false, sinks: { slack: 'delivered', audit: 'already' } });
     expect([failing.mock.calls.length, audit.mock.calls.length]).toEqual([2, 1]);
+  });
+
+  it('that have failed are all named, with why, and their errors kept', async () => {
+    const [busy, gone] = [new SinkError('busy', { status: 503 }), new SinkError('gone', { status: 410 })];
+    const slack = { name: 'slack', deliver: () => Promise.reject(busy) };
+    const chat = { name: 'chat', deliver: () => Promise.reject(gone) };
+    const both = (await setUp(slack, chat, function audit() {}).forward()).error;
+    expect(both?.message).toBe('slack: busy; chat: gone');
+    expect(both?.cause).toMatchObject({ errors: [busy, gone] });
+    expect((await setUp(slack).forward()).error?.cause).toBe(busy);
   });
 
   it('are recorded when another has failed before', async () => {
@@ -477,6 +496,13 @@ describe('the deadline', () => {
     expect(errors).toEqual([]);
   });
 
+  it('passed, the error names all who are still at work', async () => {
+    const { forwardWithin } = setUp(slow('slack').sink, slow('chat').sink, function audit() {});
+    const forwarding = forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(100);
+    expect((await forwarding).error?.message).toBe('still at work at the deadline: slack, chat');
+  });
+
   it('passed, a sink that fails is reported, and the event given back', async () => {
     const { sink, told } = slow('slack');
     const { forwardWithin, state, errors, inFlight } = setUp(sink);
@@ -580,6 +606,36 @@ describe('a store', () => {
     expect(duplicate).toBe(false);
     expect(deliver).not.toHaveBeenCalled();
     expect(faulty.operations()).toEqual(['claim']);
+  });
+
+  it.each(nonsense.slice(0, 2))('that %s is why the error says so', async (_what, fault) => {
+    const faulty = setUp();
+    faulty.fault('claim', fault);
+    expect((await faulty.forward()).error).toMatchObject({
+      message: 'the idempotency store failed to claim: connection lost',
+      cause: { message: 'connection lost' },
+    });
+  });
+
+  it.each([
+    ['claim', undefined],
+    ['claim', 'OK'],
+    ['complete', true],
+  ] as const)('that answers late, when a %s has been given up, with %j, harms nobody', async (operation, answer) => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    const late = deferred<unknown>();
+    const { forward, fault } = setUp();
+    fault(operation, () => late.promise);
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect((await forwarding).error?.code).toBe('store_unavailable');
+    late.resolve(answer);
+    await settled();
+    vi.useRealTimers();
+    await new Promise(setImmediate);
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   it('that hangs is unavailable after its time, and a claim granted later is given back', async () => {
@@ -738,7 +794,10 @@ describe('a store', () => {
     late.resolve();
     await settled();
     fault('claim', undefined);
-    expect((await forward()).error).toBeUndefined();
+    // Both are asked for, and not one a second.
+    const [first, second] = await Promise.all([forward(), forward()]);
+    expect(first.error).toBeUndefined();
+    expect(second.error?.code).toBe('in_flight');
   });
 
   it('that does not come back is asked for five minutes, while the claim is kept', async () => {
@@ -811,7 +870,10 @@ describe('a store', () => {
   it('that says at completion that the claim is lost makes the delivery fail, and nothing is released', async () => {
     const { forward, fault, operations, errors } = setUp(function audit() {});
     fault('complete', async () => false);
-    expect((await forward()).error).toMatchObject({ code: 'in_flight' });
+    expect((await forward()).error).toMatchObject({
+      code: 'in_flight',
+      message: 'the claim was lost: another delivery of the event is being processed',
+    });
     expect(operations()).toEqual(['claim', 'complete']);
     expect(errors).toHaveLength(1);
   });
@@ -905,7 +967,10 @@ describe('the handler', () => {
     const { forward, state } = setUp();
     const { error, handlerStatus } = await forward(answering(status));
     expect(error).toMatchObject({ code: 'handler_failed', status, permanent });
-    expect(error?.message.includes('gives the event up')).toBe(permanent);
+    const what = status === 0 ? 'the handler gave no answer' : `the handler answered ${status}`;
+    if (permanent) expect(error?.message).toMatch(new RegExp(`^${what}, .*gives the event up`));
+    else expect(error?.message).toBe(what);
+    expect(error?.message.includes('is there a handler')).toBe(status === 404);
     expect(handlerStatus).toBe(status);
     expect(state()).toEqual({ state: 'acquired', delivered: [] });
   });
