@@ -51,6 +51,8 @@ export const parts = {
   'forward-keys': {
     mutate: of('forward', ['completed-keys']),
     tests: ['test/forward/completed-keys.test.ts'],
+    // Half a million keys.
+    testTimeout: 20_000,
   },
 };
 
