@@ -1,25 +1,37 @@
-/** @type {import('@stryker-mutator/api/core').PartialStrykerOptions} */
+import { part } from './scripts/mutation-parts.mjs';
+
+const { name, mutate } = part();
+const reports = `reports/mutation/${name}`;
+
 export default {
-  mutate: ['src/receive/**/*.ts', 'src/forward/**/*.ts', 'src/answer.ts'],
+  mutate: [...mutate],
   testRunner: 'vitest',
   plugins: ['@stryker-mutator/vitest-runner'],
   vitest: { configFile: 'vitest.mutation.config.ts', related: false },
   coverageAnalysis: 'perTest',
-  // A mutant that is only run while a module loads takes all the tests.
+  // A mutant that runs only while its module loads would take a new process.
   ignoreStatic: true,
   incremental: true,
-  incrementalFile: 'reports/mutation/incremental.json',
+  incrementalFile: `${reports}/incremental.json`,
   reporters: ['clear-text', 'progress', 'html', 'json'],
-  htmlReporter: { fileName: 'reports/mutation/index.html' },
-  jsonReporter: { fileName: 'reports/mutation/mutation.json' },
-  clearTextReporter: { allowColor: false, logTests: false, reportTests: false },
+  htmlReporter: { fileName: `${reports}/index.html` },
+  jsonReporter: { fileName: `${reports}/mutation.json` },
+  clearTextReporter: { logTests: false, reportTests: false },
   concurrency: 2,
-  // What a busy machine makes slow must not pass for a mutant that was noticed.
-  timeoutMS: 60_000,
+  // Generous, so that it takes an endless loop to time out, and not a busy machine: that would count as noticed.
+  timeoutMS: 20_000,
   timeoutFactor: 4,
   thresholds: { high: 95, low: 90, break: 85 },
-  ignorePatterns: ['/*', '!/src', '!/test', '!/package.json', '!/tsconfig.json', '!/vitest.mutation.config.ts'],
-  // node_modules is found above the sandbox.
+  // The sandbox lies in this folder, so that node_modules is found above it.
   symlinkNodeModules: false,
+  ignorePatterns: [
+    '/*',
+    '!/src',
+    '!/test',
+    '!/scripts',
+    '!/package.json',
+    '!/tsconfig.json',
+    '!/vitest.mutation.config.ts',
+  ],
   disableTypeChecks: false,
 };

@@ -1,12 +1,15 @@
 import { defineConfig } from 'vitest/config';
+import { part } from './scripts/mutation-parts.mjs';
 
-/** For mutation tests: what says something about receive/, forward/ and the answers, is quick, and needs no server. */
+const { tests, doors = 'Express 5', testTimeout = 5_000 } = part();
+
 export default defineConfig({
   test: {
-    include: ['test/{receive,forward}/*.test.ts', 'test/front-doors/{answers,handoff,providers,raw-body}.test.ts'],
-    env: { DOORS: 'Express 5,Koa 3,fetch on undici' },
+    include: [...tests],
+    env: { DOORS: doors },
+    // One thread for all files of a mutant: a thread for each would load the frameworks again.
     isolate: false,
     fileParallelism: false,
-    testTimeout: 15_000,
+    testTimeout,
   },
 });

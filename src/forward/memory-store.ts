@@ -56,7 +56,7 @@ class MemoryStore implements IdempotencyStore {
     const now = performance.now();
     const held = this.#held.get(key);
     if (held !== undefined && held.leaseUntil > now) return { state: 'in_flight', retryAfterMs: held.leaseUntil - now };
-    if (held === undefined && this.#completed.has(key, now)) return completed;
+    if (this.#completed.has(key, now)) return completed;
     const delivered = held === undefined ? this.#takeReleased(key, now) : held.delivered;
     this.#held.set(key, { token, leaseUntil: now + leaseMs, delivered });
     return delivered === undefined ? acquired : { state: 'acquired', delivered: [...delivered] };

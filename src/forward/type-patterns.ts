@@ -61,7 +61,7 @@ function typeTest(
   ofContext: VastContext | undefined,
 ): (type: string | undefined) => boolean {
   const slugs = patterns.filter(({ context }) => context === ofContext).map(({ slug }) => slug);
-  const exact = new Set(slugs.filter((slug) => !slug.endsWith('*')));
+  const exact = new Set(slugs);
   const prefixes = slugs.filter((slug) => slug.endsWith('*')).map((slug) => slug.slice(0, -1));
   return (type) => {
     if (type === undefined) return prefixes.includes('');

@@ -14,8 +14,7 @@ export function pathMatcher(endpoint: string): PathTest {
 }
 
 function normalize(path: string): string {
-  const trimmed = path.trimEnd();
-  const plain = (trimmed.includes('%') ? decode(trimmed) : trimmed)
+  const plain = decode(path.trimEnd())
     .replace(/;[^/\\]*/g, '')
     .replace(/[/\\]+/g, '/')
     .toLowerCase();

@@ -65,12 +65,12 @@ function readStream(stream: IncomingMessage, limit: number, timeoutMs: number, d
     else done(undefined, body);
   });
   // Whoever paused it before us is not going to resume it.
-  if (stream.isPaused()) stream.resume();
+  stream.resume();
 }
 
 function meaningOf(error: getRawBody.RawBodyError, stream: IncomingMessage, limit: number): WebhookError {
   if (error.type === 'entity.too.large') return tooLarge(limit);
-  if (error.type === 'stream.not.readable' || error.type === 'stream.encoding.set') return unavailable();
+  if (error.type === 'stream.encoding.set') return unavailable();
   if (error.type === 'request.aborted' || stream.destroyed) return aborted();
   return new WebhookError('internal', `the body could not be read: ${error.message}`, { cause: error });
 }

@@ -104,7 +104,7 @@ export function toReceived<Event>(provider: Provider<Event>, authentic: Authenti
       provider: provider.name,
       verified: provider.headers !== undefined,
       id: idOf(signedId, bytes),
-      attempt: attempt !== undefined && /^[1-9][0-9]{0,8}$/.test(attempt) ? Number(attempt) : 1,
+      attempt: /^[1-9][0-9]{0,8}$/.test(String(attempt)) ? Number(attempt) : 1,
       webhook: key.label,
       timestamp: timestamp === undefined ? Math.floor(receivedAt / 1000) : Number(timestamp),
       receivedAt,

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SinkError, WebhookError } from '../../src/errors.js';
 import { Forwarder } from '../../src/forward/forwarder.js';
 import { InFlight } from '../../src/forward/in-flight.js';
+import { memoryStore } from '../../src/forward/memory-store.js';
 import type { Forwarded, Handler } from '../../src/forward/run.js';
 import { type Sink, type SinkContext, type SinkFunction, toSinks } from '../../src/forward/sink.js';
 import type { VastEvent } from '../../src/providers/vast.js';
@@ -21,7 +22,11 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.useRealTimers();
+  expect(answeredAgain.splice(0)).toEqual([]);
 });
+
+/** What a delivery came to a second time, which it must not. */
+const answeredAgain: Forwarded[] = [];
 
 const event = sampleEvent('outbid');
 const verified: Verified<VastEvent> = {
@@ -66,7 +71,12 @@ function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
 function forwarded(forwarder: Forwarder<VastEvent>, deadlineAt: number, handler?: Handler): Promise<Forwarded> {
   return new Promise((resolve) => {
     // Not at once: what `forward` throws after that would not be seen.
-    const done = (result: Forwarded) => queueMicrotask(() => resolve(result));
+    let isDone = false;
+    const done = (result: Forwarded) => {
+      if (isDone) answeredAgain.push(result);
+      isDone = true;
+      queueMicrotask(() => resolve(result));
+    };
     forwarder.forward(verified, 'outbid', deadlineAt, handler, done);
   });
 }
@@ -111,6 +121,15 @@ describe('an event', () => {
     expect(operations()).toEqual(['claim']);
   });
 
+  it('that the store has forgotten after its time is a new one, and told again', async () => {
+    const audit = vi.fn();
+    const { forward } = setUp({ name: 'audit', deliver: audit });
+    await forward();
+    await vi.advanceTimersByTimeAsync(7 * 24 * 60 * minutes);
+    expect(await forward()).toEqual({ duplicate: false, sinks: { audit: 'delivered' } });
+    expect(audit).toHaveBeenCalledTimes(2);
+  });
+
   it('that somebody else holds is refused with what is left of the lease, and its claim is left alone', async () => {
     const { sink, told } = slow('slack');
     const { forward, real, operations } = setUp(sink);
@@ -128,6 +147,25 @@ describe('an event', () => {
     await forward();
     await forward();
     expect(calls[0]?.[2]).not.toBe(calls[2]?.[2]);
+  });
+
+  it('that nobody keeps waiting is done before `forward` returns', () => {
+    const done = vi.fn();
+    new Forwarder<VastEvent>({
+      scope: 'receiver',
+      sinks: toSinks([function audit() {}, function other() {}]),
+      store: memoryStore(),
+      leaseMs,
+      storeTimeoutMs: 2_000,
+      completedTtlMs: minutes,
+      inFlight: new InFlight(),
+      onError: () => {},
+    }).forward(verified, 'outbid', performance.now() + 8_000, undefined, done);
+    expect(done).toHaveBeenCalledExactlyOnceWith({
+      duplicate: false,
+      sinks: { audit: 'delivered', other: 'delivered' },
+    });
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('without sinks is completed at once', async () => {
@@ -173,6 +211,16 @@ describe('sinks', () => {
     failing.mockImplementation(() => Promise.resolve() as never);
     expect(await forward()).toEqual({ duplicate: false, sinks: { slack: 'delivered', audit: 'already' } });
     expect([failing.mock.calls.length, audit.mock.calls.length]).toEqual([2, 1]);
+  });
+
+  it('that have failed are all named, with why, and their errors kept', async () => {
+    const [busy, gone] = [new SinkError('busy', { status: 503 }), new SinkError('gone', { status: 410 })];
+    const slack = { name: 'slack', deliver: () => Promise.reject(busy) };
+    const chat = { name: 'chat', deliver: () => Promise.reject(gone) };
+    const both = (await setUp(slack, chat, function audit() {}).forward()).error;
+    expect(both?.message).toBe('slack: busy; chat: gone');
+    expect(both?.cause).toMatchObject({ errors: [busy, gone] });
+    expect((await setUp(slack).forward()).error?.cause).toBe(busy);
   });
 
   it('are recorded when another has failed before', async () => {
@@ -378,6 +426,36 @@ describe('while sinks are at work', () => {
     await inFlight.close();
   });
 
+  it('a sink that has the event after all, when its claim is over, is not told again', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, state } = setUp(sink);
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(5 * minutes);
+    expect((await forwarding).error?.code).toBe('sink_failed');
+    told[0]?.resolve();
+    await settled();
+    expect(await forward()).toEqual({ duplicate: false, sinks: { slack: 'already' } });
+    expect(told).toHaveLength(1);
+    expect(state()).toEqual({ state: 'completed' });
+  });
+
+  it('a sink that fails when its claim is over changes nothing of what is said of it', async () => {
+    const { sink, told } = slow('slack');
+    const releasing = deferred();
+    const { forwardWithin, fault, errors } = setUp(sink);
+    fault('release', (release) => releasing.promise.then(release));
+    const forwarding = forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(5 * minutes);
+    await forwarding;
+    told[0]?.reject(new Error('at last'));
+    await settled();
+    releasing.resolve();
+    await settled();
+    expect(errors.filter(({ sink }) => sink === 'slack')).toEqual([
+      { id: 'event-1', sink: 'slack', message: 'did not settle before its claim ended' },
+    ]);
+  });
+
   it('a signal that is first asked for when the claim is over is aborted already', async () => {
     let context: SinkContext | undefined;
     const { forward } = setUp({
@@ -430,6 +508,13 @@ describe('the deadline', () => {
     expect(state()).toEqual({ state: 'completed' });
     expect(sinks).toEqual({ slack: 'pending', audit: 'delivered' });
     expect(errors).toEqual([]);
+  });
+
+  it('passed, the error names all who are still at work', async () => {
+    const { forwardWithin } = setUp(slow('slack').sink, slow('chat').sink, function audit() {});
+    const forwarding = forwardWithin(100);
+    await vi.advanceTimersByTimeAsync(100);
+    expect((await forwarding).error?.message).toBe('still at work at the deadline: slack, chat');
   });
 
   it('passed, a sink that fails is reported, and the event given back', async () => {
@@ -535,6 +620,36 @@ describe('a store', () => {
     expect(duplicate).toBe(false);
     expect(deliver).not.toHaveBeenCalled();
     expect(faulty.operations()).toEqual(['claim']);
+  });
+
+  it.each(nonsense.slice(0, 2))('that %s is why the error says so', async (_what, fault) => {
+    const faulty = setUp();
+    faulty.fault('claim', fault);
+    expect((await faulty.forward()).error).toMatchObject({
+      message: 'the idempotency store failed to claim: connection lost',
+      cause: { message: 'connection lost' },
+    });
+  });
+
+  it.each([
+    ['claim', undefined],
+    ['claim', 'OK'],
+    ['complete', true],
+  ] as const)('that answers late, when a %s has been given up, with %j, harms nobody', async (operation, answer) => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    const late = deferred<unknown>();
+    const { forward, fault } = setUp();
+    fault(operation, () => late.promise);
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect((await forwarding).error?.code).toBe('store_unavailable');
+    late.resolve(answer);
+    await settled();
+    vi.useRealTimers();
+    await new Promise(setImmediate);
+    process.off('unhandledRejection', unhandled);
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   it('that hangs is unavailable after its time, and a claim granted later is given back', async () => {
@@ -693,7 +808,10 @@ describe('a store', () => {
     late.resolve();
     await settled();
     fault('claim', undefined);
-    expect((await forward()).error).toBeUndefined();
+    // Both are asked for, and not one a second.
+    const [first, second] = await Promise.all([forward(), forward()]);
+    expect(first.error).toBeUndefined();
+    expect(second.error?.code).toBe('in_flight');
   });
 
   it('that does not come back is asked for five minutes, while the claim is kept', async () => {
@@ -766,7 +884,10 @@ describe('a store', () => {
   it('that says at completion that the claim is lost makes the delivery fail, and nothing is released', async () => {
     const { forward, fault, operations, errors } = setUp(function audit() {});
     fault('complete', async () => false);
-    expect((await forward()).error).toMatchObject({ code: 'in_flight' });
+    expect((await forward()).error).toMatchObject({
+      code: 'in_flight',
+      message: 'the claim was lost: another delivery of the event is being processed',
+    });
     expect(operations()).toEqual(['claim', 'complete']);
     expect(errors).toHaveLength(1);
   });
@@ -860,7 +981,10 @@ describe('the handler', () => {
     const { forward, state } = setUp();
     const { error, handlerStatus } = await forward(answering(status));
     expect(error).toMatchObject({ code: 'handler_failed', status, permanent });
-    expect(error?.message.includes('gives the event up')).toBe(permanent);
+    const what = status === 0 ? 'the handler gave no answer' : `the handler answered ${status}`;
+    if (permanent) expect(error?.message).toMatch(new RegExp(`^${what}, .*gives the event up`));
+    else expect(error?.message).toBe(what);
+    expect(error?.message.includes('is there a handler')).toBe(status === 404);
     expect(handlerStatus).toBe(status);
     expect(state()).toEqual({ state: 'acquired', delivered: [] });
   });
@@ -908,7 +1032,35 @@ describe('the handler', () => {
     const { forward, state } = setUp();
     const forwarding = forward(() => {});
     await vi.advanceTimersByTimeAsync(5 * minutes);
-    expect((await forwarding).error).toMatchObject({ code: 'handler_failed', status: 0 });
+    expect((await forwarding).error).toMatchObject({
+      code: 'handler_failed',
+      status: 0,
+      message: 'the handler gave no answer: not in time',
+    });
+    expect(state()).toEqual({ state: 'acquired', delivered: [] });
+  });
+
+  it('answers once, whatever it says after that', async () => {
+    const { forward, operations } = setUp();
+    const twice: Handler = (settle) => {
+      settle({ status: 200 });
+      settle({ status: 500 });
+    };
+    expect(await forward(twice)).toEqual({ duplicate: false, handlerStatus: 200 });
+    expect(operations()).toEqual(['claim', 'complete']);
+  });
+
+  it('that throws has not taken the event, and the error says why', async () => {
+    const { forward, state } = setUp();
+    const throwing: Handler = () => {
+      throw new Error('no such field');
+    };
+    expect((await forward(throwing)).error).toMatchObject({
+      code: 'handler_failed',
+      status: 0,
+      message: 'the handler gave no answer: no such field',
+      cause: { message: 'no such field' },
+    });
     expect(state()).toEqual({ state: 'acquired', delivered: [] });
   });
 
@@ -925,10 +1077,13 @@ describe('the handler', () => {
   });
 
   it('has answered when completing fails, so that only a report can tell', async () => {
-    const { forward, fault, errors } = setUp();
+    const { forward, fault, errors, state } = setUp();
     fault('complete', fail);
     expect(await forward(answering(200))).toEqual({ duplicate: false, handlerStatus: 200 });
     expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('failed to complete')]);
+    fault('complete', undefined);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(state()).toEqual({ state: 'completed' });
   });
 });
 

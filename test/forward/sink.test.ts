@@ -189,6 +189,21 @@ describe('when, with a context', () => {
     expect(accepts('*', 'run.failed', client, 'shodai')).toBe(true);
   });
 
+  it('takes a digest, as a queue may bring it, by the events in it', () => {
+    const digest = (...types: object[]) =>
+      ({ notif_type: 'digest', types: types.map((type) => ({ provider: 'vast', count: 1, ...type })) }) as never;
+    const asked = (pattern: string, event: never) =>
+      when(pattern, audit).accepts?.(event, { ...delivery, provider: 'vast-webhook' });
+    const both = digest({ type: 'outbid' }, { type: 'machine_error', webhook: 'host' });
+    expect([asked('outbid', both), asked('host:machine_*', both), asked('digest', both)]).toEqual([true, true, true]);
+    expect([asked('low_credit', both), asked('client:machine_*', both)]).toEqual([false, false]);
+    expect([asked('*', digest({ type: '' })), asked('client:*', digest({ type: '', webhook: 'host' }))]).toEqual([
+      true,
+      false,
+    ]);
+    expect([asked('host:*', digest({ type: '' })), asked('outbid', digest({ type: '' }))]).toEqual([true, false]);
+  });
+
   it('still answers whoever asks by the event alone', () => {
     const asked = when('client:*', audit) as Sink & { accepts(event: object): boolean };
     expect([asked.accepts(outbid), asked.accepts(sampleEvent('machine_error'))]).toEqual([true, false]);

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { build } from 'esbuild';
@@ -144,6 +145,27 @@ describe('the body of a Request', () => {
     const { init } = stream((controller) => controller.enqueue('text'));
     expect((await hook(request(init))).status).toBe(500);
     expect(codeOf(outcomes)).toEqual(['raw_body_unavailable']);
+    expect(outcomes[0]?.error?.message).toContain('something other than bytes');
+  });
+
+  it('that is missing is an empty one', async () => {
+    const { hook, outcomes } = webhook();
+    const { headers } = signed('');
+    expect((await hook(new Request(url, { method: 'POST', headers }))).status).toBe(400);
+    expect(codeOf(outcomes)).toEqual(['invalid_json']);
+  });
+
+  it('comes also where a Request has no signal, as on some platforms', async () => {
+    const { hook } = webhook();
+    const sent = Object.defineProperty(request(), 'signal', { value: undefined });
+    expect((await hook(sent)).status).toBe(204);
+  });
+
+  it('leaves no listener behind on the signal, which may be there for longer', async () => {
+    const { hook } = webhook();
+    const sent = request();
+    await hook(sent);
+    expect(getEventListeners(sent.signal, 'abort')).toEqual([]);
   });
 
   it('that breaks off: aborted', async () => {

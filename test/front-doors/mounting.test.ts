@@ -516,6 +516,7 @@ describe('in front of a server that reads paths in its own way, with a path', ()
     ['/vast;a=b/webhooks;c', 401],
     ['/vast/webhooks%3Bc', 401],
     ['http://service.test/vast/webhooks#a', 401],
+    ['/vast/webhooks?from=http://a.test/b', 401],
     ['/vast/webhook', 200],
     ['/vast/webhooks/more', 200],
     ['/?/vast/webhooks', 200],
@@ -523,6 +524,25 @@ describe('in front of a server that reads paths in its own way, with a path', ()
     ['*', 200],
   ])('refuses what might be the endpoint, and lets pass what cannot be: %s', async (target, status) => {
     const hook = vastWebhook(secret, { path: '/vast/webhooks', onOutcome() {} });
+    const server = createServer((req, res) => hook(req, res, () => res.end()));
+    const port = await listen(server);
+    onTestFinished(() => void server.close());
+    const connection = await Connection.open(port);
+    connection.write(bytesOf({ target, body: '{}' }));
+    expect((await connection.answer()).status).toBe(status);
+    connection.destroy();
+  });
+});
+
+describe("in front of a server, with the path '/'", () => {
+  it.each([
+    ['/', 401],
+    ['/?a', 401],
+    ['http://service.test', 401],
+    ['http://service.test?a', 401],
+    ['/a', 200],
+  ])('refuses the root only, however it is written: %s', async (target, status) => {
+    const hook = vastWebhook(secret, { path: '/', onOutcome() {} });
     const server = createServer((req, res) => hook(req, res, () => res.end()));
     const port = await listen(server);
     onTestFinished(() => void server.close());

@@ -145,6 +145,36 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
   });
 });
 
+describe.each(doors)('%s: the raw body', (_name, door) => {
+  describe('that is not to be had: the outcome says why', () => {
+    const open = async (options: Setup['options'], sent: string) => {
+      const service = await serve(door, { options });
+      const connection = await service.connect();
+      const arrived = service.arrival();
+      connection.write(head('POST', service.endpoint, [...signed().headers, ['Content-Length', '100']]));
+      connection.write(sent);
+      await arrived;
+      return { service, connection };
+    };
+
+    it('too large', async () => {
+      const { service } = await open({ limit: 99 }, 'x'.repeat(100));
+      expect((await service.outcome()).error?.message).toBe('the body is larger than the limit of 99 bytes');
+    });
+
+    it('late', async () => {
+      const { service } = await open({ bodyTimeoutMs: 30 }, 'x');
+      expect((await service.outcome()).error?.message).toBe('the body did not arrive within 30 ms');
+    });
+
+    it('cut off', async () => {
+      const { service, connection } = await open({}, 'x');
+      connection.destroy();
+      expect((await service.outcome()).error?.message).toBe('the sender hung up before the body was there');
+    });
+  });
+});
+
 describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
   describe('left by others on the request', () => {
     it('is req.rawBody first, whatever is in the stream', async () => {
@@ -174,6 +204,8 @@ describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
       const around = keeping(body);
       const service = await serve(door, { around, options: { limit: body.length - 1 } });
       expect((await service.send({ headers, body: '' })).status).toBe(413);
+      const wider = await serve(door, { around, options: { limit: body.length } });
+      expect((await wider.send({ headers, body: '' })).status).toBe(204);
     });
   });
 });
@@ -299,6 +331,19 @@ describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
       const service = await serve(door, { around: before((req) => void req.setEncoding('utf8')) });
       expect((await service.send(signed())).status).toBe(500);
       expect(await service.outcome()).toMatchObject({ code: 'raw_body_unavailable' });
+    });
+
+    it('answers 500 when the stream fails by itself, which is not the sender’s doing', async () => {
+      const around = before((req) => void setImmediate(() => req.emit('error', new Error('no more memory'))));
+      const service = await serve(door, { around });
+      const { body, headers } = signed();
+      const connection = await service.connect();
+      connection.write(head('POST', service.endpoint, [...headers, ['Content-Length', String(body.length)]]));
+      expect((await connection.answer()).status).toBe(500);
+      expect(await service.outcome()).toMatchObject({
+        code: 'internal',
+        error: { message: 'the body could not be read: no more memory', cause: { message: 'no more memory' } },
+      });
     });
 
     it('reads it when somebody has paused it before a byte was taken, and left it so', async () => {

@@ -111,6 +111,12 @@ describe('the attempt', () => {
     expect((await service.outcome()).attempt).toBe(expected);
   });
 
+  it('is 1 when there are two of them', () => {
+    const { body, headers } = signed();
+    const given = { ...Object.fromEntries(headers), 'X-Vast-Delivery-Attempt': ['2', '3'] };
+    expect(verifyDelivery({ headers: given, body, secret, now: () => nowMs }).delivery.attempt).toBe(1);
+  });
+
   it.each(doors)('%s: is 1 when the header comes twice', async (_, door) => {
     const service = await serve(door);
     const { body, headers } = signed(anEvent(), { attempt: '2' });

@@ -51,11 +51,11 @@ describe.each([
   });
 
   it.each([
-    ['an empty string', '', /empty/],
+    ['an empty string', '', /^the secret is empty/],
     ['an empty list', [], /empty/],
     ['white space', 'x ', /white space/],
     ['nothing', undefined, /environment variable/],
-    ['a label', { renter: '' }, /renter/],
+    ['a label', { renter: '' }, /^the secret of "renter" is empty/],
   ])('says what is wrong: %s', (_, given, message) => {
     expect(() => create(given as string)).toThrow(message);
   });
@@ -134,13 +134,18 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
     const ask = vi.fn(() => secret);
     const service = await serve(door, { secret: ask });
     await service.send(signed());
-    clock.pass(9_000);
+    clock.pass(7_000);
     expect(await service.send(forged())).toMatchObject({
       status: 503,
       body: '{"ok":false,"error":"secret_unavailable"}',
-      headers: { 'retry-after': '1' },
+      headers: { 'retry-after': '3' },
     });
-    expect(await service.outcome(2)).toMatchObject({ result: 'failed', code: 'secret_unavailable', permanent: false });
+    expect(await service.outcome(2)).toMatchObject({
+      result: 'failed',
+      code: 'secret_unavailable',
+      permanent: false,
+      error: { message: expect.stringMatching(/no secret matches.*too early to ask/) },
+    });
     expect((await service.send(signed())).status).toBe(204);
     expect(ask).toHaveBeenCalledTimes(1);
   });
@@ -207,7 +212,9 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
       headers: { 'retry-after': expect.stringMatching(/^[1-5]$/) },
     });
     expect(await service.outcome()).toMatchObject({ result: 'failed', code: 'secret_unavailable', permanent: false });
-    expect((await service.outcome()).error?.message).not.toContain(secret);
+    const { error } = await service.outcome();
+    expect(error?.message).toMatch(/^the function for the secret failed: ./);
+    expect(error?.message).not.toContain(secret);
     expect(service.handled).toHaveLength(0);
     expect((await service.send(message)).status).toBe(204);
     expect(ask).toHaveBeenCalledTimes(2);
@@ -226,6 +233,22 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
     // The next mismatch may ask again at once, since nobody has answered yet.
     expect((await service.send(forged())).status).toBe(401);
     expect(ask).toHaveBeenCalledTimes(3);
+  });
+
+  it('that fails or hangs is why the outcome’s error says so', async () => {
+    const ask = vi
+      .fn((): string | Promise<string> => new Promise(() => {}))
+      .mockImplementationOnce(() => {
+        throw new Error('vault is sealed');
+      });
+    const service = await serve(door, { secret: ask, options: { deadlineMs: 60 } });
+    await service.send(signed());
+    await service.send(signed());
+    expect((await service.outcome(1)).error).toMatchObject({
+      message: 'the function for the secret failed: vault is sealed',
+      cause: { message: 'vault is sealed' },
+    });
+    expect((await service.outcome(2)).error?.message).toMatch(/: it gave nothing within \d+ ms$/);
   });
 
   it('that answers after it was given up does not bring an old secret back', async () => {

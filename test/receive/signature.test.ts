@@ -169,6 +169,10 @@ describe('verifyDelivery()', () => {
     expect(() => verifyDelivery({ headers: given, body, secret, now })).toThrow(expect.objectContaining({ reason }));
   });
 
+  it('does not copy the Buffer that it is given', () => {
+    expect(verifyDelivery({ headers: record, body, secret, now }).delivery.rawBody).toBe(body);
+  });
+
   it.each([
     ['a list of secrets', ['old', secret], undefined],
     ['labelled secrets', { host: 'other', renter: secret }, 'renter'],

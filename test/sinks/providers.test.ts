@@ -34,7 +34,7 @@ import {
   teamsStandIn,
 } from '../support/chat-stand-in.js';
 import { type Door, doors, serve } from '../support/front-doors.js';
-import { openSqlite } from '../support/sqlite.js';
+import { sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
 
 const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
@@ -213,7 +213,8 @@ describe('a delivery that a queue keeps', () => {
     const telling = new Promise((resolve) => {
       told = resolve;
     });
-    const outbox = sqliteOutbox<object>(openSqlite('better-sqlite3', temporaryFile('outbox.sqlite')), {
+    const db = sqliteHandles()[0].open(temporaryFile('outbox.sqlite'));
+    const outbox = sqliteOutbox<object>(db, {
       sinks: [
         function audit(given, { delivery }) {
           told({ event: given, delivery });

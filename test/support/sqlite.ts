@@ -34,10 +34,10 @@ const builtIn = {
 } satisfies SqliteHandles;
 
 /** One entry a client: `describe.each(sqliteHandles())('on $client: ...', ({ open }) => ...)`. */
-export function sqliteHandles(): SqliteHandles[] {
-  const found = [better, builtIn].filter(worksHere);
-  if (found.length === 0) throw new Error('there is neither a better-sqlite3 nor a node:sqlite for this Node.js');
-  return found;
+export function sqliteHandles(): [SqliteHandles, ...SqliteHandles[]] {
+  const [first, ...others] = [better, builtIn].filter(worksHere);
+  if (!first) throw new Error('there is neither a better-sqlite3 nor a node:sqlite for this Node.js');
+  return [first, ...others];
 }
 
 export function openSqlite(client: SqliteClient, file: string): SqliteHandle {

@@ -1,0 +1,69 @@
+/**
+ * What is mutated, and the tests that speak for it. Each part has few of them: a mutant that nobody notices takes them
+ * all, and loading the frameworks takes longer than most tests. No part needs a Redis or a Postgres.
+ *
+ * @type {Readonly<Record<string, { mutate: readonly string[], tests: readonly string[], doors?: string, testTimeout?: number }>>}
+ */
+export const parts = {
+  answer: {
+    mutate: ['src/answer.ts'],
+    tests: ['test/front-doors/answers.test.ts'],
+  },
+  'receive-signed': {
+    mutate: of('receive', ['signature', 'token', 'verify']),
+    tests: ['test/receive/{event,signature}.test.ts', 'test/front-doors/{answers,providers,raw-body}.test.ts'],
+    // The one that may have a text for a raw body.
+    doors: 'Koa 3',
+  },
+  'receive-secrets': {
+    mutate: of('receive', ['hmac', 'secrets']),
+    tests: ['test/receive/{hmac,secrets}.test.ts'],
+  },
+  'receive-body': {
+    mutate: of('receive', ['body', 'raw-body']),
+    tests: ['test/front-doors/{answers,raw-body}.test.ts'],
+    doors: 'Express 5,Koa 3',
+  },
+  'receive-web-body': {
+    mutate: of('receive', ['web-body']),
+    tests: ['test/front-doors/{fetch,raw-body}.test.ts'],
+    doors: 'fetch on undici',
+  },
+  'receive-path': {
+    mutate: of('receive', ['limit', 'path']),
+    tests: ['test/front-doors/{mounting,options}.test.ts'],
+  },
+  'forward-run': {
+    mutate: of('forward', ['claim', 'forwarder', 'in-flight', 'run', 'store-calls', 'unrecorded']),
+    // What is traced of sinks is in test/diagnostics.test.ts, which would make this part take twice as long.
+    tests: ['test/forward/{forwarder,in-flight,unrecorded}.test.ts'],
+    // They wait for nothing real, and most mutants here are noticed by what never settles.
+    testTimeout: 2_000,
+  },
+  'forward-sinks': {
+    mutate: of('forward', ['queued-delivery', 'sink', 'type-patterns']),
+    tests: ['test/forward/{create-forwarder,sink}.test.ts', 'test/sinks/{digest,providers}.test.ts'],
+  },
+  'forward-memory': {
+    mutate: of('forward', ['memory-store']),
+    tests: ['test/forward/memory-store.test.ts'],
+  },
+  'forward-keys': {
+    mutate: of('forward', ['completed-keys']),
+    tests: ['test/forward/completed-keys.test.ts'],
+    // Half a million keys.
+    testTimeout: 20_000,
+  },
+};
+
+/** The part that this process is for, by its name in MUTATION_PART. */
+export function part() {
+  const name = process.env.MUTATION_PART ?? 'answer';
+  const found = parts[name];
+  if (found === undefined) throw new Error(`MUTATION_PART is none of ${Object.keys(parts).join(', ')}`);
+  return { name, ...found };
+}
+
+function of(folder, names) {
+  return names.map((name) => `src/${folder}/${name}.ts`);
+}
