@@ -23,7 +23,7 @@ export interface Block {
   readonly notChecked?: string;
 }
 
-const foldersOfPages = ['.', 'docs', 'bench', ...foldersIn('examples')];
+const foldersOfPages = ['.', 'docs', 'docs/reference', 'bench', ...foldersIn('examples')];
 
 /** All that is written for people. */
 export function pages(): Page[] {

@@ -1,5 +1,5 @@
 /**
- * What the blocks of README.md use without declaring it: parts of the reader's own service, of the types that they
+ * What the blocks of README.md and docs/reference use without declaring it: parts of the reader's own service, of the types that they
  * have there. Only values; what a page imports further up needs not stand here.
  */
 import type { ConnectionOptions } from 'bullmq';

@@ -309,7 +309,7 @@ describeWithPostgres('postgresStore', () => {
     });
   });
 
-  describe('writes together with the event, as in the README', () => {
+  describe('writes together with the event, as in docs/reference/stores.md', () => {
     const factory = new URL('factories/costs-service.ts', import.meta.url);
 
     async function setUp() {

@@ -1,4 +1,4 @@
-/** A service with the README's example of writes that are committed together with the event. */
+/** A service with docs/reference/stores.md's example of writes that are committed together with the event. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -37,7 +37,7 @@ export function costsService(pool: pg.Pool, secret: string): Express {
   const app = express();
   app.set('env', 'test');
   app.use(vastWebhook(secret, { onOutcome() {} }) as unknown as RequestHandler);
-  compileFunction(exampleOf('README.md'), ['app', 'pool', 'postgresStore'])(app, pool, postgresStore);
+  compileFunction(exampleOf('docs/reference/stores.md'), ['app', 'pool', 'postgresStore'])(app, pool, postgresStore);
   return app;
 }
 
