@@ -1,10 +1,10 @@
-import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../fetch-door.js';
+import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../front-doors/fetch.js';
 import type { WebhookOptions } from '../options.js';
 import { type ShodaiEvent, shodai } from '../providers/shodai.js';
 import type { Verified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { FetchWebhook as ShodaiWebhook, WaitUntil } from '../fetch-door.js';
+export type { FetchWebhook as ShodaiWebhook, WaitUntil } from '../front-doors/fetch.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
 export type { Verified } from '../receive/delivery.js';
 

@@ -1,10 +1,10 @@
-import { type ExpressWebhook, expressWebhook } from '../express-door.js';
+import { type ExpressWebhook, expressWebhook } from '../front-doors/express.js';
 import type { WebhookOptions } from '../options.js';
 import { type ShodaiEvent, shodai } from '../providers/shodai.js';
 import type { Verified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { ExpressWebhook as ShodaiWebhook } from '../express-door.js';
+export type { ExpressWebhook as ShodaiWebhook } from '../front-doors/express.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
 export type { Verified } from '../receive/delivery.js';
 

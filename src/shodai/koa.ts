@@ -1,10 +1,10 @@
-import { type KoaWebhook, koaWebhook } from '../koa-door.js';
+import { type KoaWebhook, koaWebhook } from '../front-doors/koa.js';
 import type { WebhookOptions } from '../options.js';
 import { type ShodaiEvent, shodai } from '../providers/shodai.js';
 import type { Verified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { KoaContext, KoaWebhook as ShodaiWebhook } from '../koa-door.js';
+export type { KoaContext, KoaWebhook as ShodaiWebhook } from '../front-doors/koa.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
 export type { Verified } from '../receive/delivery.js';
 

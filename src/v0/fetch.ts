@@ -1,10 +1,10 @@
-import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../fetch-door.js';
+import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../front-doors/fetch.js';
 import type { WebhookOptions } from '../options.js';
 import { type V0Event, v0 } from '../providers/v0.js';
 import type { Unverified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { FetchWebhook as V0Webhook, WaitUntil } from '../fetch-door.js';
+export type { FetchWebhook as V0Webhook, WaitUntil } from '../front-doors/fetch.js';
 export type { V0Event } from '../providers/v0.js';
 export type { Unverified } from '../receive/delivery.js';
 

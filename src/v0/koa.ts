@@ -1,10 +1,10 @@
-import { type KoaWebhook, koaWebhook } from '../koa-door.js';
+import { type KoaWebhook, koaWebhook } from '../front-doors/koa.js';
 import type { WebhookOptions } from '../options.js';
 import { type V0Event, v0 } from '../providers/v0.js';
 import type { Unverified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { KoaContext, KoaWebhook as V0Webhook } from '../koa-door.js';
+export type { KoaContext, KoaWebhook as V0Webhook } from '../front-doors/koa.js';
 export type { V0Event } from '../providers/v0.js';
 export type { Unverified } from '../receive/delivery.js';
 

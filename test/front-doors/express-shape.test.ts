@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { shareShape } from '../../src/express-shape.js';
+import { shareShape } from '../../src/front-doors/express-shape.js';
 import { doors, serve, signed } from '../support/front-doors.js';
 
 describe.each(doors.filter(([name]) => name.startsWith('Express')))('%s', (_name, door) => {

@@ -10,7 +10,7 @@ export interface Mutant {
 }
 
 const drain = {
-  file: 'src/node-exchange.ts',
+  file: 'src/front-doors/node-exchange.ts',
   from: 'if (!this.req.complete) this.req.resume();',
   to: '',
 };

@@ -30,7 +30,7 @@ it('docs/providers.md: what it shows is a provider', async () => {
   await writeFile(
     join(folder, 'src/all.ts'),
     `export { createForwarder } from './create-forwarder.js';
-     export { expressWebhook } from './express-door.js';
+     export { expressWebhook } from './front-doors/express.js';
      export { acme } from './providers/acme.js';
      export { signedDelivery } from './testing/signed-delivery.js';`,
   );

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { isRoot, type PathTest, pathMatcher, pathOf } from './receive/path.js';
+import { isRoot, type PathTest, pathMatcher, pathOf } from '../receive/path.js';
 
 /** What Express 4 and 5 keep of a `use` or a route; their routers' stacks are made of these. */
 interface Layer {

@@ -1,13 +1,13 @@
-import type { Answer } from './answer.js';
-import { type Closable, Endpoint, type Exchange } from './endpoint.js';
-import type { HandlerAnswer } from './forward/run.js';
-import type { WebhookOptions } from './options.js';
-import type { Provider } from './providers/provider.js';
-import type { OnBody } from './receive/body.js';
-import type { Received } from './receive/delivery.js';
-import { pathMatcher, pathOf } from './receive/path.js';
-import type { Secret } from './receive/secrets.js';
-import { readWebBody } from './receive/web-body.js';
+import type { Answer } from '../answer.js';
+import { type Closable, Endpoint, type Exchange } from '../endpoint.js';
+import type { HandlerAnswer } from '../forward/run.js';
+import type { WebhookOptions } from '../options.js';
+import type { Provider } from '../providers/provider.js';
+import type { OnBody } from '../receive/body.js';
+import type { Received } from '../receive/delivery.js';
+import { pathMatcher, pathOf } from '../receive/path.js';
+import type { Secret } from '../receive/secrets.js';
+import { readWebBody } from '../receive/web-body.js';
 
 /** What a platform that may freeze the process after the answer gives beside the request. */
 export interface WaitUntil {

@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer } from './answer.js';
-import type { Exchange } from './endpoint.js';
-import type { HandlerAnswer } from './forward/run.js';
-import type { OnBody } from './receive/body.js';
-import type { Received } from './receive/delivery.js';
-import { readRawBody } from './receive/raw-body.js';
+import type { Answer } from '../answer.js';
+import type { Exchange } from '../endpoint.js';
+import type { HandlerAnswer } from '../forward/run.js';
+import type { OnBody } from '../receive/body.js';
+import type { Received } from '../receive/delivery.js';
+import { readRawBody } from '../receive/raw-body.js';
 
 /** What Express and Koa have in common: a request and a response of `node:http`. */
 export abstract class NodeExchange<Event> implements Exchange<Event> {

@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer } from './answer.js';
-import { type Closable, Endpoint } from './endpoint.js';
-import type { HandlerAnswer } from './forward/run.js';
+import type { Answer } from '../answer.js';
+import { type Closable, Endpoint } from '../endpoint.js';
+import type { HandlerAnswer } from '../forward/run.js';
+import type { WebhookOptions } from '../options.js';
+import type { Provider } from '../providers/provider.js';
+import type { Received } from '../receive/delivery.js';
+import type { Secret } from '../receive/secrets.js';
 import { koaEndpoint } from './koa-mount.js';
 import { isClosed, NodeExchange, whenAnswered } from './node-exchange.js';
-import type { WebhookOptions } from './options.js';
-import type { Provider } from './providers/provider.js';
-import type { Received } from './receive/delivery.js';
-import type { Secret } from './receive/secrets.js';
 
 /** A Koa context as far as the middleware looks at it. */
 export interface KoaContext {

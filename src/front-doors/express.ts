@@ -1,14 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer } from './answer.js';
-import { type Closable, Endpoint } from './endpoint.js';
+import type { Answer } from '../answer.js';
+import { type Closable, Endpoint } from '../endpoint.js';
+import type { HandlerAnswer } from '../forward/run.js';
+import type { WebhookOptions } from '../options.js';
+import type { Provider } from '../providers/provider.js';
+import type { Received } from '../receive/delivery.js';
+import type { Secret } from '../receive/secrets.js';
 import { expressEndpoint } from './express-mount.js';
 import { shareShape } from './express-shape.js';
-import type { HandlerAnswer } from './forward/run.js';
 import { NodeExchange, whenAnswered } from './node-exchange.js';
-import type { WebhookOptions } from './options.js';
-import type { Provider } from './providers/provider.js';
-import type { Received } from './receive/delivery.js';
-import type { Secret } from './receive/secrets.js';
 
 /** A request as far as the middleware looks at it. */
 type Request = IncomingMessage & { body?: unknown };

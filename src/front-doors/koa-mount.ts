@@ -1,4 +1,4 @@
-import { isRoot, pathMatcher, pathOf } from './receive/path.js';
+import { isRoot, pathMatcher, pathOf } from '../receive/path.js';
 
 interface RouterLayer {
   readonly methods: readonly string[];
