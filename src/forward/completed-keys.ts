@@ -1,5 +1,7 @@
-const minKeys = 256;
-const minText = 8_192;
+/** Room is made for so many at once, which takes no memory before they come: to grow stops everything for a while. */
+const usualKeys = 131_072;
+/** What a key takes, mostly: a scope, a provider's name and a UUID. */
+const usualBytes = 48;
 
 /**
  * The keys of the events that were completed last, each until a time of its own. They lie in typed arrays outside the
@@ -8,30 +10,33 @@ const minText = 8_192;
  */
 export class CompletedKeys {
   readonly #max: number;
+  readonly #room: number;
   /** Numbers count up, and a key's place in the ring is its number less whole rounds. */
   #first = 0;
   #next = 0;
-  #hashes = new Uint32Array(minKeys);
-  #starts = new Uint32Array(minKeys);
+  #hashes = new Uint32Array(0);
+  #starts = new Uint32Array(0);
   /** In bytes; negative where a key has characters beyond Latin-1, and so two bytes for each. */
-  #sizes = new Int32Array(minKeys);
+  #sizes = new Int32Array(0);
   /** 0: forgotten, and only waiting for its turn to go. */
-  #untils = new Float64Array(minKeys);
+  #untils = new Float64Array(0);
   /** Places in the ring, counted from 1; 0 is free. At most half of it is taken. */
-  #table = new Uint32Array(2 * minKeys);
+  #table = new Uint32Array(0);
   /** The keys themselves, a ring, too. */
-  #text = new Uint8Array(minText);
+  #text = new Uint8Array(0);
   #textEnd = 0;
   #textUsed = 0;
 
-  /** `max`: how many keys are kept. The oldest goes first. */
-  constructor(max: number) {
+  /** `max`: how many keys are kept. The oldest goes first. `room`: for how many there is room from the first one on. */
+  constructor(max: number, room = usualKeys) {
     this.#max = max;
+    this.#room = 2 ** Math.ceil(Math.log2(Math.min(max, room)));
   }
 
   /** Whether the key has been added and its time is not over. One whose time is over is forgotten. */
-  has(key: string, now: number): boolean {
-    const at = this.#find(key, hashOf(key));
+  has(key: string, hash: number, now: number): boolean {
+    if (this.#next === this.#first) return false;
+    const at = this.#find(key, hash);
     if (at === -1) return false;
     const place = (this.#table[at] as number) - 1;
     if ((this.#untils[place] as number) > now) return true;
@@ -41,38 +46,43 @@ export class CompletedKeys {
   }
 
   /** Keeps a key that is not there until then, a time above 0. */
-  add(key: string, until: number): void {
+  add(key: string, hash: number, until: number): void {
     if (this.#next - this.#first === this.#max) this.#dropOldest();
     if (this.#next - this.#first === this.#hashes.length) this.#growRing();
     const size = sizeOf(key);
     while (this.#textUsed + Math.abs(size) > this.#text.length) this.#growText();
     const place = this.#placeOf(this.#next++);
-    this.#hashes[place] = hashOf(key);
+    this.#hashes[place] = hash;
     this.#starts[place] = this.#textEnd;
     this.#sizes[place] = size;
     this.#untils[place] = until;
-    for (let i = 0; i < key.length; i++) {
-      const code = key.charCodeAt(i);
-      this.#write(code);
-      if (size < 0) this.#write(code >> 8);
-    }
-    this.#enter(place);
+    this.#write(key, size);
+    this.#enter(place, hash);
   }
 
-  #write(byte: number): void {
-    this.#text[this.#textEnd] = byte;
-    if (++this.#textEnd === this.#text.length) this.#textEnd = 0;
-    this.#textUsed++;
+  #write(key: string, size: number): void {
+    const text = this.#text;
+    let end = this.#textEnd;
+    for (let i = 0; i < key.length; i++) {
+      const code = key.charCodeAt(i);
+      text[end] = code;
+      if (++end === text.length) end = 0;
+      if (size > 0) continue;
+      text[end] = code >> 8;
+      if (++end === text.length) end = 0;
+    }
+    this.#textEnd = end;
+    this.#textUsed += Math.abs(size);
   }
 
   #placeOf(number: number): number {
     return number & (this.#hashes.length - 1);
   }
 
-  #enter(place: number): void {
+  #enter(place: number, hash: number): void {
     const table = this.#table;
     const mask = table.length - 1;
-    let at = (this.#hashes[place] as number) & mask;
+    let at = hash & mask;
     while (table[at] !== 0) at = (at + 1) & mask;
     table[at] = place + 1;
   }
@@ -130,28 +140,31 @@ export class CompletedKeys {
 
   #growRing(): void {
     const count = this.#hashes.length;
+    const room = count === 0 ? this.#room : 2 * count;
     const old = { hashes: this.#hashes, starts: this.#starts, sizes: this.#sizes, untils: this.#untils };
-    this.#hashes = new Uint32Array(2 * count);
-    this.#starts = new Uint32Array(2 * count);
-    this.#sizes = new Int32Array(2 * count);
-    this.#untils = new Float64Array(2 * count);
-    this.#table = new Uint32Array(4 * count);
+    this.#hashes = new Uint32Array(room);
+    this.#starts = new Uint32Array(room);
+    this.#sizes = new Int32Array(room);
+    this.#untils = new Float64Array(room);
+    this.#table = new Uint32Array(2 * room);
     for (let number = this.#first; number < this.#next; number++) {
       const from = number & (count - 1);
       const place = this.#placeOf(number);
-      this.#hashes[place] = old.hashes[from] as number;
+      const hash = old.hashes[from] as number;
+      this.#hashes[place] = hash;
       this.#starts[place] = old.starts[from] as number;
       this.#sizes[place] = old.sizes[from] as number;
       this.#untils[place] = old.untils[from] as number;
-      if (this.#untils[place] !== 0) this.#enter(place);
+      if (this.#untils[place] !== 0) this.#enter(place, hash);
     }
   }
 
   /** By half, since all of a ring is touched in time. The oldest key then begins at 0. */
   #growText(): void {
     const old = this.#text;
-    const begin = (this.#textEnd - this.#textUsed + old.length) % old.length;
-    this.#text = new Uint8Array(old.length + (old.length >> 1));
+    const begin = (this.#textEnd - this.#textUsed + old.length) % (old.length || 1);
+    const room = old.length === 0 ? usualBytes * this.#room : old.length + Math.ceil(old.length / 2);
+    this.#text = new Uint8Array(room);
     this.#text.set(old.subarray(begin));
     this.#text.set(old.subarray(0, begin), old.length - begin);
     for (let number = this.#first; number < this.#next; number++) {
@@ -170,7 +183,7 @@ function sizeOf(key: string): number {
 }
 
 /** FNV-1a over UTF-16 units, its bits mixed once more since the table looks at the lowest only. */
-function hashOf(key: string): number {
+export function hashOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
   return (hash ^ (hash >>> 15)) >>> 0;

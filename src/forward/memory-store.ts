@@ -1,4 +1,4 @@
-import { CompletedKeys } from './completed-keys.js';
+import { CompletedKeys, hashOf } from './completed-keys.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
 /** What `memoryStore` takes. */
@@ -13,6 +13,8 @@ export interface MemoryStoreOptions {
 /** An event that somebody holds. */
 interface Held {
   readonly token: string;
+  /** Of its key, kept for its completion. */
+  readonly hash: number;
   leaseUntil: number;
   delivered: string[] | undefined;
 }
@@ -56,9 +58,10 @@ class MemoryStore implements IdempotencyStore {
     const now = performance.now();
     const held = this.#held.get(key);
     if (held !== undefined && held.leaseUntil > now) return { state: 'in_flight', retryAfterMs: held.leaseUntil - now };
-    if (this.#completed.has(key, now)) return completed;
+    const hash = held?.hash ?? hashOf(key);
+    if (this.#completed.has(key, hash, now)) return completed;
     const delivered = held === undefined ? this.#takeReleased(key, now) : held.delivered;
-    this.#held.set(key, { token, leaseUntil: now + leaseMs, delivered });
+    this.#held.set(key, { token, hash, leaseUntil: now + leaseMs, delivered });
     return delivered === undefined ? acquired : { state: 'acquired', delivered: [...delivered] };
   }
 
@@ -78,9 +81,10 @@ class MemoryStore implements IdempotencyStore {
   }
 
   complete(key: string, token: string, ttlMs: number): boolean {
-    if (this.#heldBy(key, token) === undefined) return false;
+    const held = this.#heldBy(key, token);
+    if (held === undefined) return false;
     this.#held.delete(key);
-    this.#completed.add(key, performance.now() + ttlMs);
+    this.#completed.add(key, held.hash, performance.now() + ttlMs);
     return true;
   }
 

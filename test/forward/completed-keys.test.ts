@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CompletedKeys } from '../../src/forward/completed-keys.js';
+import { CompletedKeys, hashOf } from '../../src/forward/completed-keys.js';
 
 /** What it must do, said by the simplest means. */
 class Model {
@@ -36,17 +36,17 @@ describe('the keys of completed events', () => {
   it('are known as a plain list of the last of them knows them, whatever is added, asked and over', () => {
     const steps = fc.array(fc.tuple(keys, fc.nat(30)), { maxLength: 400 });
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 20 }), steps, (max, list) => {
-        const kept = new CompletedKeys(max);
+      fc.property(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 }), steps, (max, room, list) => {
+        const kept = new CompletedKeys(max, room);
         const model = new Model(max);
         list.forEach(([key, ttl], now) => {
-          const known = kept.has(key, now);
+          const known = kept.has(key, hashOf(key), now);
           expect(known).toBe(model.has(key, now));
           if (known) return;
-          kept.add(key, now + ttl + 1);
+          kept.add(key, hashOf(key), now + ttl + 1);
           model.add(key, now + ttl + 1);
         });
-        for (const [key] of list) expect(kept.has(key, list.length)).toBe(model.has(key, list.length));
+        for (const [key] of list) expect(kept.has(key, hashOf(key), list.length)).toBe(model.has(key, list.length));
       }),
       { numRuns: 500 },
     );
@@ -54,26 +54,26 @@ describe('the keys of completed events', () => {
 
   it('are known while the rings grow, around their ends, too, and others run out meanwhile', () => {
     const max = 2_000;
-    const kept = new CompletedKeys(max);
+    const kept = new CompletedKeys(max, 100);
     const model = new Map<string, number>();
     // Longer and longer, so that the text grows when its ring has gone round.
     const keyOf = (n: number) => `${'x'.repeat(n / 100)}${n}${n % 5 === 0 ? '\u4e2d' : ''}`;
     for (let n = 0; n < 12_000; n++) {
       const until = n % 3 === 0 ? n + 50 : 1e9;
-      kept.add(keyOf(n), until);
+      kept.add(keyOf(n), hashOf(keyOf(n)), until);
       model.set(keyOf(n), until);
       const asked = Math.max(0, n - ((n * 7919) % (max + 100)));
       const isKept = asked > n - max && (model.get(keyOf(asked)) as number) > n;
-      expect(kept.has(keyOf(asked), n)).toBe(isKept);
+      expect(kept.has(keyOf(asked), hashOf(keyOf(asked)), n)).toBe(isKept);
     }
   });
 
   it.each(['', '\u4e2d'])('are told from the others with the same hash, of which there are some (%j)', (end) => {
-    const kept = new CompletedKeys(150_000);
+    const kept = new CompletedKeys(150_000, 1_000);
     const keyOf = (n: number) => (Math.imul(n, 0x9e3779b1) >>> 0).toString(36) + n.toString(36) + end;
-    for (let n = 0; n < 150_000; n++) kept.add(keyOf(n), 2);
+    for (let n = 0; n < 150_000; n++) kept.add(keyOf(n), hashOf(keyOf(n)), 2);
     let mistaken = 0;
-    for (let n = 150_000; n < 500_000; n++) if (kept.has(keyOf(n), 1)) mistaken++;
+    for (let n = 150_000; n < 500_000; n++) if (kept.has(keyOf(n), hashOf(keyOf(n)), 1)) mistaken++;
     expect(mistaken).toBe(0);
   });
 });
