@@ -10,23 +10,26 @@ export async function memory(quick) {
   heading(`Memory of the default store: ${events.toLocaleString('en')} distinct events, medians of ${runs} runs`);
   const results = [];
   for (let run = 0; run < runs; run++) {
-    const child = new Child('memory-store.mjs', [], ['--expose-gc']);
-    results.push(await child.ask({ events, sampleEvery: 200_000 }));
-    child.end();
+    const sampled = { events, sampleEvery: 200_000 };
+    const withStore = await once({ ...sampled, remembers: true }, ['--expose-gc']);
+    const without = await once({ ...sampled, remembers: false }, ['--expose-gc']);
+    // By itself: a collection that is forced throws away compiled code, too.
+    const timed = await once({ events, remembers: true });
+    results.push({ ...timed, samples: withStore.samples, without: without.samples });
   }
 
   const megabytes = (values) => `${(median(values) / MB).toFixed(2)} MB`;
   table(
     [
-      ['', 'heap', 'RSS above the start'],
+      ['', 'heap', 'RSS above the start', 'without a store'],
       ...results[0].samples.map(({ events }, i) => [
         `after ${events.toLocaleString('en')} events and a collection`,
         megabytes(results.map(({ samples }) => samples[i].heapUsed)),
         megabytes(results.map(({ samples }) => samples[i].rss)),
+        megabytes(results.map(({ without }) => without[i].rss)),
       ]),
-      ['most at any time', '', megabytes(results.map(({ rssMost }) => rssMost))],
     ],
-    ['left', 'right', 'right'],
+    ['left', 'right', 'right', 'right'],
   );
   console.log();
   goals([
@@ -56,4 +59,12 @@ export async function memory(quick) {
     },
     { name: 'slowest thousand of either', unit: ' ms', values: results.map(({ worstMs }) => worstMs), atMost: 10 },
   ]);
+}
+
+/** In a fresh process. */
+async function once(message, flags) {
+  const child = new Child('memory-store.mjs', [], flags);
+  const result = await child.ask(message);
+  child.end();
+  return result;
 }

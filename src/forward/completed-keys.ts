@@ -181,10 +181,3 @@ const beyondLatin1 = /[^\0-\xff]/;
 function sizeOf(key: string): number {
   return beyondLatin1.test(key) ? -2 * key.length : key.length;
 }
-
-/** FNV-1a over UTF-16 units, its bits mixed once more since the table looks at the lowest only. */
-export function hashOf(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return (hash ^ (hash >>> 15)) >>> 0;
-}

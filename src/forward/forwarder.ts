@@ -3,6 +3,7 @@ import { WebhookError } from '../errors.js';
 import type { Received } from '../receive/delivery.js';
 import { Claim, type ClaimSettings } from './claim.js';
 import type { InFlight } from './in-flight.js';
+import { hashOf, KeyMap } from './key-map.js';
 import { type Forwarded, type Handler, Run, type RunSettings } from './run.js';
 import { StoreCalls } from './store-calls.js';
 import { Unrecorded } from './unrecorded.js';
@@ -31,7 +32,7 @@ export class Forwarder<Event> {
   readonly #settings: ForwarderSettings<Event> & ClaimSettings & RunSettings<Event>;
   readonly #prefixes = new Map<string, string>();
   /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
-  readonly #running = new Set<string>();
+  readonly #running = new KeyMap<true>();
 
   constructor(settings: ForwarderSettings<Event>) {
     this.#settings = { ...settings, calls: new StoreCalls(settings.storeTimeoutMs), unrecorded: new Unrecorded() };
@@ -54,7 +55,8 @@ export class Forwarder<Event> {
     const running = this.#running;
     const { provider, id } = received.delivery;
     const key = this.#prefixOf(provider) + id;
-    if (running.has(key)) {
+    const hash = hashOf(key);
+    if (running.get(key, hash)) {
       done(inFlight(settings.leaseMs));
       ended?.();
       return;
@@ -66,7 +68,7 @@ export class Forwarder<Event> {
       ended?.();
     };
     const leave = () => {
-      running.delete(key);
+      running.delete(key, hash);
       settings.inFlight.leave();
       ended?.();
     };
@@ -74,7 +76,7 @@ export class Forwarder<Event> {
     claim.take(deadlineAt - performance.now(), {
       ok(result) {
         if (result.state === 'acquired') {
-          running.add(key);
+          running.set(key, hash, true);
           new Run(settings, received, type, claim, handler, done, leave).start(result.delivered, deadlineAt);
         } else if (result.state === 'completed') {
           end(duplicate);

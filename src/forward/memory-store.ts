@@ -1,4 +1,5 @@
-import { CompletedKeys, hashOf } from './completed-keys.js';
+import { CompletedKeys } from './completed-keys.js';
+import { hashOf, KeyMap } from './key-map.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
 /** What `memoryStore` takes. */
@@ -13,8 +14,6 @@ export interface MemoryStoreOptions {
 /** An event that somebody holds. */
 interface Held {
   readonly token: string;
-  /** Of its key, kept for its completion. */
-  readonly hash: number;
   leaseUntil: number;
   delivered: string[] | undefined;
 }
@@ -42,7 +41,7 @@ export function memoryStore({ maxCompleted = 100_000 }: MemoryStoreOptions = {})
 
 class MemoryStore implements IdempotencyStore {
   readonly #max: number;
-  readonly #held = new Map<string, Held>();
+  readonly #held = new KeyMap<Held>();
   readonly #completed: CompletedKeys;
   /** In the order of their release. */
   readonly #released = new Map<string, Released>();
@@ -56,24 +55,24 @@ class MemoryStore implements IdempotencyStore {
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {
     const now = performance.now();
-    const held = this.#held.get(key);
+    const hash = hashOf(key);
+    const held = this.#held.get(key, hash);
     if (held !== undefined && held.leaseUntil > now) return { state: 'in_flight', retryAfterMs: held.leaseUntil - now };
-    const hash = held?.hash ?? hashOf(key);
     if (this.#completed.has(key, hash, now)) return completed;
     const delivered = held === undefined ? this.#takeReleased(key, now) : held.delivered;
-    this.#held.set(key, { token, hash, leaseUntil: now + leaseMs, delivered });
+    this.#held.set(key, hash, { token, leaseUntil: now + leaseMs, delivered });
     return delivered === undefined ? acquired : { state: 'acquired', delivered: [...delivered] };
   }
 
   renew(key: string, token: string, leaseMs: number): boolean {
-    const held = this.#heldBy(key, token);
+    const held = this.#heldBy(key, hashOf(key), token);
     if (held === undefined) return false;
     held.leaseUntil = performance.now() + leaseMs;
     return true;
   }
 
   delivered(key: string, token: string, sink: string): boolean {
-    const held = this.#heldBy(key, token);
+    const held = this.#heldBy(key, hashOf(key), token);
     if (held === undefined) return false;
     if (held.delivered === undefined) held.delivered = [sink];
     else if (!held.delivered.includes(sink)) held.delivered.push(sink);
@@ -81,23 +80,24 @@ class MemoryStore implements IdempotencyStore {
   }
 
   complete(key: string, token: string, ttlMs: number): boolean {
-    const held = this.#heldBy(key, token);
-    if (held === undefined) return false;
-    this.#held.delete(key);
-    this.#completed.add(key, held.hash, performance.now() + ttlMs);
+    const hash = hashOf(key);
+    if (this.#heldBy(key, hash, token) === undefined) return false;
+    this.#held.delete(key, hash);
+    this.#completed.add(key, hash, performance.now() + ttlMs);
     return true;
   }
 
   release(key: string, token: string, ttlMs: number): boolean {
-    const held = this.#heldBy(key, token);
+    const hash = hashOf(key);
+    const held = this.#heldBy(key, hash, token);
     if (held === undefined) return false;
-    this.#held.delete(key);
+    this.#held.delete(key, hash);
     if (held.delivered !== undefined) this.#keepReleased(key, performance.now() + ttlMs, held.delivered);
     return true;
   }
 
-  #heldBy(key: string, token: string): Held | undefined {
-    const held = this.#held.get(key);
+  #heldBy(key: string, hash: number, token: string): Held | undefined {
+    const held = this.#held.get(key, hash);
     return held?.token === token ? held : undefined;
   }
 

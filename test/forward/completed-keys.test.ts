@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CompletedKeys, hashOf } from '../../src/forward/completed-keys.js';
+import { CompletedKeys } from '../../src/forward/completed-keys.js';
+import { hashOf } from '../../src/forward/key-map.js';
 
 /** What it must do, said by the simplest means. */
 class Model {
