@@ -49,8 +49,8 @@ export const parts = {
     tests: ['test/forward/memory-store.test.ts'],
   },
   'forward-keys': {
-    mutate: of('forward', ['completed-keys']),
-    tests: ['test/forward/completed-keys.test.ts'],
+    mutate: of('forward', ['completed-keys', 'key-map']),
+    tests: ['test/forward/{completed-keys,key-map}.test.ts'],
     // Half a million keys.
     testTimeout: 20_000,
   },
