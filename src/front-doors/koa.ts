@@ -104,9 +104,7 @@ class KoaExchange<Event> extends NodeExchange<Event> {
       // Koa writes nothing for a sender that hung up, so that no answer will come.
       if (isClosed(this.res) && this.#ctx.respond !== false) settle(answer);
     };
-    // Asynchronous, so that a `next` of somebody's own that throws rejects like Koa's.
-    const handled = async () => this.#next();
-    handled().then(
+    this.#handle().then(
       () => {
         end({ status: this.#ctx.status });
         this.#resolve();
@@ -116,6 +114,15 @@ class KoaExchange<Event> extends NodeExchange<Event> {
         this.#reject(error);
       },
     );
+  }
+
+  /** Does not throw: a `next` of somebody's own that does rejects like Koa's. */
+  #handle(): Promise<unknown> {
+    try {
+      return Promise.resolve(this.#next());
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   protected write({ status, headers, body }: Answer): void {
