@@ -24,7 +24,8 @@ serve(({ events, sampleEvery, remembers }) => {
   const samples = [];
   let claimsMs = 0;
   let completesMs = 0;
-  let worstMs = 0;
+  let worstClaimsMs = 0;
+  let worstCompletesMs = 0;
   // Room for the keys' own garbage is taken before the store's is measured.
   for (let block = 0; block < 300; block++) newKeys();
   globalThis.gc?.();
@@ -38,7 +39,8 @@ serve(({ events, sampleEvery, remembers }) => {
     const completedAt = performance.now();
     claimsMs += claimedAt - startedAt;
     completesMs += completedAt - claimedAt;
-    worstMs = Math.max(worstMs, claimedAt - startedAt, completedAt - claimedAt);
+    worstClaimsMs = Math.max(worstClaimsMs, claimedAt - startedAt);
+    worstCompletesMs = Math.max(worstCompletesMs, completedAt - claimedAt);
     if (sampleEvery !== undefined && done % sampleEvery === 0) {
       globalThis.gc();
       const { heapUsed, rss } = process.memoryUsage();
@@ -49,7 +51,8 @@ serve(({ events, sampleEvery, remembers }) => {
     samples,
     claimMicros: (claimsMs * 1000) / events,
     completeMicros: (completesMs * 1000) / events,
-    worstMs,
+    worstClaimsMs,
+    worstCompletesMs,
   };
 });
 

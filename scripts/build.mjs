@@ -4,16 +4,67 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, posix, relative, resolve, sep } from 'node:path';
 import { build as bundle, transform } from 'esbuild';
+import { rollup } from 'rollup';
 import { build } from 'tsup';
 
 await rm('dist', { recursive: true, force: true });
 await build({ silent: true });
+await mergeChunks();
 for (const file of await readdir('dist/esm', { recursive: true })) {
   if (file.endsWith('.js')) await makeCommonJs(file);
 }
 await shareDeclarations();
 await write('dist/cjs/package.json', '{ "type": "commonjs" }\n');
 await bundleCommand();
+
+/**
+ * The chunks of the root entry in four files: the engine, what it stands on, what stands on it, and what of that is for
+ * `node:http`. To load a file costs more than most have in them. One file for all would be too large for its CommonJS
+ * twin to be packed to little: gzip looks back 32 kB.
+ */
+async function mergeChunks() {
+  const files = (await readdir('dist/esm', { recursive: true })).filter((file) => file.endsWith('.js')).map(posixOf);
+  const sources = new Map();
+  for (const file of files) sources.set(file, await readFile(join('dist/esm', file), 'utf8'));
+  const isChunk = (file) => file.startsWith('chunk-');
+  const importsOf = (file, found = new Set()) => {
+    for (const [, name] of sources.get(file)?.matchAll(/from"(?:[./]+\/)?([^"]+)"/g) ?? []) {
+      if (!found.has(name)) importsOf(name, found.add(name));
+    }
+    return found;
+  };
+  const ofRoot = [...importsOf('index.js')].filter(isChunk);
+  const [engine] = ofRoot.toSorted((a, b) => sources.get(b).length - sources.get(a).length);
+  const belowEngine = importsOf(engine);
+  const groupOf = (chunk) => {
+    if (chunk === engine) return 'engine';
+    if (belowEngine.has(chunk)) return 'core';
+    return importsOf(chunk).has('raw-body') ? 'node' : 'endpoint';
+  };
+
+  const entries = files.filter((file) => !isChunk(file));
+  const merged = await rollup({
+    input: Object.fromEntries(entries.map((file) => [file.replace(/\.js$/, ''), join('dist/esm', file)])),
+    external: (id) => !/^[./]/.test(id) && !id.startsWith('dist'),
+    treeshake: false,
+  });
+  for (const file of files) if (isChunk(file)) await rm(join('dist/esm', file));
+  await merged.write({
+    dir: 'dist/esm',
+    format: 'esm',
+    chunkFileNames: ({ name }) => (isChunk(name) ? '[name].js' : 'chunk-[name].js'),
+    manualChunks(id) {
+      const chunk = posix.basename(posixOf(id));
+      return ofRoot.includes(chunk) ? groupOf(chunk) : undefined;
+    },
+    hoistTransitiveImports: false,
+    minifyInternalExports: false,
+  });
+}
+
+function posixOf(path) {
+  return path.replaceAll(sep, '/');
+}
 
 async function makeCommonJs(file) {
   const source = await readFile(join('dist/esm', file), 'utf8');
