@@ -31,6 +31,9 @@ function inFlight(retryAfterMs: number): Forwarded {
 export class Forwarder<Event> {
   readonly #settings: ForwarderSettings<Event> & ClaimSettings & RunSettings<Event>;
   readonly #prefixes = new Map<string, string>();
+  /** Fencing tokens are this and a number: as good as a UUID for each, without the twenty strings that one is made of. */
+  readonly #origin = randomUUID();
+  #claims = 0;
   /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
   readonly #running = new KeyMap<true>();
 
@@ -61,7 +64,7 @@ export class Forwarder<Event> {
       ended?.();
       return;
     }
-    const claim = new Claim(settings, key, randomUUID(), (error) => settings.onError(error, { id, type }));
+    const claim = new Claim(settings, key, this.#nextToken(), (error) => settings.onError(error, { id, type }));
     const end = (forwarded: Forwarded) => {
       done(forwarded);
       settings.inFlight.leave();
@@ -86,6 +89,11 @@ export class Forwarder<Event> {
       },
       fail: (error) => end({ duplicate: false, error }),
     });
+  }
+
+  #nextToken(): string {
+    this.#claims++;
+    return `${this.#origin}-${this.#claims}`;
   }
 
   /** Kept, since a store in memory holds every part that a key was put together of. */
