@@ -95,7 +95,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     changes: [
       {
         file: 'src/forward/memory-store.ts',
-        from: 'if (held === undefined && this.#completed.has(key, now)) return completed;',
+        from: 'if (this.#completed.has(key, hash, now)) return completed;',
         to: '',
       },
     ],
