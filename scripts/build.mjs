@@ -2,7 +2,7 @@
 // names side by side, where what is nearly the same compresses to little: CommonJS costs a tenth of the package.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, posix, relative, resolve, sep } from 'node:path';
+import { dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path';
 import { build as bundle, transform } from 'esbuild';
 import { rollup } from 'rollup';
 import { build } from 'tsup';
@@ -45,7 +45,7 @@ async function mergeChunks() {
   const entries = files.filter((file) => !isChunk(file));
   const merged = await rollup({
     input: Object.fromEntries(entries.map((file) => [file.replace(/\.js$/, ''), join('dist/esm', file)])),
-    external: (id) => !/^[./]/.test(id) && !id.startsWith('dist'),
+    external: (id) => !isAbsolute(id) && !id.startsWith('.') && !id.startsWith('dist'),
     treeshake: false,
   });
   for (const file of files) if (isChunk(file)) await rm(join('dist/esm', file));
