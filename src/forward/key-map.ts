@@ -15,10 +15,6 @@ export class KeyMap<Value> {
   #buckets: (Entry<Value> | undefined)[] = new Array(16).fill(undefined);
   #size = 0;
 
-  get size(): number {
-    return this.#size;
-  }
-
   get(key: string, hash: number): Value | undefined {
     return this.#find(key, hash)?.value;
   }
