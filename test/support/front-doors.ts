@@ -562,8 +562,9 @@ function undiciListener(answer: Fetch): RequestListener {
     res.statusCode = response.status;
     res.setHeaders(response.headers);
     res.end(Buffer.from(await response.arrayBuffer()));
-    // Nobody is going to read what is still to come, and behind it no request would be seen.
-    if (!req.complete) req.resume();
+    // Nobody is going to read what is still to come, and behind it no request would be seen. The stream that was made of
+    // it would pause it again as soon as that is full.
+    if (!req.complete) req.removeAllListeners('data').resume();
   };
 }
 
