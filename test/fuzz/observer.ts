@@ -64,7 +64,8 @@ export class Observed {
     this.port = req.socket.remotePort ?? 0;
     const { url = '', method, headers } = req;
     const isNoRequest = method === 'TRACE' || !/^[\w.:]+$/.test(headers.host ?? '');
-    this.reach = isAdapted && isNoRequest ? 'unclear' : reachOf(url);
+    const reach = reachOf(url);
+    this.reach = isAdapted && isNoRequest && reach === 'endpoint' ? 'unclear' : reach;
     // What the parser pushes, whoever takes it and when: listening would set the stream flowing.
     const { push } = req;
     req.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
