@@ -29,6 +29,7 @@ export function readWebBody(request: Request, limit: number, timeoutMs: number, 
  * @hono/node-server, for one, makes a real `Request` and three streams only for that.
  */
 function readWhole(request: Request, limit: number, timeoutMs: number, done: OnBody): void {
+  const reading = request.arrayBuffer();
   let isLate = false;
   const timer = unrefTimeout(() => {
     isLate = true;
@@ -38,7 +39,7 @@ function readWhole(request: Request, limit: number, timeoutMs: number, done: OnB
     clearTimeout(timer);
     if (!isLate) done(error, body);
   };
-  request.arrayBuffer().then(
+  reading.then(
     (bytes) => {
       if (bytes.byteLength > limit) settle(tooLarge(limit));
       else settle(undefined, Buffer.from(bytes));

@@ -199,6 +199,20 @@ describe('the body of a Request', () => {
     expect(codeOf(outcomes)).toEqual(['invalid_json']);
   });
 
+  it('whose reading fails at once: 500, and one outcome', async () => {
+    const { hook, outcomes } = webhook({ bodyTimeoutMs: 10 });
+    const sent = request();
+    sent.headers.set('Content-Length', '1');
+    Object.defineProperty(sent, 'arrayBuffer', {
+      value() {
+        throw new Error('not here');
+      },
+    });
+    expect((await hook(sent)).status).toBe(500);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(codeOf(outcomes)).toEqual(['internal']);
+  });
+
   it('comes also where a Request has no signal, as on some platforms', async () => {
     const { hook } = webhook();
     const sent = Object.defineProperty(request(), 'signal', { value: undefined });
