@@ -447,6 +447,9 @@ const cases: Record<string, Case> = {
           async function worded() {
             throw Object.assign(new Error('of another make'), { status: '404' });
           },
+          async function talkative() {
+            throw Object.assign(new Error('of a third'), { status: '404 https://hooks.example/T0/SECRET' });
+          },
           async function fine() {},
         ],
       },
@@ -455,7 +458,7 @@ const cases: Record<string, Case> = {
     answer: {
       status: 502,
       error: 'sink_failed',
-      sinks: { slack: 404, audit: 'error', odd: 'error', unreached: 'error', worded: 'error' },
+      sinks: { slack: 404, audit: 'error', odd: 'error', unreached: 'error', worded: 'error', talkative: 'error' },
     },
     outcome: failed('sink_failed', {
       ...genuine,
@@ -465,6 +468,7 @@ const cases: Record<string, Case> = {
         odd: expect.any(Error),
         unreached: expect.any(Error),
         worded: expect.any(Error),
+        talkative: expect.any(Error),
         fine: 'delivered',
       },
     }),
