@@ -31,8 +31,11 @@ function inFlight(retryAfterMs: number): Forwarded {
 export class Forwarder<Event> {
   readonly #settings: ForwarderSettings<Event> & ClaimSettings & RunSettings<Event>;
   readonly #prefixes = new Map<string, string>();
-  /** Fencing tokens are this and a number: as good as a UUID for each, without the twenty strings that one is made of. */
-  readonly #origin = randomUUID();
+  /**
+   * Fencing tokens are this and a number, which costs less than a UUID for each. Made with the first claim: a process that
+   * is frozen before that, and thawed many times, must not be the same one each time.
+   */
+  #origin: string | undefined;
   #claims = 0;
   /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
   readonly #running = new KeyMap<true>();
@@ -92,6 +95,7 @@ export class Forwarder<Event> {
   }
 
   #nextToken(): string {
+    this.#origin ??= randomUUID();
     this.#claims++;
     return `${this.#origin}-${this.#claims}`;
   }
