@@ -47,6 +47,7 @@ export class CompletedKeys {
 
   /** Keeps a key that is not there until then, a time above 0. */
   add(key: string, hash: number, until: number): void {
+    if (this.#text.length === 0) this.#makeRoom();
     if (this.#next - this.#first === this.#max) this.#dropOldest();
     if (this.#next - this.#first === this.#hashes.length) this.#growRing();
     const size = sizeOf(key);
@@ -138,15 +139,23 @@ export class CompletedKeys {
     table[gap] = 0;
   }
 
-  #growRing(): void {
-    const count = this.#hashes.length;
-    const room = count === 0 ? this.#room : 2 * count;
-    const old = { hashes: this.#hashes, starts: this.#starts, sizes: this.#sizes, untils: this.#untils };
+  #makeRoom(): void {
+    this.#makeRing(this.#room);
+    this.#text = new Uint8Array(usualBytes * this.#room);
+  }
+
+  #makeRing(room: number): void {
     this.#hashes = new Uint32Array(room);
     this.#starts = new Uint32Array(room);
     this.#sizes = new Int32Array(room);
     this.#untils = new Float64Array(room);
     this.#table = new Uint32Array(2 * room);
+  }
+
+  #growRing(): void {
+    const count = this.#hashes.length;
+    const old = { hashes: this.#hashes, starts: this.#starts, sizes: this.#sizes, untils: this.#untils };
+    this.#makeRing(2 * count);
     for (let number = this.#first; number < this.#next; number++) {
       const from = number & (count - 1);
       const place = this.#placeOf(number);
@@ -162,9 +171,8 @@ export class CompletedKeys {
   /** By half, since all of a ring is touched in time. The oldest key then begins at 0. */
   #growText(): void {
     const old = this.#text;
-    const begin = (this.#textEnd - this.#textUsed + old.length) % (old.length || 1);
-    const room = old.length === 0 ? usualBytes * this.#room : old.length + Math.ceil(old.length / 2);
-    this.#text = new Uint8Array(room);
+    const begin = (this.#textEnd - this.#textUsed + old.length) % old.length;
+    this.#text = new Uint8Array(old.length + (old.length >> 1));
     this.#text.set(old.subarray(begin));
     this.#text.set(old.subarray(0, begin), old.length - begin);
     for (let number = this.#first; number < this.#next; number++) {
