@@ -24,42 +24,42 @@ await bundleCommand();
  */
 async function mergeChunks() {
   const files = (await readdir('dist/esm', { recursive: true })).filter((file) => file.endsWith('.js')).map(posixOf);
-  const sources = new Map();
-  for (const file of files) sources.set(file, await readFile(join('dist/esm', file), 'utf8'));
-  const isChunk = (file) => file.startsWith('chunk-');
-  const importsOf = (file, found = new Set()) => {
-    for (const [, name] of sources.get(file)?.matchAll(/from"(?:[./]+\/)?([^"]+)"/g) ?? []) {
-      if (!found.has(name)) importsOf(name, found.add(name));
-    }
-    return found;
-  };
-  const ofRoot = [...importsOf('index.js')].filter(isChunk);
-  const [engine] = ofRoot.toSorted((a, b) => sources.get(b).length - sources.get(a).length);
-  const belowEngine = importsOf(engine);
-  const groupOf = (chunk) => {
-    if (chunk === engine) return 'engine';
-    if (belowEngine.has(chunk)) return 'core';
-    return importsOf(chunk).has('raw-body') ? 'node' : 'endpoint';
-  };
-
-  const entries = files.filter((file) => !isChunk(file));
+  const [chunks, entries] = [files.filter(isChunk), files.filter((file) => !isChunk(file))];
   const merged = await rollup({
     input: Object.fromEntries(entries.map((file) => [file.replace(/\.js$/, ''), join('dist/esm', file)])),
     external: (id) => !isAbsolute(id) && !id.startsWith('.') && !id.startsWith('dist'),
     treeshake: false,
   });
-  for (const file of files) if (isChunk(file)) await rm(join('dist/esm', file));
+  for (const file of chunks) await rm(join('dist/esm', file));
   await merged.write({
     dir: 'dist/esm',
     format: 'esm',
     chunkFileNames: ({ name }) => (isChunk(name) ? '[name].js' : 'chunk-[name].js'),
-    manualChunks(id) {
-      const chunk = posix.basename(posixOf(id));
-      return ofRoot.includes(chunk) ? groupOf(chunk) : undefined;
-    },
+    manualChunks: (id, { getModuleInfo }) => groupOf(id, getModuleInfo),
     hoistTransitiveImports: false,
     minifyInternalExports: false,
   });
+}
+
+/** What a chunk of the root entry becomes a part of. */
+function groupOf(id, moduleOf) {
+  const importsOf = (importer, found = new Set()) => {
+    for (const imported of moduleOf(importer)?.importedIds ?? []) {
+      if (!found.has(imported)) importsOf(imported, found.add(imported));
+    }
+    return found;
+  };
+  const ofRoot = [...importsOf(resolve('dist/esm/index.js'))].filter((path) => isChunk(posix.basename(posixOf(path))));
+  if (!ofRoot.includes(id)) return undefined;
+  const sizeOf = (path) => moduleOf(path).code.length;
+  const engine = ofRoot.reduce((one, other) => (sizeOf(other) > sizeOf(one) ? other : one));
+  if (id === engine) return 'engine';
+  if (importsOf(engine).has(id)) return 'core';
+  return importsOf(id).has('raw-body') ? 'node' : 'endpoint';
+}
+
+function isChunk(file) {
+  return file.startsWith('chunk-');
 }
 
 function posixOf(path) {
