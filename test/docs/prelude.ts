@@ -1,6 +1,6 @@
 /**
- * What the blocks of README.md and docs/reference use without declaring it: parts of the reader's own service, of the types that they
- * have there. Only values; what a page imports further up needs not stand here.
+ * What the blocks of README.md and docs/reference use without declaring it: parts of the reader's own service, of the
+ * types that they have there. Only values; what a page imports further up needs not stand here.
  */
 import type { ConnectionOptions } from 'bullmq';
 import type { Express } from 'express';

@@ -523,14 +523,7 @@ describe('in front of a server that reads paths in its own way, with a path', ()
     ['http://service.test', 200],
     ['*', 200],
   ])('refuses what might be the endpoint, and lets pass what cannot be: %s', async (target, status) => {
-    const hook = vastWebhook(secret, { path: '/vast/webhooks', onOutcome() {} });
-    const server = createServer((req, res) => hook(req, res, () => res.end()));
-    const port = await listen(server);
-    onTestFinished(() => void server.close());
-    const connection = await Connection.open(port);
-    connection.write(bytesOf({ target, body: '{}' }));
-    expect((await connection.answer()).status).toBe(status);
-    connection.destroy();
+    expect(await statusInFront('/vast/webhooks', target)).toBe(status);
   });
 });
 
@@ -542,16 +535,22 @@ describe("in front of a server, with the path '/'", () => {
     ['http://service.test?a', 401],
     ['/a', 200],
   ])('refuses the root only, however it is written: %s', async (target, status) => {
-    const hook = vastWebhook(secret, { path: '/', onOutcome() {} });
-    const server = createServer((req, res) => hook(req, res, () => res.end()));
-    const port = await listen(server);
-    onTestFinished(() => void server.close());
-    const connection = await Connection.open(port);
-    connection.write(bytesOf({ target, body: '{}' }));
-    expect((await connection.answer()).status).toBe(status);
-    connection.destroy();
+    expect(await statusInFront('/', target)).toBe(status);
   });
 });
+
+/** Of an unsigned request to a server whose every path answers 200, with the middleware in front of it. */
+async function statusInFront(path: string, target: string): Promise<number> {
+  const hook = vastWebhook(secret, { path, onOutcome() {} });
+  const server = createServer((req, res) => hook(req, res, () => res.end()));
+  const port = await listen(server);
+  onTestFinished(() => void server.close());
+  const connection = await Connection.open(port);
+  connection.write(bytesOf({ target, body: '{}' }));
+  const { status } = await connection.answer();
+  connection.destroy();
+  return status;
+}
 
 type KoaApp = InstanceType<Koa>;
 type KoaMiddleware = Parameters<KoaApp['use']>[0];
