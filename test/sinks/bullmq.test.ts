@@ -353,7 +353,7 @@ describe('bullmq(queue)', () => {
   });
 });
 
-// Clients wait longer and longer before they connect again.
+// Clients wait longer and longer before they connect again: on a busy machine 19 s have been seen.
 const afterOutage = { timeout: 60_000 };
 
 describeWithPrivateRedis('a delivery while Redis is', afterOutage, () => {
@@ -397,8 +397,7 @@ describeWithPrivateRedis('a delivery while Redis is', afterOutage, () => {
   });
 });
 
-// Again, once: BullMQ does not come back when the server goes away at the moment at which it connects.
-describeWithPrivatePostgres('a delivery while Postgres is', { ...afterOutage, retry: 1 }, () => {
+describeWithPrivatePostgres('a delivery while Postgres is', afterOutage, () => {
   const open = async () => {
     const server = await startPostgres();
     onTestFinished(() => server.close());
@@ -502,7 +501,7 @@ async function expectOnceAfter(
   expect((await send(event)).status).toBeGreaterThanOrEqual(500);
   await recover();
   await expect.poll(async () => (await send(event)).status, { timeout: 20_000, interval: 200 }).toBe(204);
-  await expect.poll(() => told.mock.calls.length, { timeout: 20_000 }).toBe(2);
+  await expect.poll(() => told.mock.calls.length, { timeout: 40_000 }).toBe(2);
   await expect.poll(() => queue.getCompletedCount(), { timeout: 10_000 }).toBe(2);
   await sleep(200);
   expect(told.mock.calls.map(([{ event_id }]) => event_id)).toContain(event.event_id);
