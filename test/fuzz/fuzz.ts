@@ -96,7 +96,10 @@ class Fuzzer {
     this.#target = target;
     this.#options = options;
     const { service = '', oneOfEach = false } = options;
-    const names = Object.keys(target.ports).filter((name) => name.includes(service));
+    // What a failure named is a whole name, which others may begin with.
+    const names = Object.keys(target.ports).filter((name, _, all) =>
+      all.includes(service) ? name === service : name.includes(service),
+    );
     const doors = new Set(names.map((name) => name.split(',')[0]));
     const kinds = names.length / doors.size;
     this.#services = oneOfEach ? names.filter((_, i) => i % kinds === Math.floor(i / kinds) % kinds) : names;

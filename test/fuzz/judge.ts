@@ -117,14 +117,13 @@ function ofOutcomes({ requests, outcomes }: Report): string[] {
 function ofCalls({ requests, calls, granted }: Report): string[] {
   const genuine = new Set(requests.filter(({ flaw }) => flaw === undefined).map(({ hash }) => hash));
   const violations: string[] = [];
-  const counts = new Map<string, { calls: number; taken: number }>();
+  const counts = new Map<string, { who: string; id: string; times: number; taken: number }>();
   for (const { who, id, hash, took } of calls) {
     if (!genuine.has(hash)) violations.push(`${who} was called with ${id}, which nothing genuine has brought`);
-    const count = counts.get(`${who} ${id}`) ?? { calls: 0, taken: 0 };
-    counts.set(`${who} ${id}`, { calls: count.calls + 1, taken: count.taken + Number(took) });
+    const { times, taken } = counts.get(`${who} ${id}`) ?? { times: 0, taken: 0 };
+    counts.set(`${who} ${id}`, { who, id, times: times + 1, taken: taken + Number(took) });
   }
-  for (const [call, { calls: times, taken }] of counts) {
-    const [who, id = ''] = call.split(' ');
+  for (const { who, id, times, taken } of counts.values()) {
     if (times > (granted[id] ?? 0))
       violations.push(`${who} was called ${times} times with ${id}, claimed ${granted[id] ?? 0} times`);
     if (taken > 1 && who !== 'handler') violations.push(`${who} has had ${id} ${taken} times`);
