@@ -30,8 +30,7 @@ export class Claim {
   #abort: AbortController | undefined;
   /** Why the claim is over although its holder has not settled it. */
   end: 'lost' | 'expired' | undefined;
-  /** Called once when that happens. */
-  onEnd: (() => void) | undefined;
+  #onEnd: (() => void) | undefined;
 
   /** `onError` hears what goes wrong where nobody waits for it. */
   constructor(settings: ClaimSettings, key: string, token: string, onError: (error: Error) => void) {
@@ -39,6 +38,14 @@ export class Claim {
     this.key = key;
     this.#token = token;
     this.#onError = onError;
+  }
+
+  /**
+   * `then` is called once when that happens, in place of what was given before. It is a method, since V8 puts each
+   * function that is written as the value of a property into the old generation, and all that it can see with it.
+   */
+  whenOver(then: () => void): void {
+    this.#onEnd = then;
   }
 
   /** Made when first asked for: most sinks and all handlers never look at it. */
@@ -182,7 +189,7 @@ export class Claim {
     const reason = reasonOf(end);
     this.#onError(reason);
     this.#abort?.abort(reason);
-    this.onEnd?.();
+    this.#onEnd?.();
   }
 
   #stop(): void {

@@ -109,7 +109,7 @@ export class Run<Event> {
     if (due.length === 0) {
       this.#conclude();
     } else {
-      this.#claim.onEnd = () => this.#conclude();
+      this.#claim.whenOver(() => this.#conclude());
       const context = new Context(this.#received.delivery, this.#claim, deadlineAt);
       for (const sink of due) this.#tell(sink, context);
       if (!this.#concluded) this.#claim.keepUp();
@@ -255,12 +255,12 @@ export class Run<Event> {
   #handOn(handler: Handler): void {
     this.#handedOn = true;
     clearTimeout(this.#deadline);
-    this.#claim.onEnd = () => {
+    this.#claim.whenOver(() => {
       const giveUp = () => this.#handled({ status: 0, error: new Error('not in time') });
       if (this.#claim.end === 'expired') giveUp();
       // Its answer is still the sender's, but it may never come.
       else unrefTimeout(giveUp, maxWorkMs);
-    };
+    });
     this.#claim.keepUp();
     try {
       handler((answer) => this.#handled(answer));
