@@ -1,6 +1,6 @@
 import { unrefTimeout } from '../timer.js';
-import type { ClaimResult, IdempotencyStore } from './store.js';
-import { isBoolean, isClaimResult, type Next, type Operation, type StoreCalls, unavailable } from './store-calls.js';
+import type { ClaimResult } from './store.js';
+import { type Next, type StoreCalls, unavailable } from './store-calls.js';
 
 /** How long a claim is renewed for work that does not settle. */
 export const maxWorkMs = 5 * 60_000;
@@ -11,9 +11,8 @@ const maxPersistMs = 5_000;
 
 /** What a claim is taken with, the same for all of a middleware's. Durations are milliseconds. */
 export interface ClaimSettings {
-  readonly store: IdempotencyStore;
-  readonly leaseMs: number;
   readonly calls: StoreCalls;
+  readonly leaseMs: number;
   readonly completedTtlMs: number;
 }
 
@@ -40,10 +39,7 @@ export class Claim {
     this.#onError = onError;
   }
 
-  /**
-   * `then` is called once when that happens, in place of what was given before. It is a method, since V8 puts each
-   * function that is written as the value of a property into the old generation, and all that it can see with it.
-   */
+  /** `then` is called once when that happens, in place of what was given before. */
   whenOver(then: () => void): void {
     this.#onEnd = then;
   }
@@ -59,16 +55,15 @@ export class Claim {
 
   /** Asks for the event. Granted after we gave up on it, it is given back: nobody would settle it. */
   take(withinMs: number, { ok, fail }: Omit<Next<ClaimResult>, 'late'>): void {
-    const { store, leaseMs, calls } = this.#settings;
+    const { leaseMs, calls } = this.#settings;
     if (calls.isCongested()) {
       fail(unavailable('claim', 'too many calls to it are overdue'));
       return;
     }
-    const claim = () => store.claim(this.key, this.#token, leaseMs);
     const late = ({ state }: ClaimResult) => {
       if (state === 'acquired') this.release(() => {});
     };
-    calls.call('claim', claim, isClaimResult, { ok, fail, late }, withinMs);
+    calls.call('claim', this.key, this.#token, leaseMs, { ok, fail, late }, withinMs);
   }
 
   /** Renews at a third of the lease, until the claim is settled or over. */
@@ -85,7 +80,7 @@ export class Claim {
 
   /** Records that a sink has had the event. `ok` hears whether the claim is still ours. */
   delivered(sink: string, next: Next<boolean>): void {
-    this.#call('delivered', ({ store }) => store.delivered(this.key, this.#token, sink), this.#unlessLost(next));
+    this.#settings.calls.call('delivered', this.key, this.#token, sink, this.#unlessLost(next));
   }
 
   complete(next: Next<boolean>): void {
@@ -99,12 +94,12 @@ export class Claim {
       then();
       return;
     }
-    const release = ({ store, completedTtlMs }: ClaimSettings) => store.release(this.key, this.#token, completedTtlMs);
+    const { calls, completedTtlMs } = this.#settings;
     const fail = (error: Error) => {
       this.#onError(error);
       then();
     };
-    this.#call('release', release, this.#unlessLost({ ok: then, fail }));
+    calls.call('release', this.key, this.#token, completedTtlMs, this.#unlessLost({ ok: then, fail }));
   }
 
   /**
@@ -130,7 +125,8 @@ export class Claim {
 
   #complete(next: Next<boolean>): void {
     this.#stop();
-    this.#call('complete', ({ store, completedTtlMs }) => store.complete(this.key, this.#token, completedTtlMs), next);
+    const { calls, completedTtlMs } = this.#settings;
+    calls.call('complete', this.key, this.#token, completedTtlMs, next);
   }
 
   #unlessLost({ ok, fail }: Next<boolean>): Next<boolean> {
@@ -143,25 +139,16 @@ export class Claim {
     };
   }
 
-  #call(
-    operation: Operation,
-    call: (settings: ClaimSettings) => boolean | PromiseLike<boolean>,
-    next: Next<boolean>,
-  ): void {
-    this.#settings.calls.call(operation, () => call(this.#settings), isBoolean, next);
-  }
-
   #renew(): void {
     const timer = this.#timer;
     if (performance.now() - (this.#since as number) >= maxWorkMs) {
       this.#over('expired');
       return;
     }
-    const { store, leaseMs, calls } = this.#settings;
-    const renew = () => store.renew(this.key, this.#token, leaseMs);
+    const { leaseMs, calls } = this.#settings;
     // Settled meanwhile, the claim is not lost by being gone when its renewal arrives.
     const isWanted = () => this.#timer === timer;
-    calls.call('renew', renew, isBoolean, {
+    calls.call('renew', this.key, this.#token, leaseMs, {
       ok: (held) => {
         if (!isWanted()) return;
         if (held) this.#goOn();

@@ -5,27 +5,28 @@ const usualBytes = 48;
 
 /**
  * The keys of the events that were completed last, each until a time of its own. They lie in typed arrays outside the
- * heap, as a ring in the order of completion and a hash table over it (open addressing, linear probing): as strings in
- * a Map, a hundred thousand of them are what the garbage collector spends most of its time on.
+ * heap: as strings in a Map, a hundred thousand of them are what the garbage collector spends most of its time on.
+ *
+ * It is a ring in the order of completion, with chains through it from newer keys to older ones of like hash. Nothing
+ * is ever taken out of a chain: it ends where it comes to a place that newer keys have been given since.
  */
 export class CompletedKeys {
   readonly #max: number;
   readonly #room: number;
-  /** Numbers count up, and a key's place in the ring is its number less whole rounds. */
-  #first = 0;
+  /** The next key's place in the ring, and how many before it are taken. */
   #next = 0;
+  #count = 0;
   #hashes = new Uint32Array(0);
   #starts = new Uint32Array(0);
   /** In bytes; negative where a key has characters beyond Latin-1, and so two bytes for each. */
   #sizes = new Int32Array(0);
-  /** 0: forgotten, and only waiting for its turn to go. */
   #untils = new Float64Array(0);
-  /** Places in the ring, counted from 1; 0 is free. At most half of it is taken. */
-  #table = new Uint32Array(0);
-  /** The keys themselves, a ring, too. */
-  #text = new Uint8Array(0);
+  /** Of the newest key with a hash, and of the next older one: its place, counted from 1; 0 for none. */
+  #newest = new Uint32Array(0);
+  #older = new Uint32Array(0);
+  /** The keys themselves: a ring, too, in which each stands in one piece. */
+  #text = Buffer.alloc(0);
   #textEnd = 0;
-  #textUsed = 0;
 
   /** `max`: how many keys are kept. The oldest goes first. `room`: for how many there is room from the first one on. */
   constructor(max: number, room = usualKeys) {
@@ -33,115 +34,86 @@ export class CompletedKeys {
     this.#room = 2 ** Math.ceil(Math.log2(Math.min(max, room)));
   }
 
-  /** Whether the key has been added and its time is not over. One whose time is over is forgotten. */
+  /** Whether the key has been added and its time is not over. */
   has(key: string, hash: number, now: number): boolean {
-    if (this.#next === this.#first) return false;
-    const at = this.#find(key, hash);
-    if (at === -1) return false;
-    const place = (this.#table[at] as number) - 1;
-    if ((this.#untils[place] as number) > now) return true;
-    this.#untils[place] = 0;
-    this.#free(at);
+    if (this.#count === 0) return false;
+    let place = (this.#newest[this.#bucketOf(hash)] as number) - 1;
+    for (let age = 0; place !== -1; place = (this.#older[place] as number) - 1) {
+      const itsAge = this.#ageOf(place);
+      if (itsAge <= age || itsAge > this.#count) return false;
+      if (this.#hashes[place] === hash && this.#textAt(place) === key) return (this.#untils[place] as number) > now;
+      age = itsAge;
+    }
     return false;
   }
 
-  /** Keeps a key that is not there until then, a time above 0. */
+  /** Keeps a key that is not there until then. */
   add(key: string, hash: number, until: number): void {
-    if (this.#text.length === 0) this.#makeRoom();
-    if (this.#next - this.#first === this.#max) this.#dropOldest();
-    if (this.#next - this.#first === this.#hashes.length) this.#growRing();
+    if (this.#hashes.length === 0) this.#makeRoom();
+    if (this.#count === this.#max) this.#count--;
+    else if (this.#count === this.#hashes.length) this.#growRing();
+    const place = this.#next;
     const size = sizeOf(key);
-    while (this.#textUsed + Math.abs(size) > this.#text.length) this.#growText();
-    const place = this.#placeOf(this.#next++);
-    this.#hashes[place] = hash;
-    this.#starts[place] = this.#textEnd;
+    this.#starts[place] = this.#write(key, size);
     this.#sizes[place] = size;
     this.#untils[place] = until;
-    this.#write(key, size);
     this.#enter(place, hash);
-  }
-
-  #write(key: string, size: number): void {
-    const text = this.#text;
-    let end = this.#textEnd;
-    for (let i = 0; i < key.length; i++) {
-      const code = key.charCodeAt(i);
-      text[end] = code;
-      if (++end === text.length) end = 0;
-      if (size > 0) continue;
-      text[end] = code >> 8;
-      if (++end === text.length) end = 0;
-    }
-    this.#textEnd = end;
-    this.#textUsed += Math.abs(size);
-  }
-
-  #placeOf(number: number): number {
-    return number & (this.#hashes.length - 1);
+    this.#next = (place + 1) & (this.#hashes.length - 1);
+    this.#count++;
   }
 
   #enter(place: number, hash: number): void {
-    const table = this.#table;
-    const mask = table.length - 1;
-    let at = hash & mask;
-    while (table[at] !== 0) at = (at + 1) & mask;
-    table[at] = place + 1;
+    const bucket = this.#bucketOf(hash);
+    this.#hashes[place] = hash;
+    this.#older[place] = this.#newest[bucket] as number;
+    this.#newest[bucket] = place + 1;
   }
 
-  /** Where in the table a key stands; -1 for nowhere. */
-  #find(key: string, hash: number): number {
-    const table = this.#table;
-    const mask = table.length - 1;
-    for (let at = hash & mask; table[at] !== 0; at = (at + 1) & mask) {
-      const place = (table[at] as number) - 1;
-      if (this.#hashes[place] === hash && this.#isAt(place, key)) return at;
+  #bucketOf(hash: number): number {
+    return hash & (this.#newest.length - 1);
+  }
+
+  /** 1 for the newest key. */
+  #ageOf(place: number): number {
+    return ((this.#next - 1 - place) & (this.#hashes.length - 1)) + 1;
+  }
+
+  /** Where the text of the oldest key begins. */
+  get #begin(): number {
+    if (this.#count === 0) return 0;
+    return this.#starts[(this.#next - this.#count) & (this.#hashes.length - 1)] as number;
+  }
+
+  #textAt(place: number): string {
+    const start = this.#starts[place] as number;
+    const size = this.#sizes[place] as number;
+    return this.#text.toString(size < 0 ? 'utf16le' : 'latin1', start, start + Math.abs(size));
+  }
+
+  #write(key: string, size: number): number {
+    const bytes = Math.abs(size);
+    let start = this.#startFor(bytes);
+    while (start === undefined) {
+      this.#growText();
+      start = this.#startFor(bytes);
     }
-    return -1;
+    this.#text.write(key, start, size < 0 ? 'utf16le' : 'latin1');
+    this.#textEnd = start + bytes;
+    return start;
   }
 
-  #isAt(place: number, key: string): boolean {
-    const size = sizeOf(key);
-    if (this.#sizes[place] !== size) return false;
-    const text = this.#text;
-    let from = this.#starts[place] as number;
-    for (let i = 0; i < key.length; i++) {
-      const code = key.charCodeAt(i);
-      if (text[from] !== (code & 0xff)) return false;
-      if (++from === text.length) from = 0;
-      if (size > 0) continue;
-      if (text[from] !== code >> 8) return false;
-      if (++from === text.length) from = 0;
-    }
-    return true;
-  }
-
-  #dropOldest(): void {
-    const place = this.#placeOf(this.#first++);
-    this.#textUsed -= Math.abs(this.#sizes[place] as number);
-    if (this.#untils[place] === 0) return;
-    const mask = this.#table.length - 1;
-    let at = (this.#hashes[place] as number) & mask;
-    while (this.#table[at] !== place + 1) at = (at + 1) & mask;
-    this.#free(at);
-  }
-
-  /** Moves up what stands behind and would not be found over the gap. */
-  #free(at: number): void {
-    const table = this.#table;
-    const mask = table.length - 1;
-    let gap = at;
-    for (let next = (at + 1) & mask; table[next] !== 0; next = (next + 1) & mask) {
-      const home = this.#hashes[(table[next] as number) - 1] as number;
-      if (((next - home) & mask) < ((next - gap) & mask)) continue;
-      table[gap] = table[next] as number;
-      gap = next;
-    }
-    table[gap] = 0;
+  /** Where there is room for so many bytes in one piece. The end never comes round to the oldest key: full would be empty. */
+  #startFor(bytes: number): number | undefined {
+    const begin = this.#begin;
+    const end = this.#count === 0 ? 0 : this.#textEnd;
+    if (end < begin) return end + bytes < begin ? end : undefined;
+    if (end + bytes <= this.#text.length) return end;
+    return bytes < begin ? 0 : undefined;
   }
 
   #makeRoom(): void {
     this.#makeRing(this.#room);
-    this.#text = new Uint8Array(usualBytes * this.#room);
+    this.#text = Buffer.alloc(usualBytes * this.#room);
   }
 
   #makeRing(room: number): void {
@@ -149,38 +121,40 @@ export class CompletedKeys {
     this.#starts = new Uint32Array(room);
     this.#sizes = new Int32Array(room);
     this.#untils = new Float64Array(room);
-    this.#table = new Uint32Array(2 * room);
+    this.#older = new Uint32Array(room);
+    this.#newest = new Uint32Array(2 * room);
   }
 
+  /** It is full: its oldest key stands where the next one would go. */
   #growRing(): void {
-    const count = this.#hashes.length;
     const old = { hashes: this.#hashes, starts: this.#starts, sizes: this.#sizes, untils: this.#untils };
-    this.#makeRing(2 * count);
-    for (let number = this.#first; number < this.#next; number++) {
-      const from = number & (count - 1);
-      const place = this.#placeOf(number);
-      const hash = old.hashes[from] as number;
-      this.#hashes[place] = hash;
+    const begin = this.#next;
+    this.#makeRing(2 * this.#count);
+    for (let place = 0; place < this.#count; place++) {
+      const from = (begin + place) & (this.#count - 1);
       this.#starts[place] = old.starts[from] as number;
       this.#sizes[place] = old.sizes[from] as number;
       this.#untils[place] = old.untils[from] as number;
-      if (this.#untils[place] !== 0) this.#enter(place, hash);
+      this.#enter(place, old.hashes[from] as number);
     }
+    this.#next = this.#count;
   }
 
   /** By half, since all of a ring is touched in time. The oldest key then begins at 0. */
   #growText(): void {
     const old = this.#text;
-    const begin = (this.#textEnd - this.#textUsed + old.length) % old.length;
-    this.#text = new Uint8Array(old.length + (old.length >> 1));
-    this.#text.set(old.subarray(begin));
-    this.#text.set(old.subarray(0, begin), old.length - begin);
-    for (let number = this.#first; number < this.#next; number++) {
-      const place = this.#placeOf(number);
+    const begin = this.#begin;
+    const behind = old.length - begin;
+    const isRound = this.#textEnd < begin;
+    this.#text = Buffer.alloc(old.length + (old.length >> 1) + 1);
+    old.copy(this.#text, 0, begin);
+    old.copy(this.#text, behind, 0, isRound ? this.#textEnd : 0);
+    for (let age = 1; age <= this.#count; age++) {
+      const place = (this.#next - age) & (this.#hashes.length - 1);
       const start = this.#starts[place] as number;
-      this.#starts[place] = start < begin ? start + old.length - begin : start - begin;
+      this.#starts[place] = start < begin ? start + behind : start - begin;
     }
-    this.#textEnd = this.#textUsed;
+    this.#textEnd = isRound ? this.#textEnd + behind : this.#textEnd - begin;
   }
 }
 

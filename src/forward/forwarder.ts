@@ -5,10 +5,12 @@ import { Claim, type ClaimSettings } from './claim.js';
 import type { InFlight } from './in-flight.js';
 import { hashOf, KeyMap } from './key-map.js';
 import { type Forwarded, type Handler, Run, type RunSettings } from './run.js';
+import type { IdempotencyStore } from './store.js';
 import { StoreCalls } from './store-calls.js';
 import { Unrecorded } from './unrecorded.js';
 
 export interface ForwarderSettings<Event> extends Omit<ClaimSettings, 'calls'>, Omit<RunSettings<Event>, 'unrecorded'> {
+  readonly store: IdempotencyStore;
   readonly storeTimeoutMs: number;
   readonly inFlight: InFlight;
   /** Keeps apart what a receiver and a worker remember of one event in one store. */
@@ -41,7 +43,8 @@ export class Forwarder<Event> {
   readonly #running = new KeyMap<true>();
 
   constructor(settings: ForwarderSettings<Event>) {
-    this.#settings = { ...settings, calls: new StoreCalls(settings.storeTimeoutMs), unrecorded: new Unrecorded() };
+    const calls = new StoreCalls(settings.store, settings.storeTimeoutMs);
+    this.#settings = { ...settings, calls, unrecorded: new Unrecorded() };
   }
 
   /**

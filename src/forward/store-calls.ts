@@ -3,7 +3,9 @@ import { isPromise } from '../promise.js';
 import { unrefTimeout } from '../timer.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
-export type Operation = keyof IdempotencyStore;
+type Operation = keyof IdempotencyStore;
+type Value<Called extends Operation> = Awaited<ReturnType<IdempotencyStore[Called]>>;
+type Argument<Called extends Operation> = Parameters<IdempotencyStore[Called]>[2];
 
 /** How to go on after a call. Neither function may throw. */
 export interface Next<T> {
@@ -23,12 +25,14 @@ const probeMs = 1_000;
  * this process answers at once costs no promise and no timer: most deliveries run through in one go.
  */
 export class StoreCalls {
+  readonly #store: { [Called in Operation]: (key: string, token: string, argument: never) => unknown };
   readonly #timeoutMs: number;
   /** Given up, but not settled. */
   #overdue = 0;
   #probedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(timeoutMs: number) {
+  constructor(store: IdempotencyStore, timeoutMs: number) {
+    this.#store = store;
     this.#timeoutMs = timeoutMs;
   }
 
@@ -44,30 +48,30 @@ export class StoreCalls {
     return false;
   }
 
-  /** `withinMs` where less time is left than a call has. */
-  call<T>(
-    operation: Operation,
-    call: () => T | PromiseLike<T>,
-    makesSense: (value: T) => boolean,
-    next: Next<T>,
+  /** `argument` is the operation's own, the third. `withinMs` where less time is left than a call has. */
+  call<Called extends Operation>(
+    operation: Called,
+    key: string,
+    token: string,
+    argument: Argument<Called>,
+    next: Next<Value<Called>>,
     withinMs = Number.POSITIVE_INFINITY,
   ): void {
-    let value: T | PromiseLike<T>;
+    let value: Value<Called> | PromiseLike<Value<Called>>;
     try {
-      value = call();
+      value = this.#store[operation](key, token, argument as never) as typeof value;
     } catch (error) {
       next.fail(unavailable(operation, toError(error).message, error));
       return;
     }
-    if (isPromise(value)) this.#inTime(operation, value, makesSense, next, Math.min(withinMs, this.#timeoutMs));
-    else judge(operation, value, makesSense, next);
+    if (isPromise(value)) this.#inTime(operation, value, next, Math.min(withinMs, this.#timeoutMs));
+    else judge(operation, value, next);
   }
 
-  #inTime<T>(
-    operation: Operation,
-    promise: PromiseLike<T>,
-    makesSense: (value: T) => boolean,
-    next: Next<T>,
+  #inTime<Called extends Operation>(
+    operation: Called,
+    promise: PromiseLike<Value<Called>>,
+    next: Next<Value<Called>>,
     timeoutMs: number,
   ): void {
     let isLate = false;
@@ -81,11 +85,11 @@ export class StoreCalls {
         clearTimeout(timer);
         if (isLate) {
           this.#settledLate();
-          if (makesSense(value)) next.late?.(value);
+          if (makesSense(operation, value)) next.late?.(value);
         } else {
           // What has not been answered by now may never be.
           this.#overdue = 0;
-          judge(operation, value, makesSense, next);
+          judge(operation, value, next);
         }
       },
       (error) => {
@@ -101,8 +105,8 @@ export class StoreCalls {
   }
 }
 
-function judge<T>(operation: Operation, value: T, makesSense: (value: T) => boolean, next: Next<T>): void {
-  if (makesSense(value)) next.ok(value);
+function judge<Called extends Operation>(operation: Called, value: Value<Called>, next: Next<Value<Called>>): void {
+  if (makesSense(operation, value)) next.ok(value);
   else next.fail(unavailable(operation, 'its answer is none of those that the interface has'));
 }
 
@@ -110,7 +114,11 @@ export function unavailable(operation: Operation, why: string, cause?: unknown):
   return new WebhookError('store_unavailable', `the idempotency store failed to ${operation}: ${why}`, { cause });
 }
 
-export function isClaimResult(result: ClaimResult): boolean {
+function makesSense(operation: Operation, value: unknown): boolean {
+  return operation === 'claim' ? isClaimResult(value as ClaimResult) : typeof value === 'boolean';
+}
+
+function isClaimResult(result: ClaimResult): boolean {
   switch (result?.state) {
     case 'completed':
       return true;
@@ -121,8 +129,4 @@ export function isClaimResult(result: ClaimResult): boolean {
     default:
       return false;
   }
-}
-
-export function isBoolean(value: unknown): value is boolean {
-  return typeof value === 'boolean';
 }

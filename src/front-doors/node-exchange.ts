@@ -84,10 +84,11 @@ export function whenAnswered(
 /** For a response that may reach nobody, and then has no event for it. */
 function whenEnded(res: ServerResponse, ended: () => void): void {
   const { end } = res;
-  res.end = function endUnheard(this: ServerResponse, ...args: unknown[]) {
+  function endUnheard(this: ServerResponse, ...args: unknown[]) {
     ended();
     return Reflect.apply(end, this, args);
-  } as ServerResponse['end'];
+  }
+  res.end = endUnheard as ServerResponse['end'];
 }
 
 export function isClosed(res: ServerResponse): boolean {

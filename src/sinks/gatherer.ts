@@ -109,7 +109,8 @@ export class Gatherer<Event extends object> {
   async #deliver({ event, delivery }: Received<object>, batch: Batch): Promise<void> {
     const abort = new AbortController();
     const { signal } = abort;
-    batch.onDeserted = () => abort.abort(new Error('nobody waits for it any more'));
+    const deserted = () => abort.abort(new Error('nobody waits for it any more'));
+    batch.onDeserted = deserted;
     const tooLong = () => abort.abort(new Error(`did not settle within ${maxTellingMs / 60_000} minutes`));
     const timer = setTimeout(tooLong, maxTellingMs);
     timer.unref();

@@ -77,4 +77,13 @@ describe('the keys of completed events', () => {
     for (let n = 150_000; n < 500_000; n++) if (kept.has(keyOf(n), hashOf(keyOf(n)), 1)) mistaken++;
     expect(mistaken).toBe(0);
   });
+
+  it.each([1, 3])('take no more room than the most of them that are kept at once (%i)', (max) => {
+    const kept = new CompletedKeys(max, max);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let n = 0; n < 100_000; n++) kept.add(`receiver:vast:${n}`, hashOf(`receiver:vast:${n}`), 1e9);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100_000);
+    const isKept = (n: number) => kept.has(`receiver:vast:${n}`, hashOf(`receiver:vast:${n}`), 1);
+    expect([99_999, 100_000 - max, 99_999 - max].map(isKept)).toEqual([true, true, false]);
+  });
 });
