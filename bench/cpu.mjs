@@ -1,8 +1,9 @@
 import { candidates } from './candidates.mjs';
 import { Child } from './child.mjs';
 import { goals, heading, keep, median, pairedRatios, table } from './report.mjs';
+import { inTurns, turns } from './turns.mjs';
 
-/** CPU time a delivery, in-process: each candidate in a child, one batch of each a round. */
+/** CPU time a delivery, in-process: each candidate in a child. */
 export async function cpu(quick) {
   const { rounds, deliveries } = quick ? { rounds: 7, deliveries: 2000 } : { rounds: 30, deliveries: 4000 };
   heading(
@@ -14,8 +15,7 @@ export async function cpu(quick) {
   const results = [];
   // The first round warms up again what went cold while the others warmed up.
   for (let round = -1; round < rounds; round++) {
-    const result = {};
-    for (const [name, child] of children) result[name] = await child.ask({ deliveries });
+    const result = await inTurns(children, async (child) => child.ask({ deliveries: deliveries / turns }));
     if (round >= 0) results.push(result);
   }
   for (const child of children.values()) child.end();

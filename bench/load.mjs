@@ -1,6 +1,7 @@
 import { candidates } from './candidates.mjs';
 import { Child } from './child.mjs';
 import { goals, heading, keep, median, pairedRatios, table } from './report.mjs';
+import { inTurns, turns } from './turns.mjs';
 
 const names = ['bare-hmac', 'express-hand', 'express-ours', 'koa-hand', 'koa-ours', 'front-ours'];
 
@@ -18,15 +19,14 @@ export async function load(quick) {
   const busy = Object.fromEntries(names.map((name) => [name, []]));
   // The first two rounds only warm up.
   for (let round = -2; round < rounds; round++) {
-    const result = {};
-    for (const [name, server] of servers) {
+    const seconds = await inTurns(servers, async (server, name) => {
       const { port } = await server.ask({});
-      const run = await generator.ask({ port, connections, deliveries });
+      const { ms } = await generator.ask({ port, connections, deliveries: deliveries / turns });
       const { cpuMs } = await server.ask({});
-      result[name] = deliveries / (run.ms / 1000);
-      if (round < 0) continue;
-      busy[name].push(cpuMs / run.ms);
-    }
+      if (round >= 0) busy[name].push(cpuMs / ms);
+      return ms / 1000;
+    });
+    const result = Object.fromEntries(names.map((name) => [name, deliveries / turns / seconds[name]]));
     if (round >= 0) results.push(result);
   }
   generator.end();

@@ -1,0 +1,15 @@
+/**
+ * How often the candidates take turns in a round. What else is at work on the machine comes and goes in seconds: between
+ * two that are compared there must be less. And a round must be long enough to have its share of major collections.
+ */
+export const turns = 4;
+
+/** What `measure` gives for each candidate, the mean of its turns. */
+export async function inTurns(candidates, measure) {
+  const sums = {};
+  for (let turn = 0; turn < turns; turn++) {
+    for (const [name, candidate] of candidates) sums[name] = (sums[name] ?? 0) + (await measure(candidate, name));
+  }
+  for (const name in sums) sums[name] /= turns;
+  return sums;
+}
