@@ -39,7 +39,7 @@ export class Claim {
     this.#onError = onError;
   }
 
-  /** `then` is called once when that happens, in place of what was given before. */
+  /** `then` is called when the claim is over before it is settled, in place of what was given before. */
   whenOver(then: () => void): void {
     this.#onEnd = then;
   }
