@@ -102,7 +102,7 @@ export class CompletedKeys {
     return start;
   }
 
-  /** Where there is room for so many bytes in one piece. The end never comes round to the oldest key: full would be empty. */
+  /** Where so many bytes have room in one piece. The end stays short of the oldest key, or full would pass for empty. */
   #startFor(bytes: number): number | undefined {
     const begin = this.#begin;
     const end = this.#count === 0 ? 0 : this.#textEnd;

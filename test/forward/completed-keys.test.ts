@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CompletedKeys } from '../../src/forward/completed-keys.js';
 import { hashOf } from '../../src/forward/key-map.js';
 
@@ -82,11 +82,11 @@ describe('the keys of completed events', () => {
 
   it.each([1, 3])('take no more room than the most of them that are kept at once (%i)', (max) => {
     const alloc = vi.spyOn(Buffer, 'alloc');
+    onTestFinished(() => alloc.mockRestore());
     const kept = new CompletedKeys(max, max);
     for (let n = 0; n < 1_000; n++) kept.add(`receiver:vast:${n}`, hashOf(`receiver:vast:${n}`), 1e9);
     const isKept = (n: number) => kept.has(`receiver:vast:${n}`, hashOf(`receiver:vast:${n}`), 1);
     expect([999, 1_000 - max, 999 - max].map(isKept)).toEqual([true, true, false]);
     expect(alloc).toHaveBeenCalledTimes(2);
-    alloc.mockRestore();
   });
 });

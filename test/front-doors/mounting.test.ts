@@ -492,14 +492,7 @@ describe.each(Object.entries(expresses))('%s: mounted as', (version, express) =>
       reached++;
       res.end();
     });
-    const hook = vastWebhook(secret, { path: '/vast/webhooks', onOutcome() {} });
-    const server = createServer((req, res) => hook(req, res, () => app(req, res)));
-    const port = await listen(server);
-    onTestFinished(() => void server.close());
-    const connection = await Connection.open(port);
-    connection.write(bytesOf({ target, body: '{}' }));
-    const { status } = await connection.answer();
-    connection.destroy();
+    const status = await statusInFront('/vast/webhooks', target, app);
     expect(reached).toBe(0);
     expect([400, 401, 404]).toContain(status);
   });
@@ -539,10 +532,14 @@ describe("in front of a server, with the path '/'", () => {
   });
 });
 
-/** Of an unsigned request to a server whose every path answers 200, with the middleware in front of it. */
-async function statusInFront(path: string, target: string): Promise<number> {
+/** Of an unsigned request to a server with the middleware in front of it. Behind it, every path answers 200. */
+async function statusInFront(
+  path: string,
+  target: string,
+  behind: RequestListener = (_req, res) => res.end(),
+): Promise<number> {
   const hook = vastWebhook(secret, { path, onOutcome() {} });
-  const server = createServer((req, res) => hook(req, res, () => res.end()));
+  const server = createServer((req, res) => hook(req, res, () => behind(req, res)));
   const port = await listen(server);
   onTestFinished(() => void server.close());
   const connection = await Connection.open(port);
