@@ -9,7 +9,7 @@ import { parseLimit } from './receive/limit.js';
 
 /** What `vastWebhook` takes beside the secret. A wrong one is a `TypeError` that names it and what it takes. */
 export interface WebhookOptions<Event = VastEvent> {
-  /** The endpoint, below the mount. `/vast/webhooks` where the middleware is used without a path or route. */
+  /** The endpoint: what the request's path must end with. `/vast/webhooks` where there is no mount and no route. */
   readonly path?: string;
   /** Which events are in flight, told and done. `memoryStore()` unless told otherwise. */
   readonly store?: IdempotencyStore;
@@ -67,6 +67,8 @@ export interface Settings<Event> {
   readonly completedTtlMs: number;
   readonly onOutcome: (outcome: Outcome) => void;
   readonly onError: (error: Error, context: ErrorContext) => void;
+  /** Hears of a mistake in how the middleware is used, which no delivery can show. */
+  readonly report: (error: Error) => void;
   readonly now: () => number;
 }
 
@@ -116,8 +118,14 @@ export function settingsOf<Event>(options: WebhookOptions<Event> = {}): Settings
     completedTtlMs: options.completedTtlMs ?? 7 * days,
     onOutcome: unthrowing(options.onOutcome ?? logOutcomes()),
     onError: unthrowing(options.onError ?? logError),
+    report: reporter(options.onError),
     now: options.now ?? Date.now,
   };
+}
+
+function reporter(onError: WebhookOptions['onError']): (error: Error) => void {
+  if (onError === undefined) return ({ message }) => console.warn(`vast-webhook: ${message}`);
+  return unthrowing((error: Error) => onError(error, {}));
 }
 
 /** The same for `createForwarder`, whose lease is shorter since a queue tries again soon. */

@@ -1,79 +1,110 @@
 import type { IncomingMessage } from 'node:http';
-import { isRoot, type PathTest, pathMatcher, pathOf } from '../receive/path.js';
+import { type Place, pathOf } from './endpoint-match.js';
 
 /** What Express 4 and 5 keep of a `use` or a route; their routers' stacks are made of these. */
 interface Layer {
   readonly handle?: unknown;
-  /** Express 5: whether it was used without a path. */
+  readonly route?: { readonly stack?: Stack };
+  /** Express 5: whether it was used without a path, and what finds its path otherwise. */
   readonly slash?: boolean;
+  readonly matchers?: readonly ((path: string) => false | { readonly path: string })[];
   /** Express 4: the same. */
-  readonly regexp?: { readonly fast_slash?: boolean };
+  readonly regexp?: RegExp & { readonly fast_slash?: boolean };
 }
 type Stack = readonly Layer[];
 
 interface App {
-  readonly parent?: App;
   /** Express 4, whose `router` throws. */
   readonly _router?: { readonly stack: Stack };
   readonly router?: { readonly stack: Stack };
 }
 
-interface ExpressRequest extends IncomingMessage {
-  readonly app?: App;
-  readonly path?: string | null;
+/** What Express's routers leave on a request. Connect and Polka leave the first, and cut the mount off `url`. */
+export interface RoutedRequest extends IncomingMessage {
+  readonly originalUrl?: string;
+  /** What mounts have cut off. Only Express's routers set it. */
+  readonly baseUrl?: string;
+  /** Of the innermost router, for what stands behind the present layer. */
+  readonly next?: unknown;
+  /** Of the last route that matched, which may have passed the request on since. */
   readonly route?: { readonly stack?: Stack };
+  readonly app?: App;
 }
 
 type Middleware = ((...args: never[]) => void) & { readonly close: unknown };
 
-/**
- * Tells which requests are on the middleware's endpoint. A route that holds it is its endpoint. Without a `path`,
- * that is the mount itself under a mount, and `defaultPath` at an app's or router's top level. Where the middleware
- * cannot find itself, every request is: to refuse is safe, to let through is not.
- */
-export function expressEndpoint(
-  middleware: Middleware,
-  path: string | undefined,
-  defaultPath: string,
-): (req: IncomingMessage) => boolean {
-  const matches = pathMatcher(path ?? defaultPath);
-  const testOfApp = new WeakMap<object, PathTest>();
-
+/** Tells where in Express the middleware is called. What a request says by itself comes before any search. */
+export function expressPlaces(middleware: Middleware): (req: RoutedRequest, next: unknown) => Place {
+  /** Requests that were let pass although a second place may hold the middleware, wrapped. */
+  const passed = new WeakSet<object>();
   const isSelf = (handle: unknown) =>
     // Tracing wraps layers in functions that carry our properties on.
     handle === middleware || (handle as Partial<Middleware> | undefined)?.close === middleware.close;
 
-  const testIn = (stack: Stack, isMounted: boolean): PathTest | undefined => {
-    const tests: PathTest[] = [];
-    for (const layer of stack) {
-      const nested = (layer.handle as { stack?: Stack } | undefined)?.stack;
-      if (isSelf(layer.handle)) {
-        const usedWithoutPath = layer.slash ?? layer.regexp?.fast_slash;
-        if (usedWithoutPath) tests.push(matches);
-        // A router or app that is mounted itself may be meant to be the endpoint.
-        if (!usedWithoutPath || isMounted) tests.push(isRoot);
-      } else if (Array.isArray(nested)) {
-        const test = testIn(nested, true);
-        if (test) tests.push(test);
-      }
-    }
-    return tests.length > 1 ? (path) => tests.some((test) => test(path)) : tests[0];
+  return (req, next) => {
+    const { route, baseUrl } = req;
+    if (route?.stack?.some(({ handle }) => isSelf(handle))) return 'route';
+    // Without anybody behind, nothing can be passed on.
+    if (next === undefined) return 'use';
+    if (baseUrl === undefined) return 'unknown';
+    const isBelowMount = baseUrl !== '' || isMoved(req);
+    if (!isBelowMount && route === undefined) return 'use';
+    // A route calls its handlers with a `next` of its own.
+    if (route !== undefined && next !== req.next) return 'unknown';
+    const places = placesIn(req, isSelf);
+    if (places.length !== 1) return 'unknown';
+    if (places[0] === 'mount') return isBelowMount ? 'mount' : 'unknown';
+    if (passed.has(req)) return 'unknown';
+    passed.add(req);
+    return baseUrl === '' ? 'use' : 'nested';
   };
+}
 
-  return (request) => {
-    const req: ExpressRequest = request;
-    // An earlier route leaves itself on the request, so it counts only if it holds the middleware.
-    if (req.route?.stack?.some(({ handle }) => isSelf(handle))) return true;
-    const { app } = req;
-    if (app === undefined) return path === undefined || matches(pathOf(req.url ?? ''));
-    if (path !== undefined) return matches(req.path);
-    let test = testOfApp.get(app);
-    if (test === undefined) {
-      const { stack } = app._router ?? app.router ?? { stack: [] };
-      test = testIn(stack, app.parent !== undefined);
-      if (test === undefined) return true;
-      testOfApp.set(app, test);
+/** Whether somebody else than Express has cut a mount off the path, or rewritten it. */
+function isMoved({ url = '', originalUrl = url }: RoutedRequest): boolean {
+  return url !== originalUrl && pathOf(url) !== pathOf(originalUrl);
+}
+
+/** The places of the middleware below the mounts that the request has come through. */
+function placesIn({ app, baseUrl = '' }: RoutedRequest, isSelf: (handle: unknown) => boolean): Place[] {
+  const { stack } = app?._router ?? app?.router ?? { stack: [] };
+  // How much of it is from outside the app is not known: a router does not tell an app that it is mounted.
+  return endsOf(baseUrl).flatMap((base) => placesBelow(stack, base, false, isSelf));
+}
+
+function endsOf(base: string): string[] {
+  return [...base.matchAll(/\//g)].map(({ index }) => base.slice(index)).concat('');
+}
+
+function placesBelow(stack: Stack, base: string, isInRoute: boolean, isSelf: (handle: unknown) => boolean): Place[] {
+  return stack.flatMap((layer): Place[] => {
+    // What is itself in a route is known by the request.
+    if (layer.route !== undefined) {
+      const routers = (layer.route.stack ?? []).filter(({ handle }) => !isSelf(handle));
+      return routers.flatMap(({ handle }) => placesBelow(stackOf(handle), base, true, isSelf));
     }
-    return test(req.path);
-  };
+    const rest = restOf(layer, base);
+    if (rest === undefined) return [];
+    if (!isSelf(layer.handle)) return placesBelow(stackOf(layer.handle), rest, isInRoute, isSelf);
+    if (rest !== '') return [];
+    return [isInRoute || rest !== base ? 'mount' : 'use'];
+  });
+}
+
+function stackOf(handle: unknown): Stack {
+  const { stack } = Object(handle) as { stack?: Stack };
+  return Array.isArray(stack) ? stack : [];
+}
+
+function isWithoutPath({ slash, regexp }: Layer): boolean {
+  return slash ?? regexp?.fast_slash ?? false;
+}
+
+/** What a layer leaves of the base, or undefined where it cannot have matched. */
+function restOf(layer: Layer, base: string): string | undefined {
+  if (isWithoutPath(layer)) return base;
+  const path = base === '' ? '/' : base;
+  const found = layer.regexp?.exec(path)?.[0] ?? layer.matchers?.map((match) => match(path)).find((match) => match);
+  const cut = typeof found === 'object' ? found.path : found;
+  return typeof cut === 'string' ? base.slice(cut.replace(/\/$/, '').length) : undefined;
 }

@@ -1,22 +1,27 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer } from '../answer.js';
+import { type Answer, answerTo } from '../answer.js';
 import { type Closable, Endpoint } from '../endpoint.js';
 import type { HandlerAnswer } from '../forward/run.js';
 import type { WebhookOptions } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import type { Received } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
-import { expressEndpoint } from './express-mount.js';
+import { EndpointMatch, pathOf } from './endpoint-match.js';
+import { expressPlaces, type RoutedRequest } from './express-mount.js';
 import { shareShape } from './express-shape.js';
 import { NodeExchange, whenAnswered } from './node-exchange.js';
+import { isNodeCall, misuse } from './wrong-form.js';
 
 /** A request as far as the middleware looks at it. */
 type Request = IncomingMessage & { body?: unknown };
 type Next = (error?: unknown) => void;
 
+const nobodyBehind =
+  'there is no next() to hand the event to: call the middleware as hook(req, res, () => ...), or give it sinks';
+
 /** Middleware for Express 4 and 5, Connect, and whatever else calls `(req, res, next)`. */
 export interface ExpressWebhook extends Closable {
-  (req: Request, res: ServerResponse, next: Next): void;
+  (req: Request, res: ServerResponse, next?: Next): void;
 }
 
 /** The middleware for a sender's deliveries. Throws a `TypeError` as what it is made for documents. */
@@ -26,32 +31,59 @@ export function expressWebhook<Event extends object>(
   options?: WebhookOptions<Event>,
 ): ExpressWebhook {
   const endpoint = new Endpoint(provider, secret, options);
+  const handedOn = new WeakSet<object>();
+  const match = new EndpointMatch(endpoint.settings, provider);
   const middleware = Object.assign(
-    function webhook(req: Request, res: ServerResponse, next: Next): void {
-      if (!isEndpoint(req)) {
+    function webhook(req: Request, res: ServerResponse, next?: Next): void {
+      if (!isNodeCall(res)) throw misuse('Express', provider.name, req);
+      if (next !== undefined && handedOn.has(req)) {
+        // In a second place, the event is not to be claimed again.
         next();
-        return;
+      } else if (isEndpoint(req, next)) {
+        shareShape(req, res);
+        endpoint.serve(new ExpressExchange(provider.name, req, res, next, handedOn));
+      } else if (next !== undefined) {
+        next();
+      } else {
+        res.statusCode = 404;
+        res.end();
       }
-      shareShape(req, res);
-      endpoint.serve(new ExpressExchange(provider.name, req, res, next));
     },
     {
       close: (timeoutMs?: number) => endpoint.close(timeoutMs),
       [Symbol.asyncDispose]: () => endpoint.close(),
     },
   );
-  const isEndpoint = expressEndpoint(middleware, endpoint.settings.path, provider.path);
+  const placeOf = expressPlaces(middleware);
+
+  function isEndpoint(req: RoutedRequest, next: unknown): boolean {
+    const target = req.originalUrl ?? req.url ?? '';
+    if (match.matches(target)) return true;
+    const { method, url = '', baseUrl = '', headers } = req;
+    const place = placeOf(req, next);
+    const rewritten = url === target ? [] : [url, baseUrl + url];
+    return match.isEndpoint({ method, target, headers, rewritten, isAtRoot: pathOf(url) === '/', place });
+  }
+
   return middleware;
 }
 
 class ExpressExchange<Event> extends NodeExchange<Event> {
   readonly #property: string;
-  readonly #next: Next;
+  readonly #next: Next | undefined;
+  readonly #handedOn: WeakSet<object>;
   protected readonly rawBody: unknown;
   protected readonly body: unknown;
 
-  constructor(property: string, req: Request & { rawBody?: unknown }, res: ServerResponse, next: Next) {
+  constructor(
+    property: string,
+    req: Request & { rawBody?: unknown },
+    res: ServerResponse,
+    next: Next | undefined,
+    handedOn: WeakSet<object>,
+  ) {
     super(req, res);
+    this.#handedOn = handedOn;
     this.#property = property;
     this.#next = next;
     this.rawBody = req.rawBody;
@@ -64,7 +96,13 @@ class ExpressExchange<Event> extends NodeExchange<Event> {
     req[this.#property] = received;
     req.body = received.event;
     req._body = true;
+    this.#handedOn.add(req);
     whenAnswered(this.res, settle);
+    if (this.#next === undefined) {
+      settle({ status: 500, error: new Error(nobodyBehind) });
+      this.answer(answerTo('internal'));
+      return;
+    }
     try {
       this.#next();
     } catch (error) {

@@ -5,9 +5,10 @@ import type { WebhookOptions } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import type { OnBody } from '../receive/body.js';
 import type { Received } from '../receive/delivery.js';
-import { pathMatcher, pathOf } from '../receive/path.js';
+import { targetTest } from '../receive/path.js';
 import type { Secret } from '../receive/secrets.js';
 import { readWebBody } from '../receive/web-body.js';
+import { isFetchCall, misuse, refuse } from './wrong-form.js';
 
 /** What a platform that may freeze the process after the answer gives beside the request. */
 export interface WaitUntil {
@@ -37,10 +38,13 @@ export function fetchWebhook<Event extends object>(
   const endpoint = new Endpoint(provider, secret, options);
   const { path, handoff } = endpoint.settings;
   checkHandler(handler, handoff);
-  const isEndpoint = path === undefined ? () => true : pathMatcher(path);
+  const isEndpoint = path === undefined ? () => true : targetTest(path);
   return Object.assign(
-    function webhook(request: Request, context?: WaitUntil | object): Promise<Response> {
-      if (!isEndpoint(pathOf(request.url))) return Promise.resolve(new Response('Not Found', { status: 404 }));
+    function webhook(request: Request, context?: WaitUntil | object, ...others: unknown[]): Promise<Response> {
+      if (!isFetchCall(request)) {
+        return refuse(misuse('fetch', provider.name, request), [request, context, ...others], endpoint.settings.report);
+      }
+      if (!isEndpoint(request.url)) return Promise.resolve(new Response('Not Found', { status: 404 }));
       return new Promise((resolve) => {
         endpoint.serve(new FetchExchange(request, context as Partial<WaitUntil> | undefined, handler, resolve));
       });

@@ -1,45 +1,47 @@
-import { isRoot, pathMatcher, pathOf } from '../receive/path.js';
+import { type Place, pathOf } from './endpoint-match.js';
 
 interface RouterLayer {
   readonly methods: readonly string[];
   readonly stack: readonly unknown[];
+  /** `ignoreCaptures`: that a `use` layer has no path of its own. */
+  readonly opts?: { readonly ignoreCaptures?: boolean };
 }
 
-interface RoutedContext {
-  readonly app: { readonly middleware: readonly unknown[] };
+/** What Koa's routers leave on a context. */
+export interface RoutedContext {
   readonly path: string;
   readonly originalUrl: string;
-  /** Set by koa-mount, and left behind by it. */
-  readonly mountPath?: string;
   /** Set by @koa/router: the routes and `use` layers with this path, of all routers so far. */
   readonly matched?: readonly RouterLayer[];
+  /** Set by other routers. */
+  readonly params?: unknown;
+  readonly routePath?: unknown;
 }
 
-/**
- * Tells which requests are on the middleware's endpoint. A route that holds it is its endpoint. Without a `path`,
- * that is `defaultPath` at the app's top level, and under koa-mount the mount itself or `defaultPath` below it.
- * Where the middleware cannot find itself, every request is: to refuse is safe, to let through is not.
- */
-export function koaEndpoint(
-  middleware: unknown,
-  path: string | undefined,
-  defaultPath: string,
-): (ctx: RoutedContext) => boolean {
-  const matches = pathMatcher(path ?? defaultPath);
+/** Tells where in Koa the middleware is called. */
+export function koaPlaces(middleware: unknown): (ctx: RoutedContext) => Place {
+  /** Contexts that were let pass although a second place may hold the middleware, wrapped. */
+  const passed = new WeakSet<object>();
+
   return (ctx) => {
-    const { matched = [] } = ctx;
-    if (matched.some(({ methods, stack }) => methods.length > 0 && stack.includes(middleware))) return true;
-    if (path !== undefined || ctx.app.middleware.includes(middleware)) return matches(ctx.path);
-    // In a route below the mount, but wrapped, the mount says nothing of the endpoint.
-    if (isMounted(ctx) && matched.length === 0) return isRoot(ctx.path) || matches(ctx.path);
-    return true;
+    const { matched = [], params, routePath } = ctx;
+    const own = matched.filter(({ stack }) => stack.includes(middleware));
+    if (own.some(isRoute)) return 'route';
+    const [layer] = own;
+    if (layer !== undefined) {
+      if (own.length > 1 || passed.has(ctx)) return 'unknown';
+      if (layer.opts?.ignoreCaptures !== true) return 'mount';
+      // Behind a route, that one may hold the middleware, too, wrapped.
+      if (matched.slice(0, matched.indexOf(layer)).some(isRoute)) return 'unknown';
+      passed.add(ctx);
+      return 'use';
+    }
+    if (matched.some(isRoute) || params !== undefined || routePath !== undefined) return 'unknown';
+    // koa-mount cuts its prefix off the path; so may others.
+    return ctx.path === pathOf(ctx.originalUrl) ? 'use' : 'unknown';
   };
 }
 
-/** Whether koa-mount has cut its prefix off the path just now, and not for some earlier middleware. */
-function isMounted({ mountPath, path, originalUrl }: RoutedContext): boolean {
-  if (mountPath === undefined) return false;
-  const whole = pathOf(originalUrl);
-  const prefix = mountPath.replace(/\/$/, '');
-  return path !== whole && (whole.endsWith(prefix + path) || (path === '/' && whole.endsWith(prefix)));
+function isRoute({ methods }: RouterLayer): boolean {
+  return methods.length > 0;
 }

@@ -6,8 +6,10 @@ import type { WebhookOptions } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import type { Received } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
-import { koaEndpoint } from './koa-mount.js';
+import { EndpointMatch } from './endpoint-match.js';
+import { koaPlaces, type RoutedContext } from './koa-mount.js';
 import { isClosed, NodeExchange, whenAnswered } from './node-exchange.js';
+import { isKoaCall, misuse, refuse } from './wrong-form.js';
 
 /** A Koa context as far as the middleware looks at it. */
 export interface KoaContext {
@@ -17,11 +19,6 @@ export interface KoaContext {
   readonly res: ServerResponse;
   /** Koa's request, whose `body` becomes the event when it is handed on. */
   readonly request: object;
-  /** The app, in which the middleware looks for itself, to know how it is mounted. */
-  readonly app: {
-    /** All that is mounted at the top, in order. */
-    readonly middleware: readonly unknown[];
-  };
   /** The path that is compared with the endpoint. */
   readonly path: string;
   /** The URL as it came, before a mount took its part of the path. */
@@ -50,12 +47,18 @@ export function koaWebhook<Event extends object>(
   options?: WebhookOptions<Event>,
 ): KoaWebhook {
   const endpoint = new Endpoint(provider, secret, options);
+  /** In a second place, the event is not to be claimed again. */
+  const handedOn = new WeakSet<object>();
+  const match = new EndpointMatch(endpoint.settings, provider);
   const middleware = Object.assign(
-    function webhook(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
-      if (!isEndpoint(ctx)) return next() as Promise<void>;
+    function webhook(ctx: KoaContext, next: () => Promise<unknown>, ...others: unknown[]): Promise<void> {
+      if (!isKoaCall(ctx, next)) {
+        return refuse(misuse('Koa', provider.name, ctx), [ctx, next, ...others], endpoint.settings.report);
+      }
+      if (handedOn.has(ctx) || !isEndpoint(ctx)) return next() as Promise<void>;
       // Handing on, the answer is written after this promise, and settles the event only then.
       return new Promise((resolve, reject) => {
-        endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject));
+        endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject, handedOn));
       });
     },
     {
@@ -63,7 +66,16 @@ export function koaWebhook<Event extends object>(
       [Symbol.asyncDispose]: () => endpoint.close(),
     },
   );
-  const isEndpoint = koaEndpoint(middleware, endpoint.settings.path, provider.path);
+  const placeOf = koaPlaces(middleware);
+
+  function isEndpoint(ctx: KoaContext & RoutedContext): boolean {
+    const { originalUrl: target, path, req } = ctx;
+    if (match.matches(target)) return true;
+    const { method, headers, url = '' } = req;
+    const rewritten = url === target ? [] : [url];
+    return match.isEndpoint({ method, target, headers, rewritten, isAtRoot: path === '/', place: placeOf(ctx) });
+  }
+
   return middleware;
 }
 
@@ -73,6 +85,7 @@ class KoaExchange<Event> extends NodeExchange<Event> {
   readonly #next: () => Promise<unknown>;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
+  readonly #handedOn: WeakSet<object>;
   protected readonly rawBody: unknown;
   protected readonly body: unknown;
 
@@ -82,8 +95,10 @@ class KoaExchange<Event> extends NodeExchange<Event> {
     next: () => Promise<unknown>,
     resolve: () => void,
     reject: (error: unknown) => void,
+    handedOn: WeakSet<object>,
   ) {
     super(ctx.req, ctx.res);
+    this.#handedOn = handedOn;
     this.#property = property;
     this.#ctx = ctx;
     this.#next = next;
@@ -97,6 +112,7 @@ class KoaExchange<Event> extends NodeExchange<Event> {
   handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {
     (this.#ctx.state as Record<string, unknown>)[this.#property] = received;
     (this.#ctx.request as { body?: unknown }).body = received.event;
+    this.#handedOn.add(this.#ctx);
     let ended: HandlerAnswer | undefined;
     whenAnswered(this.res, settle, () => ended);
     const end = (answer: HandlerAnswer) => {

@@ -73,8 +73,10 @@ export function whenAnswered(
   if (isClosed(res)) {
     closed();
   } else {
-    // Neither comes twice, and `once` costs more.
-    res.on('finish', answered);
+    // Neither comes twice, and `once` costs more. HTTP/2 says `finish` of a stream that was reset, too.
+    res.on('finish', () => {
+      if (res.writableEnded) answered();
+    });
     res.on('close', closed);
     // Behind other answers to a sender that pipelines, it does not hear that their connection is gone.
     if (res.socket === null) whenEnded(res, answered);
@@ -91,6 +93,7 @@ function whenEnded(res: ServerResponse, ended: () => void): void {
   res.end = endUnheard as ServerResponse['end'];
 }
 
-export function isClosed(res: ServerResponse): boolean {
-  return res.destroyed;
+/** A response of HTTP/2 has only its stream to tell. */
+export function isClosed(res: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean {
+  return res.destroyed || res.stream?.destroyed === true;
 }

@@ -26,7 +26,7 @@ it.each([
   const server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/vast/webhooks`;
     const answer = await fetch(url, { method: 'POST', ...signedDelivery(sampleEvent('outbid'), secret) });
     expect(answer.status).toBe(500);
     expect(outcomes).toMatchObject([{ result: 'failed', code: 'handler_failed', status: 500, permanent: false }]);

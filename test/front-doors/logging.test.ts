@@ -25,7 +25,7 @@ async function quietly(options: WebhookOptions, handlerStatus = 204) {
   });
   const send = async (message: Message) => {
     const connection = await Connection.open(port);
-    connection.write(bytesOf(message));
+    connection.write(bytesOf({ target: '/vast/webhooks', ...message }));
     const answer = await connection.answer();
     connection.destroy();
     return answer;

@@ -167,14 +167,15 @@ interface ExpressKit {
 }
 
 const topLevel = {
-  guarded: ['/vast/webhooks', '/VAST/webhooks/', 'http://service.test/vast/webhooks?a=b'],
-  open: ['/', '/other', '/vast', '/vast/webhooks/more', '/more/vast/webhooks'],
+  guarded: ['/vast/webhooks', '/VAST/webhooks/', 'http://service.test/vast/webhooks?a=b', '/more/vast/webhooks'],
+  open: ['/', '/other', '/vast', '/vast/webhooks/more'],
 };
 const onRoute = {
   guarded: ['/hooks/vast', '/HOOKS/vast/', 'http://service.test/hooks/vast'],
   open: ['/', '/vast/webhooks', '/hooks/vast/more'],
 };
-const mounted = onRoute;
+/** A mount of its own, below which nothing is passed on. */
+const mounted = { guarded: [...onRoute.guarded, '/hooks/vast/more'], open: ['/', '/vast/webhooks'] };
 
 /** A handler for every path stands behind each of these. */
 const expressWays: Record<string, Way<ExpressKit>> = {
@@ -200,22 +201,22 @@ const expressWays: Record<string, Way<ExpressKit>> = {
   "app.use('/hooks/vast', hook)": { build: ({ app, hook }) => app.use('/hooks/vast', hook), ...mounted },
   "app.use('/hooks', hook with a path)": {
     build: ({ app, hookWith }) => app.use('/hooks', hookWith({ path: '/vast' })),
-    ...mounted,
+    ...onRoute,
   },
   "app.use(['/a', '/b'], hook)": {
     build: ({ app, hook }) => app.use(['/a', '/b'], hook),
-    guarded: ['/a', '/b'],
-    open: ['/', '/a/more', '/vast/webhooks'],
+    guarded: ['/a', '/b', '/a/more'],
+    open: ['/', '/c'],
   },
   'app.use(/regular expression/, hook)': {
     build: ({ app, hook }) => app.use(/^\/h[ao]+ks/, hook),
-    guarded: ['/hooks'],
-    open: ['/', '/other', '/hooks/more'],
+    guarded: ['/hooks', '/hooks/more'],
+    open: ['/', '/other'],
   },
   "app.use('/:tenant/vast', hook)": {
     build: ({ app, hook }) => app.use('/:tenant/vast', hook),
-    guarded: ['/a/vast', '/b/vast/'],
-    open: ['/a', '/a/vast/more'],
+    guarded: ['/a/vast', '/b/vast/', '/a/vast/more'],
+    open: ['/a', '/a/more'],
   },
   'app.use(hook), used twice under mounts': {
     build: ({ app, hook }) => app.use('/a', hook).use('/b', hook),
@@ -277,8 +278,9 @@ const expressWays: Record<string, Way<ExpressKit>> = {
     },
     ...onRoute,
   },
-  'wrapped at the top level: every request is the endpoint': {
-    build: ({ app, wrapped }) => app.use(wrapped),
+  'wrapped at the top level': { build: ({ app, wrapped }) => app.use(wrapped), ...topLevel },
+  'app.all(everything, auth) before the middleware, wrapped at the top level: every request is the endpoint': {
+    build: ({ app, auth, wrapped, everything }) => app.all(everything, auth).use(wrapped),
     guarded: ['/vast/webhooks', '/', '/other'],
   },
   'wrapped at the top level with a path': {
@@ -308,8 +310,7 @@ const expressWays: Record<string, Way<ExpressKit>> = {
       router.use(hook);
       return app.use(router);
     },
-    guarded: topLevel.guarded,
-    open: ['/other', '/vast/webhooks/more'],
+    ...topLevel,
   },
   'router.use(hook), the router mounted': {
     build({ app, express, hook }) {
@@ -317,8 +318,8 @@ const expressWays: Record<string, Way<ExpressKit>> = {
       router.use(hook);
       return app.use('/hooks/vast', router);
     },
-    guarded: [...mounted.guarded, '/hooks/vast/vast/webhooks'],
-    open: mounted.open,
+    guarded: [...onRoute.guarded, '/hooks/vast/vast/webhooks'],
+    open: onRoute.open,
   },
   "router.use('/vast', hook), the router mounted": {
     build({ app, express, hook }) {
@@ -343,8 +344,8 @@ const expressWays: Record<string, Way<ExpressKit>> = {
       outer.use('/b', inner);
       return app.use('/a', outer);
     },
-    guarded: ['/a/b/c', '/A/b/C/'],
-    open: ['/a/b/c/d', '/a/b', '/a', '/vast/webhooks'],
+    guarded: ['/a/b/c', '/A/b/C/', '/a/b/c/d'],
+    open: ['/a/b', '/a'],
   },
   'a route in a router in a router': {
     build({ app, express, hook }) {
@@ -371,8 +372,8 @@ const expressWays: Record<string, Way<ExpressKit>> = {
       sub.use(hook);
       return app.use('/hooks/vast', sub);
     },
-    guarded: [...mounted.guarded, '/hooks/vast/vast/webhooks'],
-    open: mounted.open,
+    guarded: [...onRoute.guarded, '/hooks/vast/vast/webhooks'],
+    open: onRoute.open,
   },
   "sub.use('/vast', hook) in an app that is mounted": {
     build({ app, express, hook }) {
@@ -433,13 +434,13 @@ const expressWays: Record<string, Way<ExpressKit>> = {
     },
     ...onRoute,
   },
-  'in a router on a bare server: every request is the endpoint': {
+  'in a router on a bare server': {
     build({ app, express, hook }) {
       const router = express.Router();
       router.use(hook);
       return (req, res) => router(req as never, res as never, () => app(req, res));
     },
-    guarded: ['/vast/webhooks', '/', '/other'],
+    ...topLevel,
   },
 };
 
@@ -565,8 +566,8 @@ interface KoaKit {
 }
 
 const koaMounted = {
-  guarded: ['/hooks/vast', '/hooks/vast/', 'http://service.test/hooks/vast?a=b'],
-  open: ['/', '/vast/webhooks', '/hooks/vast/more'],
+  guarded: ['/hooks/vast', '/hooks/vast/', 'http://service.test/hooks/vast?a=b', '/hooks/vast/more'],
+  open: ['/', '/vast/webhooks'],
 };
 const everything = '/{*everything}';
 
@@ -583,8 +584,8 @@ const koaWays: Record<string, Way<KoaKit>> = {
   'mount(path, hook)': { build: ({ app, hook }) => app.use(koaMount('/hooks/vast', hook)).callback(), ...koaMounted },
   'mount(path, hook) twice': {
     build: ({ app, hook }) => app.use(koaMount('/a', hook)).use(koaMount('/b', hook)).callback(),
-    guarded: ['/a', '/b'],
-    open: ['/', '/vast/webhooks', '/a/more'],
+    guarded: ['/a', '/b', '/a/more'],
+    open: ['/', '/vast/webhooks'],
   },
   'mount(path, hook with a path)': {
     build: ({ app, hookWith }) => app.use(koaMount('/hooks', hookWith({ path: '/vast' }))).callback(),
@@ -599,14 +600,13 @@ const koaWays: Record<string, Way<KoaKit>> = {
     build: ({ app, hook }) => app.use(koaMount('/hooks', koaMount('/vast', hook))).callback(),
     ...koaMounted,
   },
-  'mount(path, app with hook): at the mount and at its default path': {
+  'mount(path, app with hook)': {
     build({ app, Koa, hook }) {
       const sub = new Koa();
       sub.use(hook);
       return app.use(koaMount('/hooks/vast', sub)).callback();
     },
-    guarded: [...koaMounted.guarded, '/hooks/vast/vast/webhooks'],
-    open: koaMounted.open,
+    ...koaMounted,
   },
   'mount(path, app with a mount in it)': {
     build({ app, Koa, hook }) {
@@ -638,22 +638,19 @@ const koaWays: Record<string, Way<KoaKit>> = {
     build: ({ app, auth, hook }) => app.use(koaMount('/vast', auth)).use(hook).callback(),
     ...topLevel,
   },
-  'mount(...) of something else before the middleware, composed: every request is the endpoint': {
+  'mount(...) of something else before the middleware, composed': {
     build: ({ app, auth, hook, compose }) => app.use(koaMount('/vast', auth)).use(compose(auth, hook)).callback(),
-    guarded: ['/vast/webhooks', '/', '/other'],
+    ...topLevel,
   },
   'mount(...) of something else before mount(path, hook)': {
     build: ({ app, auth, hook }) => app.use(koaMount('/hooks', auth)).use(koaMount('/hooks/vast', hook)).callback(),
     ...koaMounted,
   },
-  'composed at the top level: every request is the endpoint': {
+  'composed at the top level': {
     build: ({ app, auth, hook, compose }) => app.use(compose(auth, hook)).callback(),
-    guarded: ['/vast/webhooks', '/', '/other'],
+    ...topLevel,
   },
-  'wrapped at the top level: every request is the endpoint': {
-    build: ({ app, wrapped }) => app.use(wrapped).callback(),
-    guarded: ['/vast/webhooks', '/', '/other'],
-  },
+  'wrapped at the top level': { build: ({ app, wrapped }) => app.use(wrapped).callback(), ...topLevel },
   'wrapped at the top level with a path': {
     build({ app, hookWith }) {
       const hook = hookWith({ path: '/hooks/vast' });
@@ -745,14 +742,15 @@ const koaWays: Record<string, Way<KoaKit>> = {
     guarded: ['/hooks/vast', '/hooks/VAST/'],
     open: ['/', '/hooks', '/vast/webhooks'],
   },
-  "router.use(hook) before a router's route: every request to it is the endpoint": {
+  "router.use(hook) before a router's routes": {
     build({ app, auth, hook, router }) {
       const routes = router();
       routes.use(hook);
-      routes.post('/hooks/vast', auth);
+      routes.post('/vast/webhooks', auth);
+      routes.post('/other', auth);
       return app.use(routes.routes()).callback();
     },
-    guarded: ['/hooks/vast', '/HOOKS/vast/'],
+    guarded: ['/vast/webhooks', '/VAST/webhooks/'],
     open: ['/', '/other'],
   },
   "router.use(hook with a path) before a router's routes": {
@@ -764,13 +762,14 @@ const koaWays: Record<string, Way<KoaKit>> = {
     },
     ...onRoute,
   },
-  'a router’s everything before app.use(hook)': {
+  // Whether that route is behind or around the middleware cannot be told.
+  'a router’s everything before app.use(hook): every request is the endpoint': {
     build({ app, auth, hook, router }) {
       const routes = router();
       routes.all(everything, auth);
       return app.use(routes.routes()).use(hook).callback();
     },
-    ...topLevel,
+    guarded: [...topLevel.guarded, ...topLevel.open],
   },
   'a router’s everything before app.use(hook with a path)': {
     build({ app, auth, hookWith, router }) {

@@ -530,6 +530,7 @@ function koaDoor(name: keyof typeof koas): Door {
 /** `@koa/router`, typed by shape: its own types are of one version of Koa. */
 export interface KoaRouter {
   all(path: string, ...handlers: KoaMiddleware[]): unknown;
+  get(path: string, ...handlers: KoaMiddleware[]): unknown;
   post(path: string, ...handlers: KoaMiddleware[]): unknown;
   use(...handlers: unknown[]): unknown;
   routes(): KoaMiddleware;

@@ -1,0 +1,113 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Settings } from '../options.js';
+import type { Provider } from '../providers/provider.js';
+import { type TargetTest, targetTest } from '../receive/path.js';
+
+/** Where a framework calls the middleware, as far as the framework says so. */
+export type Place =
+  /** In a route of its own. */
+  | 'route'
+  /** In `use`, under a path of its own. */
+  | 'mount'
+  /** In `use`, without a path of its own, and at the top. */
+  | 'use'
+  /** The same, in a router or app that has a path. */
+  | 'nested'
+  /** Nothing tells. */
+  | 'unknown';
+
+/** What an adapter knows of one request before anybody reads it. */
+export interface Visit {
+  readonly method: string | undefined;
+  /** The request target as it came, before any mount or rewrite. */
+  readonly target: string;
+  readonly headers: IncomingHttpHeaders;
+  /** What mounts and rewrites have made of the target. */
+  readonly rewritten: readonly string[];
+  /** Whether what is left of the path below a mount is its root. */
+  readonly isAtRoot: boolean;
+  readonly place: Place;
+}
+
+/** From these a reader may put an URL together, so that a path in one of them becomes the request's. */
+const origins = ['host', ':authority', ':scheme', 'x-forwarded-host', 'x-forwarded-proto'] as const;
+
+/**
+ * Tells which requests are for the endpoint, the same for every framework. A request is passed on only when it cannot
+ * be for the endpoint: to refuse is safe, to let through is not.
+ */
+export class EndpointMatch {
+  readonly path: string;
+  readonly #isGiven: boolean;
+  readonly #test: TargetTest;
+  readonly #signatureHeader: string | undefined;
+  readonly #report: (error: Error) => void;
+  readonly #reported = new Set<string>();
+
+  constructor({ path, report }: Pick<Settings<never>, 'path' | 'report'>, provider: Provider<never>) {
+    this.path = path ?? provider.path;
+    this.#isGiven = path !== undefined;
+    this.#test = targetTest(this.path);
+    this.#signatureHeader = provider.headers?.signature;
+    this.#report = report;
+  }
+
+  /** The usual case, which costs an adapter nothing but the target. */
+  matches(target: string): boolean {
+    return this.#test(target);
+  }
+
+  /** For a request whose target does not match. */
+  isEndpoint(visit: Visit): boolean {
+    if (visit.rewritten.some(this.#test)) return true;
+    if (origins.some((name) => /[/\\?#]/.test(visit.headers[name]?.toString() ?? ''))) return true;
+    const { place } = visit;
+    if (place === 'route') {
+      if (this.#isGiven)
+        this.#once(
+          `the middleware has path: '${this.path}', and is on a route whose requests do not match it: leave path away, or use app.use() in place of the route`,
+        );
+      return true;
+    }
+    if (this.#isGiven || place === 'use') return this.#passOn(visit);
+    if (place === 'mount') return true;
+    // A handler for the router's own root may be what the middleware guards.
+    if (place === 'nested' && !(visit.isAtRoot && visit.method === 'POST')) return this.#passOn(visit);
+    if (!visit.isAtRoot || visit.rewritten.length === 0) this.#guessed(visit);
+    return true;
+  }
+
+  #guessed({ method, target }: Visit): void {
+    this.#once(
+      `${method} ${shown(target)} was refused, because the middleware cannot tell how it is mounted and so takes every request for a delivery: give it its path, as in { path: '${this.path}' }`,
+    );
+  }
+
+  /** A sender whose webhook has never worked is worth a line. */
+  #passOn({ method, target, headers }: Visit): false {
+    if (method === 'POST' && this.#signatureHeader !== undefined && headers[this.#signatureHeader] !== undefined) {
+      this.#once(
+        `a request with the header ${this.#signatureHeader} came to ${shown(target)} and was passed on, because the endpoint is ${this.path}: register the webhook with that path, or give the middleware the other one as { path }`,
+      );
+    }
+    return false;
+  }
+
+  #once(message: string): void {
+    const kind = message.slice(0, 12);
+    if (this.#reported.has(kind)) return;
+    this.#reported.add(kind);
+    this.#report(new Error(message));
+  }
+}
+
+/** The path of a target, as far as that needs no reading. */
+export function pathOf(target: string): string {
+  return target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*/s, '') || '/';
+}
+
+/** The path of a target in one line, without its query, which may hold a token. */
+function shown(target: string): string {
+  const path = pathOf(target).replace(/\p{Cc}/gu, ' ');
+  return JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}...` : path);
+}

@@ -1,0 +1,26 @@
+import type { RequestListener } from 'node:http';
+import type { Random } from './random.js';
+
+/** What a random mounting is built from: the same for every framework. */
+export interface Observer {
+  /** What the guarded handler does: notes what the middleware has left for it, and answers 204. */
+  handled(vast: unknown): void;
+}
+
+/** A service with the middleware in it somewhere, what is to hold of it, and how to say what it is. */
+export interface Mounting {
+  readonly says: string;
+  readonly listener: RequestListener;
+  /** Where a sender that read the documentation delivers to. */
+  readonly endpoint: string;
+  /** Whether the handler is also reached below the endpoint. */
+  readonly isWide?: boolean;
+  /** Routes that are none of the middleware's business. They answer 200 with their own path, to each method in `methods`. */
+  readonly plain: readonly string[];
+  readonly plainMethods: readonly string[];
+  /** Changes the service after its first requests. */
+  readonly later?: () => void;
+  stop?(): unknown;
+}
+
+export type Generator = (random: Random, observer: Observer) => Mounting | Promise<Mounting>;
