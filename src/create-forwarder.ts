@@ -34,7 +34,8 @@ export function createForwarder<Event extends object = VastEvent>(options: Forwa
       : await new Promise<Forwarded>((resolve) => {
           forwarder.forward(received, type, Number.POSITIVE_INFINITY, undefined, resolve);
         });
-    settings.onOutcome(outcomeOf(forwarded, undefined, delivery, type, performance.now() - startedAt));
+    const status = forwarded.error?.status ?? 204;
+    settings.onOutcome(outcomeOf(forwarded, status, undefined, delivery, type, performance.now() - startedAt));
     if (forwarded.error !== undefined) throw await asQueueError(forwarded.error, forwarded.sinks, rateLimit);
   }
 

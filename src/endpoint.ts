@@ -31,7 +31,8 @@ export interface Exchange<Event> {
   header(name: string): string | undefined;
   /** Calls `done` once, as `readRawBody` does. */
   readBody(limit: number, timeoutMs: number, done: OnBody): void;
-  answer(answer: Answer): void;
+  /** Gives the status that the sender gets, which somebody else may have answered before. 0 for none. */
+  answer(answer: Answer): number;
   /** Passes the event to the service's own handler, and tells how that answered. Does not throw. */
   handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void;
   /** Tells that the event which was handed on is settled in the store, or beyond that. */
@@ -129,7 +130,6 @@ class Passage<Event extends object> {
     this.#receivedAt = settings.now();
     if (!Number.isFinite(this.#receivedAt)) throw new TypeError('the option now gave something other than a time');
     const proof = this.#checkProof();
-    checkEncoding(exchange.header('content-encoding'));
     if (Number(exchange.header('content-length')) > settings.limit) throw tooLarge(settings.limit);
     return proof;
   }
@@ -153,8 +153,20 @@ class Passage<Event extends object> {
   /** Throws when there can be none. */
   #newerKeys(proof: Proof): Promise<readonly SigningKey[]> {
     const newer = this.#endpoint.keys.newer(this.#arrivedAt, this.#deadlineAt);
-    if (newer === undefined) throw mismatchOf(proof);
+    if (newer === undefined) throw this.#mismatch(proof);
     return newer;
+  }
+
+  /** The bytes are as they came, so that what they are encoded in matters only when nobody has signed them. */
+  #mismatch(proof: Proof): WebhookError {
+    const encoding = this.#exchange.header('content-encoding');
+    if ('token' in proof || encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') {
+      return mismatchOf(proof);
+    }
+    return new WebhookError(
+      'unsupported_encoding',
+      'no secret matches, and the body is marked as encoded: have the proxy in front pass it on as it came',
+    );
   }
 
   #verify(proof: Proof, body: RawBody, keys: readonly SigningKey[]): void {
@@ -203,25 +215,23 @@ class Passage<Event extends object> {
   #end(forwarded: Forwarded): void {
     const { settings, inFlight } = this.#endpoint;
     const delivery = this.#received?.delivery;
-    if (forwarded.handlerStatus === undefined) this.#answer(forwarded, delivery?.id);
+    let status = forwarded.handlerStatus;
+    if (status === undefined) status = this.#answer(forwarded, delivery?.id);
     else this.#exchange.settled?.();
     const durationMs = performance.now() - this.#arrivedAt;
-    const outcome = outcomeOf(forwarded, this.#authentic, delivery, this.#type, durationMs);
+    const outcome = outcomeOf(forwarded, status, this.#authentic, delivery, this.#type, durationMs);
     settings.onOutcome(outcome);
     this.#trace?.answered(outcome);
     inFlight.leave();
   }
 
-  #answer({ error, sinks }: Forwarded, id: string | undefined): void {
+  /** Gives the status that was answered. */
+  #answer({ error, sinks }: Forwarded, id: string | undefined): number {
     try {
-      this.#exchange.answer(answerTo(error?.code, error?.retryAfterMs, sinks));
+      return this.#exchange.answer(answerTo(error?.code, error?.retryAfterMs, sinks));
     } catch (failure) {
       this.#endpoint.settings.onError(toError(failure), { id });
+      return 0;
     }
   }
-}
-
-function checkEncoding(encoding: string | undefined): void {
-  if (encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') return;
-  throw new WebhookError('unsupported_encoding', 'the body is compressed, and the signature is over other bytes');
 }

@@ -1,4 +1,4 @@
-import { type Code, rowOf } from './answer.js';
+import { type Code, isPermanent, rowOf } from './answer.js';
 import type { SignatureReason } from './errors.js';
 import type { ErrorContext, Forwarded } from './forward/run.js';
 import type { SinkResult } from './forward/sink.js';
@@ -37,7 +37,8 @@ export interface Outcome {
 
 /** The outcome of a delivery, from as much as became known of it. */
 export function outcomeOf(
-  { duplicate, error, handlerStatus, sinks }: Forwarded,
+  { duplicate, error, sinks }: Forwarded,
+  status: number,
   authentic: Authentic | undefined,
   delivery: Delivery | undefined,
   type: string | undefined,
@@ -45,10 +46,10 @@ export function outcomeOf(
 ): Outcome {
   return {
     result: error === undefined ? (duplicate ? 'duplicate' : 'accepted') : rowOf(error.code).result,
-    status: handlerStatus ?? error?.status ?? 204,
+    status,
     code: error?.code,
     reason: error?.reason,
-    permanent: error?.permanent ?? false,
+    permanent: error !== undefined && isPermanent(status),
     id: delivery?.id,
     type,
     webhook: authentic?.key.label ?? delivery?.webhook,

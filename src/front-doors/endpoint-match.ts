@@ -65,6 +65,7 @@ export class EndpointMatch {
     if (place === 'route') {
       if (this.#isGiven)
         this.#once(
+          'path',
           `the middleware has path: '${this.path}', and is on a route whose requests do not match it: leave path away, or use app.use() in place of the route`,
         );
       return true;
@@ -79,6 +80,7 @@ export class EndpointMatch {
 
   #guessed({ method, target }: Visit): void {
     this.#once(
+      'guess',
       `${method} ${shown(target)} was refused, because the middleware cannot tell how it is mounted and so takes every request for a delivery: give it its path, as in { path: '${this.path}' }`,
     );
   }
@@ -87,16 +89,16 @@ export class EndpointMatch {
   #passOn({ method, target, headers }: Visit): false {
     if (method === 'POST' && this.#signatureHeader !== undefined && headers[this.#signatureHeader] !== undefined) {
       this.#once(
+        'passed on',
         `a request with the header ${this.#signatureHeader} came to ${shown(target)} and was passed on, because the endpoint is ${this.path}: register the webhook with that path, or give the middleware the other one as { path }`,
       );
     }
     return false;
   }
 
-  #once(message: string): void {
-    const kind = message.slice(0, 12);
-    if (this.#reported.has(kind)) return;
-    this.#reported.add(kind);
+  #once(what: string, message: string): void {
+    if (this.#reported.has(what)) return;
+    this.#reported.add(what);
     this.#report(new Error(message));
   }
 }

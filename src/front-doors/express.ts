@@ -16,6 +16,7 @@ import { isNodeCall, misuse } from './wrong-form.js';
 type Request = IncomingMessage & { body?: unknown };
 type Next = (error?: unknown) => void;
 
+const consumed = 'a body parser has consumed the raw body';
 const nobodyBehind =
   'there is no next() to hand the event to: call the middleware as hook(req, res, () => ...), or give it sinks';
 
@@ -72,8 +73,8 @@ class ExpressExchange<Event> extends NodeExchange<Event> {
   readonly #property: string;
   readonly #next: Next | undefined;
   readonly #handedOn: WeakSet<object>;
-  protected readonly rawBody: unknown;
-  protected readonly body: unknown;
+  readonly rawBody: unknown;
+  readonly body: unknown;
 
   constructor(
     property: string,
@@ -88,6 +89,13 @@ class ExpressExchange<Event> extends NodeExchange<Event> {
     this.#next = next;
     this.rawBody = req.rawBody;
     this.body = req.body;
+  }
+
+  get cure(): string {
+    const isExpress = (this.req as RoutedRequest).baseUrl !== undefined;
+    return isExpress
+      ? `${consumed}: put the middleware before express.json(), or keep the bytes with express.json({ verify: keepRawBody })`
+      : `${consumed}: call the middleware before it, or leave the raw bytes on req.rawBody as a Buffer`;
   }
 
   handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {

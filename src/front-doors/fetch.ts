@@ -108,9 +108,10 @@ class FetchExchange<Event> implements Exchange<Event> {
     readWebBody(this.#request, limit, timeoutMs, done);
   }
 
-  answer({ status, headers, body }: Answer): void {
+  answer({ status, headers, body }: Answer): number {
     // There is always something to return. A sender that hears it nevertheless shall try again.
     this.#resolve(new Response(body, { status: status === 0 ? 500 : status, headers }));
+    return status;
   }
 
   handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {

@@ -86,8 +86,8 @@ class KoaExchange<Event> extends NodeExchange<Event> {
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   readonly #handedOn: WeakSet<object>;
-  protected readonly rawBody: unknown;
-  protected readonly body: unknown;
+  readonly rawBody: unknown;
+  readonly body: unknown;
 
   constructor(
     property: string,
@@ -107,6 +107,10 @@ class KoaExchange<Event> extends NodeExchange<Event> {
     const request = ctx.request as { rawBody?: unknown; body?: unknown };
     this.rawBody = (ctx.req as { rawBody?: unknown }).rawBody ?? request.rawBody;
     this.body = request.body;
+  }
+
+  get cure(): string {
+    return 'a body parser has consumed the raw body: put app.use(vastWebhook(...)) before koa-body, @koa/bodyparser or koa-bodyparser';
   }
 
   handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {

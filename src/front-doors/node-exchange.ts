@@ -4,11 +4,11 @@ import type { Exchange } from '../endpoint.js';
 import type { HandlerAnswer } from '../forward/run.js';
 import type { OnBody } from '../receive/body.js';
 import type { Received } from '../receive/delivery.js';
-import { readRawBody } from '../receive/raw-body.js';
+import { type BodySource, readRawBody } from '../receive/raw-body.js';
 
 /** What Express and Koa have in common: a request and a response of `node:http`. */
-export abstract class NodeExchange<Event> implements Exchange<Event> {
-  protected readonly req: IncomingMessage;
+export abstract class NodeExchange<Event> implements Exchange<Event>, BodySource {
+  readonly req: IncomingMessage;
   protected readonly res: ServerResponse;
   /** Kept, since Express makes every look at a request slow. */
   readonly #headers: IncomingHttpHeaders;
@@ -32,20 +32,27 @@ export abstract class NodeExchange<Event> implements Exchange<Event> {
   }
 
   readBody(limit: number, timeoutMs: number, done: OnBody): void {
-    readRawBody({ stream: this.req, rawBody: this.rawBody, body: this.body }, limit, timeoutMs, done);
+    readRawBody(this, limit, timeoutMs, done);
   }
 
-  answer(answer: Answer): void {
-    // Nothing can be told to a sender that hung up, or after somebody else's answer.
-    if (answer.status === 0 || this.res.headersSent) this.unanswered();
-    else this.write(answer);
+  answer(answer: Answer): number {
+    let { status } = answer;
+    // Nothing reaches a sender that hung up, or that somebody else has answered.
+    if (status === 0 || this.res.headersSent) {
+      if (status !== 0) status = this.res.statusCode;
+      this.unanswered();
+    } else {
+      this.write(answer);
+    }
     // The connection is about to be closed: what has arrived since must not make that a reset, which eats the answer.
     if (!this.req.complete) this.req.resume();
+    return status;
   }
 
   /** What other middleware has left of the raw body. */
-  protected abstract readonly rawBody: unknown;
-  protected abstract readonly body: unknown;
+  abstract readonly rawBody: unknown;
+  abstract readonly body: unknown;
+  abstract readonly cure: string;
   protected abstract write(answer: Answer): void;
   protected abstract unanswered(): void;
   abstract handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void;

@@ -23,8 +23,7 @@ export function aborted(): WebhookError {
   return new WebhookError('aborted', 'the sender hung up before the body was there');
 }
 
-export function unavailable(
-  message = 'a body parser has consumed the raw body: put the middleware before it, or keep the bytes with express.json({ verify: keepRawBody })',
-): WebhookError {
-  return new WebhookError('raw_body_unavailable', message);
+/** `cure`: which line to change, in the words of the framework. */
+export function unavailable(cure: string): WebhookError {
+  return new WebhookError('raw_body_unavailable', cure);
 }

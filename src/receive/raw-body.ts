@@ -8,7 +8,9 @@ import { aborted, type OnBody, type RawBody, timedOut, toBuffer, tooLarge, unava
 export interface BodySource {
   readonly rawBody: unknown;
   readonly body: unknown;
-  readonly stream: IncomingMessage;
+  readonly req: IncomingMessage;
+  /** What to do when a parser has consumed the body. */
+  readonly cure: string;
 }
 
 /**
@@ -24,22 +26,22 @@ export function keepRawBody(req: IncomingMessage, _res: unknown, body: Buffer): 
  * with the body or with `payload_too_large`, `body_timeout`, `aborted` or `raw_body_unavailable`.
  */
 export function readRawBody(source: BodySource, limit: number, timeoutMs: number, done: OnBody): void {
-  const { rawBody, body, stream } = source;
+  const { rawBody, body, req: stream } = source;
   const kept = bytesOf(rawBody) ?? bytesOf(body);
   const isUnread = stream.readable && !stream.readableDidRead;
   if (kept !== undefined) {
     // A parser behind must not find the body once more, and put it in the event's place.
-    if (isUnread) readStream(stream, limit, timeoutMs, () => takeWithin(limit, kept, done));
+    if (isUnread) readStream(source, limit, timeoutMs, () => takeWithin(limit, kept, done));
     else takeWithin(limit, kept, done);
   } else if (isUnread) {
-    readStream(stream, limit, timeoutMs, done);
+    readStream(source, limit, timeoutMs, done);
   } else if (stream.destroyed && !(stream.complete && stream.readableDidRead)) {
     done(aborted());
   } else if (typeof rawBody === 'string') {
     takeWithin(limit, rawBody, done);
   } else {
     // Bytes that somebody has taken from the stream do not come again: to wait for them would hang.
-    done(unavailable());
+    done(unavailable(source.cure));
   }
 }
 
@@ -52,7 +54,8 @@ function takeWithin(limit: number, body: RawBody, done: OnBody): void {
   else done(undefined, body);
 }
 
-function readStream(stream: IncomingMessage, limit: number, timeoutMs: number, done: OnBody): void {
+function readStream(source: BodySource, limit: number, timeoutMs: number, done: OnBody): void {
+  const stream = source.req;
   let isLate = false;
   const timer = unrefTimeout(() => {
     isLate = true;
@@ -61,16 +64,16 @@ function readStream(stream: IncomingMessage, limit: number, timeoutMs: number, d
   getRawBody(stream, { limit }, (error, body) => {
     clearTimeout(timer);
     if (isLate) return;
-    if (error) done(meaningOf(error, stream, limit));
+    if (error) done(meaningOf(error, source, limit));
     else done(undefined, body);
   });
   // Whoever paused it before us is not going to resume it.
   stream.resume();
 }
 
-function meaningOf(error: getRawBody.RawBodyError, stream: IncomingMessage, limit: number): WebhookError {
+function meaningOf(error: getRawBody.RawBodyError, source: BodySource, limit: number): WebhookError {
   if (error.type === 'entity.too.large') return tooLarge(limit);
-  if (error.type === 'stream.encoding.set') return unavailable();
-  if (error.type === 'request.aborted' || stream.destroyed) return aborted();
+  if (error.type === 'stream.encoding.set') return unavailable(source.cure);
+  if (error.type === 'request.aborted' || source.req.destroyed) return aborted();
   return new WebhookError('internal', `the body could not be read: ${error.message}`, { cause: error });
 }

@@ -27,9 +27,12 @@ export function signingKeys(secrets: SecretList): readonly SigningKey[] {
     return notEmpty(Object.entries(secrets).map(([label, secret]) => signingKey(secret, label)));
   }
   throw new TypeError(
-    'the secret must be a string, an array of strings, an object { label: secret }, or a function that gives one: is the environment variable set?',
+    'the secret must be a string, an array of strings, an object { label: secret }, or a function that gives one: is the environment variable set?' +
+      atRunTime,
   );
 }
+
+const atRunTime = ' Where it is set at run time only, give a function: () => process.env.NAME';
 
 function notEmpty(keys: SigningKey[]): SigningKey[] {
   if (keys.length === 0) throw new TypeError('the list of secrets is empty: give at least one');
@@ -38,7 +41,8 @@ function notEmpty(keys: SigningKey[]): SigningKey[] {
 
 function signingKey(secret: unknown, label?: string): SigningKey {
   const which = label === undefined ? 'the secret' : `the secret of "${label}"`;
-  if (typeof secret !== 'string') throw new TypeError(`${which} is not a string: is the environment variable set?`);
+  if (typeof secret !== 'string')
+    throw new TypeError(`${which} is not a string: is the environment variable set?${atRunTime}`);
   if (secret === '') throw new TypeError(`${which} is empty: anybody could sign with it`);
   if (secret !== secret.trim()) {
     throw new TypeError(`${which} has white space at an end, a newline from a file perhaps: trim it`);

@@ -10,6 +10,8 @@ import { findToken, type Token, tokenMismatch } from './token.js';
 
 const byteOrderMark = '\uFEFF';
 const replacement = '\uFFFD';
+const lostBytes =
+  'a body parser has decoded the raw body, and bytes were lost that are no UTF-8: put the middleware before the parser';
 const unusable = /[\p{Cc}\p{Cs}]/u;
 
 /** The key that signed a body, and the very bytes it signed. */
@@ -51,7 +53,7 @@ export function findSigned(keys: readonly SigningKey[], proof: Proof, body: RawB
     const key = findKey(keys, proof, bytes);
     if (key !== undefined) return { key, bytes };
   }
-  if (body.includes(replacement)) throw unavailable();
+  if (body.includes(replacement)) throw unavailable(lostBytes);
   return undefined;
 }
 

@@ -336,22 +336,36 @@ const cases: Record<string, Case> = {
     answer: { status: 413, error: 'payload_too_large', headers: closes },
     outcome: rejected('payload_too_large'),
   },
-  'unsupported_encoding: gzip': {
-    message: withHeaders({ 'Content-Encoding': 'gzip' }),
+  'unsupported_encoding: gzip, and no secret matches': {
+    message: () => {
+      const { body, headers } = signed(anEvent(), { key: 'another' });
+      return { body, headers: headersWith(headers, { 'Content-Encoding': 'gzip' }) };
+    },
     answer: { status: 415, error: 'unsupported_encoding' },
     outcome: rejected('unsupported_encoding'),
   },
-  'unsupported_encoding: comes before the length': {
+  'unsupported_encoding: comes after the length': {
     message: () => ({
       headers: headersWith(good().headers, { 'Content-Encoding': 'br' }),
       body: Buffer.alloc(70_000, 32),
     }),
-    answer: { status: 415, error: 'unsupported_encoding' },
-    outcome: rejected('unsupported_encoding'),
+    answer: { status: 413, error: 'payload_too_large', headers: closes },
+    outcome: rejected('payload_too_large'),
   },
   'unsupported_encoding: comes after the headers': unauthorized(
     'missing_signature',
     withHeaders({ 'Content-Encoding': 'gzip', 'X-Vast-Signature-256': undefined }),
+  ),
+  ...Object.fromEntries(
+    ['utf-8', 'gzip', 'br', 'aws-chunked', ''].map((encoding): [string, Case] => [
+      `an encoding of ${JSON.stringify(encoding)} does not matter when the signature holds`,
+      {
+        message: withHeaders({ 'Content-Encoding': encoding }),
+        answer: { status: 204 },
+        outcome: { result: 'accepted', status: 204, permanent: false, ...genuine },
+        handled: 1,
+      },
+    ]),
   ),
   'identity is no encoding': {
     message: withHeaders({ 'Content-Encoding': 'Identity' }),

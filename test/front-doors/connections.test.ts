@@ -5,15 +5,14 @@ const large = Buffer.alloc(300_000, 32);
 
 describe.each(nodeDoors)('%s: a connection', (_name, door) => {
   it.each([
-    ['an unsigned one', 'POST', {}],
-    ['one by another method', 'PUT', {}],
-    ['a compressed one', 'POST', { ...Object.fromEntries(signed().headers), 'Content-Encoding': 'gzip' }],
-  ])('serves the next delivery behind the whole body of %s that was refused unread', async (_, method, headers) => {
+    ['an unsigned one', 'POST'],
+    ['one by another method', 'PUT'],
+  ])('serves the next delivery behind the whole body of %s that was refused unread', async (_, method) => {
     const service = await serve(door);
     const connection = await service.connect();
-    connection.write(bytesOf({ method, target: service.endpoint, headers: Object.entries(headers), body: large }));
+    connection.write(bytesOf({ method, target: service.endpoint, body: large }));
     expect((await connection.answer(method)).status).toBeGreaterThanOrEqual(401);
-    connection.write(head(method, service.endpoint, [...Object.entries(headers), ['Transfer-Encoding', 'chunked']]));
+    connection.write(head(method, service.endpoint, [['Transfer-Encoding', 'chunked']]));
     connection.write(Buffer.concat([chunk(large), Buffer.from('0\r\n\r\n')]));
     expect((await connection.answer(method)).status).toBeGreaterThanOrEqual(401);
     connection.write(bytesOf({ target: service.endpoint, ...signed() }));

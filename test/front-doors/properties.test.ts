@@ -135,9 +135,10 @@ function expected({ method, signatures, timestamps, encodings, body }: Anything)
   const wellFormed = isRight || /^sha256=[0-9a-f]{64}$/.test(signatures.join(', '));
   if (!wellFormed || !/^\d{1,15}$/.test(timestamp) || Math.abs(Number(timestamp) - nowSeconds) > 300) return 401;
   const encoding = encodings.join(', ').toLowerCase();
-  if (encoding !== '' && encoding !== 'identity') return 415;
   if (body.length > limit) return 413;
-  if (!isRight && signatures[0] !== signature(body, secret, timestamp)) return 401;
+  if (!isRight && signatures[0] !== signature(body, secret, timestamp)) {
+    return encoding !== '' && encoding !== 'identity' ? 415 : 401;
+  }
   try {
     const parsed: unknown = JSON.parse(body.toString().replace(/^\uFEFF/, ''));
     return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? 204 : 400;

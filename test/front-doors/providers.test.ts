@@ -281,7 +281,6 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
   it.each([
     ['GET', { method: 'GET' }, 405],
     ['what is not JSON', { body: 'hello' }, 400],
-    ['what is compressed', { headers: [['Content-Encoding', 'gzip']] as const }, 415],
     ['what is too large', { body: 'x'.repeat(70_000) }, 413],
   ])('refuses %s as every other', async (_, change, status) => {
     const service = await serve(door, v0());

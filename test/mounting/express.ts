@@ -184,6 +184,8 @@ export const express: Generator = (random, observer) => {
   to.get('/plain', plain);
   app.all('/users', plain);
   app.get('/', plain);
+  // A tenant may have that name.
+  const isBelow = prefix.startsWith('/acme');
   const hasPath = name.includes('with a path') || name.includes('with the same path');
   const own = leaf.leavesOthers && (hasPath || tellable) && prefix !== '' ? [`${prefix}/plain`] : [];
   return {
@@ -191,7 +193,7 @@ export const express: Generator = (random, observer) => {
     listener: app,
     endpoint: prefix + leaf.endpoint,
     isWide: leaf.isWide,
-    plain: hasPath || tellable ? ['/users', ...own] : [],
+    plain: hasPath || tellable ? [...(isBelow ? [] : ['/users']), ...own] : [],
     plainMethods: ['GET'],
     later: leaf.later,
   };

@@ -481,7 +481,7 @@ function koaDoor(name: keyof typeof koas): Door {
     takes: 'node',
     refusals: [400, 401, 404],
     parsers: koaParsers,
-    advice: keptByExpress,
+    advice: 'before koa-body, @koa/bodyparser or koa-bodyparser',
     showsErrors: true,
     listen(
       { provider = 'vast', secret: secrets = secret, options, mounting, around, parserBefore, parserBehind },
