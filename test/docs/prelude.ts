@@ -5,7 +5,6 @@
 import type { ConnectionOptions } from 'bullmq';
 import type { Express } from 'express';
 import type { Redis as IoRedis } from 'ioredis';
-import type Koa from 'koa';
 import type { Pool } from 'pg';
 import type { IdempotencyStore, Sink, SinkFunction, VastEvent, VastWebhook } from '../../src/index.js';
 import type { Outbox } from '../../src/sinks/index.js';
@@ -25,8 +24,6 @@ export declare const secret: string;
 export declare const url: string;
 export declare const hostsUrl: string;
 export declare const app: Express;
-/** `app` where the middleware is that of `vast-webhook/koa`. */
-export declare const koaApp: Koa;
 export declare const server: import('node:http').Server;
 export declare const hook: VastWebhook;
 export declare const outbox: Outbox;

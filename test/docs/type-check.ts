@@ -18,7 +18,7 @@ export interface Module {
   readonly text: string;
 }
 
-const fromPreludePattern = new RegExp(`import { (\\w+)(?: as \\w+)? } from '${preludeModule}'`, 'g');
+const fromPreludePattern = new RegExp(`import { (\\w+) } from '${preludeModule}'`, 'g');
 
 /** What a module takes from the prelude. */
 export function namesFromPrelude({ text }: Module): string[] {
@@ -29,10 +29,10 @@ export function modulesOf(blocks: readonly Block[]): Module[] {
   const parsed = blocks
     .filter(({ language, notChecked }) => languages.includes(language) && notChecked === undefined)
     .map((block) => ({ block, file: fileOf(block), ...namesIn(block.code) }));
-  return parsed.map(({ block, file, declared, used, imports }) => {
+  return parsed.map(({ block, file, declared, used }) => {
     // A page says once where a name comes from. If it says two things, the first one is what its other blocks mean.
     const ofPage = parsed.filter((other) => other.block.page === block.page).map((other) => other.imports);
-    const importOf = (name: string) => ofPage.find((names) => names.has(name))?.get(name) ?? fromPrelude(name, imports);
+    const importOf = (name: string) => ofPage.find((names) => names.has(name))?.get(name) ?? fromPrelude(name);
     const missing = [...used].filter((name) => !declared.has(name)).map(importOf);
     return { block, file, text: block.code + missing.join('') };
   });
@@ -53,10 +53,9 @@ function exportedBy(code: string): Set<string> {
   return new Set(exported.filter((name) => name !== undefined && ts.isIdentifier(name)).map(({ text }) => text));
 }
 
-function fromPrelude(name: string, imports: Names['imports']): string {
+function fromPrelude(name: string): string {
   if (!preludeNames.has(name)) return '';
-  const isKoa = [...imports.values()].some((statement) => statement.includes("'vast-webhook/koa'"));
-  return `import { ${isKoa && name === 'app' ? 'koaApp as app' : name} } from '${preludeModule}';`;
+  return `import { ${name} } from '${preludeModule}';`;
 }
 
 function fileOf({ page, code, line, language }: Block): string {
