@@ -57,7 +57,9 @@ class MemoryStore implements IdempotencyStore {
     const now = performance.now();
     const hash = hashOf(key);
     const held = this.#held.get(key, hash);
-    if (held !== undefined && held.leaseUntil > now) return { state: 'in_flight', retryAfterMs: held.leaseUntil - now };
+    if (held !== undefined && held.leaseUntil > now && held.token !== token) {
+      return { state: 'in_flight', retryAfterMs: held.leaseUntil - now };
+    }
     if (this.#completed.has(key, hash, now)) return completed;
     const delivered = held === undefined ? this.#takeReleased(key, now) : held.delivered;
     this.#held.set(key, hash, { token, leaseUntil: now + leaseMs, delivered });

@@ -2,7 +2,7 @@
 export type ClaimResult =
   /** The event is the caller's until the lease ends. `delivered`: the sinks that earlier holders have told. */
   | { readonly state: 'acquired'; readonly delivered: readonly string[] }
-  /** Somebody else holds it for another `retryAfterMs` milliseconds. */
+  /** Another token holds it for another `retryAfterMs` milliseconds. */
   | { readonly state: 'in_flight'; readonly retryAfterMs: number }
   /** It has been processed. */
   | { readonly state: 'completed' };
@@ -18,7 +18,10 @@ type Awaitable<T> = T | PromiseLike<T>;
  * least, also when the holder crashed. Durations are milliseconds, by the store's own clock where it has one.
  */
 export interface IdempotencyStore {
-  /** Takes the event for `leaseMs`, unless another holds it or it is completed. */
+  /**
+   * Takes the event for `leaseMs`, unless another token holds it or it is completed. The token that holds it is granted
+   * it again, because clients repeat a call whose answer was lost. An answer before the commit is none.
+   */
   claim(key: string, token: string, leaseMs: number): Awaitable<ClaimResult>;
   /** Makes the lease run for `leaseMs` from now. */
   renew(key: string, token: string, leaseMs: number): Awaitable<boolean>;

@@ -188,7 +188,7 @@ function statements(table: string) {
           delivered = CASE
             WHEN event.until > ${now} - CASE event.state WHEN 'held' THEN ${progress} ELSE interval '0' END
             THEN event.delivered ELSE '[]' END
-        WHERE event.state = 'released' OR event.until <= ${now}
+        WHERE event.state = 'released' OR event.until <= ${now} OR event.token = excluded.token
         RETURNING delivered::text AS answer
       )
       SELECT coalesce((SELECT answer FROM claimed), (

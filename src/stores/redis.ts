@@ -55,7 +55,9 @@ const scripts = {
     local told = ''
     if value then
       local length, at = string.match(value, '^h(%d+):()')
-      if length then
+      if string.sub(value, 1, #ARGV[1]) == ARGV[1] then
+        told = string.sub(value, #ARGV[1] + 1)
+      elseif length then
         local lease = redis.call('PTTL', KEYS[1]) - ${progressMs}
         if lease > 0 then return 'h' .. lease end
         told = string.sub(value, at + length)

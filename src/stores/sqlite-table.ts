@@ -33,6 +33,8 @@ const afterBusyMs = 2 * maxBusyTimeoutMs;
 export interface TableShape {
   /** Definitions, each beginning with the column's name. */
   readonly columns: readonly string[];
+  /** Further ones, which a table made by an earlier version does not have yet: they may be NULL. */
+  readonly added?: readonly string[];
   /** The columns of the primary key. */
   readonly key: string;
   /** Columns and condition, as they stand behind the table's name. */
@@ -46,6 +48,7 @@ export class SqliteTable {
   readonly name: string;
   readonly #db: SqliteDatabase;
   readonly #columns: readonly string[];
+  readonly #added: readonly string[];
   readonly #key: string;
   readonly #indexes: readonly string[];
   readonly #pragmas: readonly string[];
@@ -57,23 +60,29 @@ export class SqliteTable {
   #impatientUntil = 0;
 
   /** `owner` names the function that was called, for the `TypeError` about what it was given. */
-  constructor(owner: string, db: SqliteDatabase, name: string, { columns, key, indexes, pragmas = [] }: TableShape) {
+  constructor(owner: string, db: SqliteDatabase, name: string, shape: TableShape) {
     if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') {
       throw new TypeError(`${owner}: db must be a database of better-sqlite3 or a DatabaseSync of node:sqlite`);
     }
     if (typeof name !== 'string' || !/^[a-z_][a-z0-9_]*$/i.test(name)) {
       throw new TypeError(`${owner}: table must be a name of letters, digits and underscores`);
     }
+    const { columns, added = [], key, indexes, pragmas = [] } = shape;
     this.name = name;
     this.#db = db;
     this.#columns = columns;
+    this.#added = added;
     this.#key = key;
     this.#indexes = indexes;
     this.#pragmas = pragmas;
   }
 
+  /**
+   * The first row. The statement always runs to its end: a write that is read with one step answers before its commit,
+   * and hides an error of the commit.
+   */
   get(sql: string, ...values: Value[]): unknown {
-    return this.#use(() => this.#statement(sql).get(...values));
+    return this.all(sql, ...values)[0];
   }
 
   all(sql: string, ...values: Value[]): unknown[] {
@@ -139,7 +148,9 @@ export class SqliteTable {
     this.#useWal();
     for (const pragma of this.#pragmas) db.exec(`PRAGMA ${pragma}`);
     if (this.#existing().length === 0) this.#create();
+    this.#addColumns();
     this.#checkShape();
+    this.#createIndexes();
     this.#ready = true;
   }
 
@@ -166,6 +177,10 @@ export class SqliteTable {
     this.#db.exec(
       `CREATE TABLE IF NOT EXISTS "${this.name}" (${this.#columns.join(', ')}, PRIMARY KEY (${this.#key}))`,
     );
+  }
+
+  /** At each opening, because a process may have died between the table and its indexes. */
+  #createIndexes(): void {
     this.#indexes.forEach((columns, index) => {
       this.#db.exec(`CREATE INDEX IF NOT EXISTS "${this.name}_${index}" ON "${this.name}" ${columns}`);
     });
@@ -178,9 +193,23 @@ export class SqliteTable {
       .map((row) => (row as { name: unknown }).name);
   }
 
+  /** Columns that an earlier version of the table did not have. Another process may add one at the same moment. */
+  #addColumns(): void {
+    const existing = this.#existing();
+    for (const definition of this.#added) {
+      if (existing.includes(nameIn(definition))) continue;
+      this.#checkShape();
+      try {
+        this.#db.exec(`ALTER TABLE "${this.name}" ADD COLUMN ${definition}`);
+      } catch (error) {
+        if (!this.#existing().includes(nameIn(definition))) throw error;
+      }
+    }
+  }
+
   #checkShape(): void {
     const existing = this.#existing();
-    for (const [column] of this.#columns.map((definition) => definition.split(' '))) {
+    for (const column of this.#columns.map(nameIn)) {
       if (!existing.includes(column)) {
         throw new Error(`the table "${this.name}" has no column "${column}": it is another's, so give another name`);
       }
@@ -191,6 +220,10 @@ export class SqliteTable {
 /** In the words of SQLite, since each driver has a code of its own. */
 function isBusy(error: unknown): boolean {
   return /database (table )?is locked/.test(String((error as { message?: unknown } | undefined)?.message));
+}
+
+function nameIn(definition: string): string {
+  return definition.slice(0, definition.indexOf(' '));
 }
 
 function firstOf(row: unknown): unknown {

@@ -2,6 +2,12 @@ import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
 import { type SqliteDatabase, SqliteTable } from './sqlite-table.js';
 import { progressMs, SweepTurn } from './sweep.js';
 
+/**
+ * A lease that began later than now was taken before the clock was put back: it lies further ahead than its own length,
+ * and is over. So much is ignored, because a clock that is corrected by a little must not end the leases of the moment.
+ */
+const clockSlackMs = 1_000;
+
 /** What `sqliteStore` takes beside the database. */
 export interface SqliteStoreOptions {
   /** The table, made on first use: `vast_webhook`. */
@@ -32,6 +38,8 @@ class SqliteStore implements IdempotencyStore {
         'until INTEGER NOT NULL',
         'delivered TEXT NOT NULL',
       ],
+      // When the lease began, by which a clock that was put back is noticed.
+      added: ['held_at INTEGER'],
       key: 'key',
       indexes: ['(until)'],
     });
@@ -42,16 +50,18 @@ class SqliteStore implements IdempotencyStore {
   claim(key: string, token: string, leaseMs: number): ClaimResult {
     const now = Date.now();
     if (this.#sweepTurn.next()) this.#table.run(this.#sql.sweep, now - progressMs);
-    const taken = this.#table.get(this.#sql.claim, key, token, now + Math.ceil(leaseMs), now, progressMs, now);
+    const until = now + Math.ceil(leaseMs);
+    const taken = this.#table.get(this.#sql.claim, key, token, until, now, now, progressMs, now, now + clockSlackMs);
     if (taken != null) return { state: 'acquired', delivered: JSON.parse((taken as { delivered: string }).delivered) };
-    const { state, until = 0 } = Object(this.#table.get(this.#sql.look, key)) as { state?: string; until?: number };
-    if (state === 'completed') return { state };
-    // Given back since the attempt, it is free for the next one.
-    return { state: 'in_flight', retryAfterMs: state === 'held' ? Math.max(1, Number(until) - now) : 1 };
+    const row = Object(this.#table.get(this.#sql.look, key)) as { state?: string; until?: number };
+    if (row.state === 'completed') return { state: row.state };
+    // Released since the attempt, it is free for the next one.
+    return { state: 'in_flight', retryAfterMs: row.state === 'held' ? Math.max(1, Number(row.until) - now) : 1 };
   }
 
   renew(key: string, token: string, leaseMs: number): boolean {
-    return this.#table.run(this.#sql.renew, Date.now() + Math.ceil(leaseMs), key, token) === 1;
+    const now = Date.now();
+    return this.#table.run(this.#sql.renew, now + Math.ceil(leaseMs), now, key, token) === 1;
   }
 
   delivered(key: string, token: string, sink: string): boolean {
@@ -71,15 +81,16 @@ function statements(table: string) {
   const held = 'WHERE key = ? AND token = ?';
   return {
     claim: `
-      INSERT INTO ${table} AS event (key, state, token, until, delivered) VALUES (?, 'held', ?, ?, '[]')
+      INSERT INTO ${table} AS event (key, state, token, until, held_at, delivered) VALUES (?, 'held', ?, ?, ?, '[]')
       ON CONFLICT (key) DO UPDATE SET
-        state = 'held', token = excluded.token, until = excluded.until,
+        state = 'held', token = excluded.token, until = excluded.until, held_at = excluded.held_at,
         delivered = CASE WHEN event.until > ? - CASE event.state WHEN 'held' THEN ? ELSE 0 END
           THEN event.delivered ELSE '[]' END
-      WHERE event.state = 'released' OR event.until <= ?
+      WHERE event.state = 'released' OR event.until <= ? OR event.token = excluded.token
+        OR event.state = 'held' AND event.held_at > ?
       RETURNING delivered`,
     look: `SELECT state, until FROM ${table} WHERE key = ?`,
-    renew: `UPDATE ${table} SET until = ? ${held}`,
+    renew: `UPDATE ${table} SET until = ?, held_at = ? ${held}`,
     delivered: `
       UPDATE ${table} SET delivered = CASE WHEN EXISTS (SELECT 1 FROM json_each(delivered) WHERE value = ?)
         THEN delivered ELSE json_insert(delivered, '$[#]', ?) END ${held}`,

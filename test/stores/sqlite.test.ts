@@ -65,6 +65,30 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
       await service.takes();
     });
 
+    it('whose making was interrupted gets its indexes when it is opened', async () => {
+      const db = aDatabase();
+      db.exec(`
+        CREATE TABLE vast_webhook (key TEXT NOT NULL, state TEXT NOT NULL, token TEXT, until INTEGER NOT NULL,
+          delivered TEXT NOT NULL, PRIMARY KEY (key))`);
+      await sqliteStore(db).claim('k', 'a', minute);
+      const plan = db.prepare('EXPLAIN QUERY PLAN SELECT key FROM vast_webhook WHERE until <= 5').get();
+      expect(plan).toMatchObject({ detail: expect.stringContaining('USING INDEX vast_webhook_0') });
+    });
+
+    it('of version 0.1.0 is used, and its leases go on', async () => {
+      const db = aDatabase();
+      db.exec(`
+        CREATE TABLE vast_webhook (key TEXT NOT NULL, state TEXT NOT NULL, token TEXT, until INTEGER NOT NULL,
+          delivered TEXT NOT NULL, PRIMARY KEY (key));
+        INSERT INTO vast_webhook VALUES ('held', 'held', 'a', ${Date.now() + minute}, '["slack"]');
+        INSERT INTO vast_webhook VALUES ('done', 'completed', NULL, ${Date.now() + minute}, '[]')`);
+      const store = sqliteStore(db);
+      expect(await store.claim('held', 'b', minute)).toEqual(inFlight);
+      expect(await store.claim('done', 'b', minute)).toEqual(completed);
+      expect(await store.release('held', 'a', minute)).toBe(true);
+      expect(await store.claim('held', 'b', minute)).toEqual({ state: 'acquired', delivered: ['slack'] });
+    });
+
     it('is named by `table`, and shared with no store of another name', async () => {
       const db = aDatabase();
       const names = ['vast_webhook', 'other', 'Events_2', '_', 'order', 'SELECT'];
@@ -180,6 +204,93 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
       expect(await store.complete('k', 'a', minute)).toBe(true);
       db.exec('COMMIT');
       expect(await another.claim('k', 'b', minute)).toEqual(completed);
+    });
+  });
+
+  describe('a commit that fails', () => {
+    it('makes no claim: a reader without write-ahead logging stops it, until the reader is gone', async () => {
+      const file = aFile();
+      const setUp = opened(file);
+      // In a transaction of the user's, so that the file stays without write-ahead logging.
+      setUp.exec('BEGIN');
+      await sqliteStore(setUp).claim('before', 'a', minute);
+      setUp.exec('COMMIT');
+      const reader = opened(file);
+      reader.exec('BEGIN');
+      rows(reader);
+
+      const stores = [sqliteStore(opened(file)), sqliteStore(opened(file))];
+      for (const [i, store] of stores.entries()) {
+        expect(() => store.claim('k', `holder ${i}`, minute)).toThrow('database is locked');
+      }
+      reader.exec('COMMIT');
+      expect(await stores[0]?.claim('k', 'a', minute)).toEqual(acquired);
+      expect(await stores[1]?.claim('k', 'b', minute)).toEqual(inFlight);
+    });
+
+    // A limit on the size of files stands for the full disk: both make the write at the commit fail.
+    it.skipIf(process.platform === 'win32')('makes no claim: a full disk', async () => {
+      const file = aFile();
+      const store = await remoteStore(factories, 'makeLimited', { client, file }, { maxFileKilobytes: 256 });
+      onTestFinished(() => store.kill());
+      const granted: string[] = [];
+      let failures = 0;
+      for (let i = 0; failures < 20 && i < 10_000; i++) {
+        try {
+          if ((await store.claim(`k ${i}`, 'a', minute)).state === 'acquired') granted.push(`k ${i}`);
+        } catch {
+          failures++;
+        }
+      }
+      expect(failures).toBe(20);
+      await store.kill();
+      const kept = new Set(rows(opened(file)));
+      expect(granted.filter((key) => !kept.has(key))).toEqual([]);
+    });
+  });
+
+  describe('the wall clock', () => {
+    function atTime(time: number) {
+      vi.useFakeTimers({ toFake: ['Date'], now: time });
+      onTestFinished(() => void vi.useRealTimers());
+    }
+    const noon = Date.UTC(2026, 0, 1, 12);
+
+    it('put back by an hour ends the leases from before, because their holders may have crashed', async () => {
+      atTime(noon);
+      const store = sqliteStore(aDatabase());
+      await store.claim('k', 'a', minute);
+      await store.delivered('k', 'a', 'slack');
+      vi.setSystemTime(noon - 60 * minute);
+      expect(await store.claim('k', 'b', minute)).toEqual({ state: 'acquired', delivered: ['slack'] });
+      expect(await store.renew('k', 'a', minute)).toBe(false);
+      expect(await store.claim('k', 'c', minute)).toEqual(inFlight);
+    });
+
+    it('put back does not end a lease that is renewed after it', async () => {
+      atTime(noon);
+      const store = sqliteStore(aDatabase());
+      await store.claim('k', 'a', minute);
+      vi.setSystemTime(noon - 60 * minute);
+      expect(await store.renew('k', 'a', minute)).toBe(true);
+      expect(await store.claim('k', 'b', minute)).toEqual({ state: 'in_flight', retryAfterMs: minute });
+    });
+
+    it('corrected by less than a second ends no lease', async () => {
+      atTime(noon);
+      const store = sqliteStore(aDatabase());
+      await store.claim('k', 'a', minute);
+      vi.setSystemTime(noon - 999);
+      expect(await store.claim('k', 'b', minute)).toEqual(inFlight);
+    });
+
+    it('put back keeps what is completed', async () => {
+      atTime(noon);
+      const store = sqliteStore(aDatabase());
+      await store.claim('k', 'a', minute);
+      await store.complete('k', 'a', day);
+      vi.setSystemTime(noon - 60 * minute);
+      expect(await store.claim('k', 'b', minute)).toEqual(completed);
     });
   });
 

@@ -27,9 +27,17 @@ export interface RemoteStore extends IdempotencyStore {
  * through structured cloning. The module and what it imports by path are bundled, so that any Node.js runs it;
  * packages are this project's.
  */
-export async function remoteStore(module: URL, exportName: string, args?: unknown): Promise<RemoteStore> {
+export async function remoteStore(
+  module: URL,
+  exportName: string,
+  args?: unknown,
+  { maxFileKilobytes = 'unlimited' }: { readonly maxFileKilobytes?: number | 'unlimited' } = {},
+): Promise<RemoteStore> {
   const code = await bundle(module, exportName);
-  const child = spawn(process.execPath, ['--enable-source-maps', '--input-type=module'], {
+  const node = [process.execPath, '--enable-source-maps', '--input-type=module'];
+  const limited = ['bash', '-c', `ulimit -f ${maxFileKilobytes} && exec "$@"`, 'bash', ...node];
+  const [command = '', ...rest] = maxFileKilobytes === 'unlimited' ? node : limited;
+  const child = spawn(command, rest, {
     cwd: root,
     stdio: ['pipe', 'inherit', 'inherit', 'ipc'],
     serialization: 'advanced',

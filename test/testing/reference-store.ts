@@ -12,7 +12,7 @@ export class ReferenceStore implements IdempotencyStore {
   protected readonly entries = new Map<string, Entry>();
 
   async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
-    const answer = this.look(key);
+    const answer = this.look(key, token);
     if (answer.state === 'acquired') this.hold(key, token, leaseMs, answer.delivered);
     return answer;
   }
@@ -55,12 +55,13 @@ export class ReferenceStore implements IdempotencyStore {
   }
 
   /** What a claim is answered with. */
-  protected look(key: string): ClaimResult {
+  protected look(key: string, token: string): ClaimResult {
     const entry = this.entries.get(this.keyOf(key));
     if (entry === undefined) return { state: 'acquired', delivered: [] };
     const leftMs = entry.until - this.now();
     if (leftMs > 0 && entry.state === 'completed') return { state: 'completed' };
-    if (leftMs > 0 && entry.state === 'held') return { state: 'in_flight', retryAfterMs: leftMs };
+    if (leftMs > 0 && entry.state === 'held' && entry.token !== token)
+      return { state: 'in_flight', retryAfterMs: leftMs };
     const isKept = leftMs > 0 || entry.state === 'held';
     return { state: 'acquired', delivered: isKept ? entry.delivered : [] };
   }

@@ -88,7 +88,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
     'looks, waits, and only then takes',
     new (class extends ReferenceStore {
       override async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
-        const answer = this.look(key);
+        const answer = this.look(key, token);
         await sleep(1);
         if (answer.state === 'acquired') this.hold(key, token, leaseMs, answer.delivered);
         return answer;
@@ -124,8 +124,8 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
   [
     'forgets progress when a lease runs out',
     new (class extends ReferenceStore {
-      protected override look(key: string): ClaimResult {
-        const answer = super.look(key);
+      protected override look(key: string, token: string): ClaimResult {
+        const answer = super.look(key, token);
         const isCrashed = this.entries.get(key)?.state === 'held';
         return answer.state === 'acquired' && isCrashed ? { state: 'acquired', delivered: [] } : answer;
       }
@@ -184,6 +184,15 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
     ['a completed event is remembered for its time, however short its lease was'],
   ],
   [
+    'refuses the holder itself',
+    new (class extends ReferenceStore {
+      protected override look(key: string): ClaimResult {
+        return super.look(key, '');
+      }
+    })(),
+    ['a claim by the token that holds the event is granted again, with a new lease and what was delivered'],
+  ],
+  [
     'takes completed for released',
     new (class extends ReferenceStore {
       override async complete(key: string, token: string, ttlMs: number): Promise<boolean> {
@@ -199,8 +208,8 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
         const until = this.after(ttlMs);
         return this.change(key, token, (entry) => ({ ...entry, state: 'completed', until }));
       }
-      protected override look(key: string): ClaimResult {
-        const answer = super.look(key);
+      protected override look(key: string, token: string): ClaimResult {
+        const answer = super.look(key, token);
         return answer.state === 'acquired' ? { ...answer, delivered: this.entries.get(key)?.delivered ?? [] } : answer;
       }
     })(),
@@ -332,8 +341,8 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
       [
         `refuses with an answer ${how}`,
         new (class extends ReferenceStore {
-          protected override look(key: string): ClaimResult {
-            const answer = super.look(key);
+          protected override look(key: string, token: string): ClaimResult {
+            const answer = super.look(key, token);
             return answer.state === 'in_flight' ? (refusal(answer.retryAfterMs) as ClaimResult) : answer;
           }
         })(),

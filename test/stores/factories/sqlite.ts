@@ -18,3 +18,9 @@ export function makeLocked({ client, file }: SqliteArgs) {
   db.exec('BEGIN EXCLUSIVE');
   return { store: sqliteStore(db), close: () => db.close() };
 }
+
+/** For a process whose files may have a limited size: over it, a write fails instead of ending the process. */
+export function makeLimited(args: SqliteArgs) {
+  process.on('SIGXFSZ' as NodeJS.Signals, () => {});
+  return make(args);
+}
