@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
 import { progressMs, SweepTurn } from './sweep.js';
 
@@ -27,7 +28,7 @@ export interface PostgresStoreOptions {
   readonly schema?: string;
   /**
    * Whether statements are prepared once a connection, which makes a claim three times as fast. True, but a pooler in
-   * between may not bear it: PgBouncer before 1.21 in transaction mode.
+   * transaction mode may not allow it: PgBouncer before 1.21, and up to 1.23 unless `max_prepared_statements` is set.
    */
   readonly prepare?: boolean;
 }
@@ -97,31 +98,48 @@ class PostgresStore implements IdempotencyStore {
   /** `read` makes sense of the result. Once there is a table, it takes no promise more than the client's. */
   #query<T>({ name, text }: Statement, values: unknown[], read: (result: Result) => T): Promise<T> {
     const query = this.#prepare ? { name, text, values } : { text, values };
-    if (this.#hasTable) return this.#client.query(query).then(read, this.#failed);
+    if (this.#hasTable) return this.#client.query(query).then(read, (error) => this.#failed(error, query).then(read));
     this.#creating ??= this.#create().finally(() => {
       this.#creating = undefined;
     });
     return this.#creating.then(() => {
       this.#hasTable = true;
-      return this.#client.query(query).then(read, this.#failed);
+      return this.#client.query(query).then(read, (error) => this.#failed(error, query).then(read));
     });
   }
 
-  readonly #failed = (error: { code?: string; message?: string }): never => {
-    // It may have been dropped.
+  /**
+   * Runs the query again while Postgres says that it was undone and may be repeated. Throws the first error, because in
+   * a transaction of the user's it is the one to act on: every later query only says that the transaction has failed.
+   */
+  async #failed(error: PostgresError, query: PostgresQuery): Promise<Result> {
+    const giveUpAt = performance.now() + retryForMs;
+    let waitMs = 2;
+    for (
+      let latest = error;
+      isOneOf(retryable, latest) && performance.now() < giveUpAt;
+      waitMs = Math.min(2 * waitMs, 100)
+    ) {
+      await sleep(Math.random() * waitMs);
+      try {
+        return await this.#client.query(query);
+      } catch (next) {
+        latest = next as PostgresError;
+      }
+    }
+    // The table may have been dropped.
     this.#hasTable = false;
-    if (error?.code !== undefinedColumn) throw error;
-    throw new Error(`its table is another's (${error.message}): give the store another name for it`, { cause: error });
-  };
+    throw explained(error, query);
+  }
 
   async #create(): Promise<void> {
     const { rows } = await this.#client.query({ text: this.#sql.exists });
-    // Asked first, since creating what is there takes a right that the service may rightly not have.
-    if ((rows[0] as { exists: boolean }).exists) return;
+    // We check first, because CREATE TABLE needs a privilege even if the table exists.
+    if ((rows[0] as { name: string | null }).name !== null) return;
     try {
       await this.#client.query({ text: this.#sql.create });
     } catch (error) {
-      if (!madeMeanwhile.includes((error as { code?: string }).code ?? '')) throw error;
+      if (!isOneOf(madeMeanwhile, error as PostgresError)) throw error;
     }
   }
 }
@@ -145,6 +163,40 @@ const madeMeanwhile = ['42P07', '23505', '42710'];
 
 const undefinedColumn = '42703';
 
+/**
+ * serialization_failure, as with REPEATABLE READ or SERIALIZABLE by default, and deadlock_detected: undone for certain.
+ * admin_shutdown and crash_shutdown, after which a pool has another connection: every statement here may be repeated.
+ */
+const retryable = ['40001', '40P01', '57P01', '57P02'];
+
+/** Less than the 2 seconds that a call to a store has by default. */
+const retryForMs = 1_500;
+
+/** invalid_sql_statement_name, duplicate_prepared_statement and protocol_violation: of another client's connection. */
+const notPrepared = ['26000', '42P05', '08P01'];
+
+interface PostgresError {
+  readonly code?: string;
+  readonly message?: string;
+}
+
+function isOneOf(codes: readonly string[], error: PostgresError | undefined): boolean {
+  return codes.includes(error?.code ?? '');
+}
+
+/** With what to do, where that is known. */
+function explained(error: PostgresError, { name }: PostgresQuery): unknown {
+  if (error?.code === undefinedColumn) {
+    return new Error(`its table is another's (${error.message}): give the store another name for it`, { cause: error });
+  }
+  if (name !== undefined && isOneOf(notPrepared, error)) {
+    const cure =
+      'a pooler in between seems to keep no prepared statements: give postgresStore the option prepare: false';
+    return new Error(`${error.message}: ${cure}`, { cause: error });
+  }
+  return error;
+}
+
 /** Keeps the locks apart from those that the user takes on the same text. */
 const lockSeed = 0x76617374;
 
@@ -166,7 +218,8 @@ function statements(table: string) {
   const held = `
     WHERE key = $1 AND token = $2 AND (SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, ${lockSeed})))`;
   return {
-    exists: `SELECT to_regclass('${table.replaceAll("'", "''")}') IS NOT NULL AS exists`,
+    // Not a boolean, because a pool may be set to give every value as text.
+    exists: `SELECT to_regclass('${table.replaceAll("'", "''")}')::text AS name`,
     // `until` ends the lease of what is held, and what is known of the rest.
     create: `
       CREATE TABLE ${table} (

@@ -10,7 +10,7 @@ import { remoteStore } from '../support/remote-store.js';
 import { conformsAcrossProcesses, conformsInOneProcess } from './conforms.js';
 import { afterQuery, type CostsArgs, costsService, freePort } from './factories/costs-service.js';
 import { make, type PostgresArgs } from './factories/postgres.js';
-import { aClient, aPool, aSchema, type OwnSchema, ownSchema } from './own-schema.js';
+import { aClient, aPool, aSchema, type OwnSchema, ownSchema, withSettings } from './own-schema.js';
 
 const factories = new URL('factories/postgres.ts', import.meta.url);
 const minute = 60_000;
@@ -192,6 +192,83 @@ describeWithPostgres('postgresStore', () => {
         await postgresStore(pool).claim(`new ${i}`, 'a', minute);
       }
     });
+  });
+
+  describe('a database whose default is another isolation', () => {
+    it.each(['repeatable read', 'serializable'])(
+      '%s: no call fails, though Postgres undoes many',
+      async (isolation) => {
+        const { url } = await aSchema();
+        const ofIsolation = withSettings(url, { default_transaction_isolation: isolation.replace(' ', '\\ ') });
+        const stores = [0, 1].map(() => postgresStore(aPool(ofIsolation, { max: 8 })));
+        const deliver = async (id: number) => {
+          const [store, other] = [stores[id % 2], stores[(id + 1) % 2]] as [IdempotencyStore, IdempotencyStore];
+          expect(await store.claim(`k ${id}`, 'a', minute)).toEqual(acquired);
+          const calls = [store.renew(`k ${id}`, 'a', minute), other.renew(`k ${id}`, 'a', minute)];
+          for (const sink of ['slack', 'audit', 'mail']) calls.push(store.delivered(`k ${id}`, 'a', sink));
+          expect(await Promise.all(calls)).toEqual(calls.map(() => true));
+          expect(await store.release(`k ${id}`, 'a', minute)).toBe(true);
+          expect(await other.claim(`k ${id}`, 'b', minute)).toMatchObject({ state: 'acquired' });
+          expect(await other.complete(`k ${id}`, 'b', minute)).toBe(true);
+        };
+        for (let round = 0; round < 5; round++) {
+          await Promise.all(Array.from({ length: 24 }, (_, i) => deliver(24 * round + i)));
+        }
+      },
+    );
+
+    it('in a transaction of the user’s: the error is the one that names the conflict, at once', async () => {
+      const { url } = await aSchema();
+      const [client, another] = [await aClient(url), aPool(url)];
+      await postgresStore(another).claim('k', 'a', minute);
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+      await client.query('SELECT * FROM vast_webhook');
+      await postgresStore(another).renew('k', 'a', minute);
+      await expect(postgresStore(client).complete('k', 'a', minute)).rejects.toMatchObject({ code: '40001' });
+      await client.query('ROLLBACK');
+    });
+  });
+
+  it('a pool that gives every value as text will do', async () => {
+    const { url } = await aSchema();
+    const store = postgresStore(aPool(url, { types: { getTypeParser: () => String } as never }));
+    expect(await store.claim('k', 'a', minute)).toEqual(acquired);
+    expect(await store.delivered('k', 'a', 'slack')).toBe(true);
+    expect(await store.release('k', 'a', minute)).toBe(true);
+    expect(await store.claim('k', 'b', minute)).toEqual({ state: 'acquired', delivered: ['slack'] });
+    expect(await store.claim('k', 'c', minute)).toEqual(inFlight);
+    expect(await store.complete('k', 'b', minute)).toBe(true);
+    expect(await store.claim('k', 'c', minute)).toEqual(completed);
+  });
+
+  it.each([
+    ['has lost it', () => 'DEALLOCATE ALL'],
+    ['has another’s of its name', (name: string) => `PREPARE "${name}" AS SELECT 1`],
+  ])('a connection that %s, as behind a pooler: the error names `prepare: false`', async (_, change) => {
+    const client = await aClient((await aSchema()).url);
+    const names: string[] = [];
+    const store = postgresStore({
+      query(query) {
+        if (query.name !== undefined) names.push(query.name);
+        return client.query(query);
+      },
+    });
+    await store.claim('k', 'a', minute);
+    const isLost = change('') === 'DEALLOCATE ALL';
+    if (!isLost) {
+      // What the store would prepare next is there already.
+      const probe = postgresStore({
+        query: async (query) => {
+          names.push(query.name ?? '');
+          return { rows: [{ name: 't' }], rowCount: 1 };
+        },
+      });
+      await probe.renew('k', 'a', minute);
+    }
+    await client.query(change(names.at(-1) ?? ''));
+    const call = isLost ? store.claim('k', 'a', minute) : store.renew('k', 'a', minute);
+    await expect(call).rejects.toThrow(/give postgresStore the option prepare: false/);
+    expect(await postgresStore(client, { prepare: false }).claim('k', 'a', minute)).toEqual(acquired);
   });
 
   describe('a claim waits for nobody’s transaction', () => {
