@@ -1,7 +1,7 @@
 import type { Sink } from '../forward/sink.js';
 import { dialectOf } from '../providers/index.js';
 import type { Delivery } from '../receive/delivery.js';
-import { type AnswerReader, type HttpSinkOptions, poster } from './post.js';
+import { type AnswerReader, type HttpSinkOptions, poster, saysNo } from './post.js';
 import { cut, oneLine } from './text.js';
 
 /** What a chat message says of an event. */
@@ -47,7 +47,7 @@ export function chatSink<Event extends object, Message extends object>(
   webhookUrl: string,
   options: ChatOptions<Event, Message>,
 ): Sink<Event> {
-  const post = poster(chat.service, webhookUrl, options, chat.answers);
+  const post = poster(chat.service, webhookUrl, options, { isRefusal: saysNo, ...chat.answers });
   const { name = chat.name, format } = options;
   if (format !== undefined && typeof format !== 'function') {
     throw new TypeError(`${chat.service}: format must be a function`);

@@ -41,7 +41,11 @@ const chat: Chat<DiscordMessage> = {
   },
   ofText: (text) => ({ content: cut(text, maxContent) }),
   always: { allowed_mentions: { parse: [] } },
-  answers: { retryAfterSecondsIn: ({ retry_after }) => retry_after },
+  // With `wait`, it answers with the message, which has an id. An error has a code.
+  answers: {
+    isRefusal: ({ id, code }) => id === undefined && typeof code === 'number' && code !== 0,
+    retryAfterSecondsIn: ({ retry_after }) => retry_after,
+  },
 };
 
 function safeUpTo(max: number, text: string): string {

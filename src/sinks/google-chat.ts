@@ -39,6 +39,8 @@ const chat: Chat<GoogleChatMessage> = {
     return { text: textWith(cut(message, maxBytes, (body) => bytesOf({ text: textWith(body) }))) };
   },
   ofText: (text) => ({ text: cut(text, maxBytes, (part) => bytesOf({ text: part })) }),
+  // It answers with the message, which has no field of this name.
+  answers: { isRefusal: ({ error }) => typeof Object(error).status === 'string' },
 };
 
 function bytesOf(message: GoogleChatMessage): number {

@@ -26,7 +26,9 @@ export function pagerDuty<Event extends object>(routingKey: string, options: Pag
       "PagerDuty: the routing key must be an Events API v2 integration's key: is the environment variable set?",
     );
   }
-  const post = poster('PagerDuty', url, options);
+  const post = poster('PagerDuty', url, options, {
+    isRefusal: ({ status }) => typeof status === 'string' && status !== 'success',
+  });
   return {
     name,
     async deliver(event, { delivery, signal }) {

@@ -16,19 +16,28 @@ export interface HttpSinkOptions {
 export interface AnswerReader {
   /** The word it gives for having refused; without this, `error.status` as at Google. */
   reasonIn?(answer: Answer): unknown;
-  /** Whether it has refused for good in spite of its 2xx. Without this, no body of a 2xx is read. */
-  isRefusal?(answer: Answer): boolean;
+  /** Whether it has refused in spite of its 2xx. Without this, no body of a 2xx is read. */
+  isRefusal?(answer: Answer, text: string): boolean;
+  /** The status that a refusal names in its text. Without one, a refusal with a 2xx is for good. */
+  statusIn?(text: string): number | undefined;
   /** How many seconds it asks to be left alone. */
   retryAfterSecondsIn?(answer: Answer): unknown;
 }
 
 type Answer = Readonly<Record<string, unknown>>;
 
+/** The refusals of APIs that say so beside a 2xx: Slack's `ok: false`, Rocket.Chat's `success: false`. */
+export function saysNo({ ok, success }: Answer): boolean {
+  return ok === false || success === false;
+}
+
 /** Posts a body, with headers beside or in place of `Content-Type: application/json`. */
 export type Post = (body: string, signal: AbortSignal, headers?: Readonly<Record<string, string>>) => Promise<void>;
 
 /** How many characters of an answer are read, at most. */
 const maxAnswerLength = 2_048;
+/** How long the body of a 2xx is waited for. What cannot be read by then is no refusal. */
+const maxBodyWaitMs = 1_000;
 
 /**
  * Makes a function that posts JSON to a webhook's URL. It throws a `SinkError`, which never holds the URL: that is
@@ -52,22 +61,19 @@ export function poster(
     const timer = unrefTimeout(stop, timeoutMs);
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
+    let response: Response;
     try {
-      const response = await (send ?? fetch)(target, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers },
-        body,
-        redirect: 'manual',
-        signal: abort.signal,
-      });
-      if (!response.ok) throw refused(service, response, await textOf(response), reader);
-      if (reader.isRefusal) {
-        const text = await textOf(response);
-        if (reader.isRefusal(answerIn(text))) throw refused(service, response, text, reader);
-      } else {
-        // The status says all, so that a body which never ends is not waited for.
-        response.body?.cancel().catch(() => {});
-      }
+      response = await beforeAbort(
+        (send ?? fetch)(target, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers },
+          body,
+          redirect: 'manual',
+          signal: abort.signal,
+        }),
+        abort.signal,
+      );
+      if (!response.ok) throw refused(service, response, await textOf(response, abort.signal), reader);
     } catch (error) {
       if (error instanceof SinkError) throw error;
       const why = abort.signal.aborted && !signal.aborted ? `no answer within ${timeoutMs} ms` : codeOf(error);
@@ -77,7 +83,35 @@ export function poster(
       clearTimeout(timer);
       signal.removeEventListener('abort', stop);
     }
+    // The service has the message: from here on, only a refusal that can be read is a failure.
+    const text = reader.isRefusal === undefined ? '' : await textOf(response, AbortSignal.timeout(maxBodyWaitMs));
+    discard(response, stop);
+    if (reader.isRefusal?.(answerIn(text), text)) throw refused(service, response, text, reader);
   };
+}
+
+/** Rejects when the signal is aborted, because not every `fetch` does. */
+function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
+/** Gives up the rest of an answer, which must not keep its connection. */
+function discard({ body }: Response, abort: () => void): void {
+  const stream = body as { cancel?(): Promise<void>; on?(event: string, listener: () => void): void } | null;
+  try {
+    // node-fetch and cross-fetch give a Node.js stream, which emits an error when its request is aborted.
+    stream?.on?.('error', () => {});
+    // Rejects where the body has been read.
+    stream?.cancel?.().catch(() => {});
+    abort();
+  } catch {
+    // A body of yet another kind. It has no say in whether the message has arrived.
+  }
 }
 
 function checkUrl(service: string, url: unknown): string {
@@ -91,16 +125,17 @@ function checkUrl(service: string, url: unknown): string {
   return url as string;
 }
 
-/** Why a service has refused; with a 2xx, for good. */
+/** Why a service has refused; with a 2xx for good, unless its text names another status. */
 function refused(service: string, { status, ok, headers }: Response, text: string, reader: AnswerReader): SinkError {
-  const reason = reasonIn(text, reader);
+  const named = ok ? reader.statusIn?.(text) : undefined;
+  const reason = named === undefined ? reasonIn(text, reader) : `error ${named} in its text`;
   const seconds = reader.retryAfterSecondsIn?.(answerIn(text));
   // Of two times the later one, so that both are kept to.
   const waits = [retryAfterMs(headers.get('retry-after')), typeof seconds === 'number' ? seconds * 1000 : undefined];
   const known = waits.filter((ms) => ms !== undefined && Number.isFinite(ms)) as number[];
   return new SinkError(`${service} answered ${status}${reason && ` (${reason})`}`, {
-    status,
-    permanent: ok || isPermanent(status),
+    status: named ?? status,
+    permanent: named === undefined ? ok || isPermanent(status) : isPermanent(named),
     retryAfterMs: known.length > 0 ? Math.ceil(Math.max(0, ...known)) : undefined,
   });
 }
@@ -126,19 +161,18 @@ function reasonIn(text: string, { reasonIn = ({ error }) => Object(error).status
   return typeof reason === 'string' && /^[a-z_]{1,64}$/i.test(reason) ? reason : '';
 }
 
-/** An answer's text; empty when it is too long or does not come to its end. */
-async function textOf(response: Response): Promise<string> {
+/** An answer's text; empty when it is too long, cannot be read or does not come to its end in time. */
+async function textOf({ body }: Response, signal: AbortSignal): Promise<string> {
   let text = '';
-  try {
+  const read = async () => {
     const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of body ?? []) {
       text += decoder.decode(chunk, { stream: true });
       if (text.length > maxAnswerLength) return '';
     }
-  } catch {
-    return '';
-  }
-  return text;
+    return text;
+  };
+  return beforeAbort(read(), signal).catch(() => '');
 }
 
 /** The object that an answer's text is; an empty one when it is none. */

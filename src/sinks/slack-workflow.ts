@@ -37,7 +37,7 @@ const chat: Chat<SlackWorkflowMessage> = {
     return variables(textWith(cut(message, maxText, (body) => textWith(body).length)), url);
   },
   ofText: (text, url) => variables(cut(text, maxText), url),
-  answers: { isRefusal: ({ ok }) => ok === false, reasonIn: ({ error }) => error },
+  answers: { reasonIn: ({ error }) => error },
 };
 
 /** The keys of the adapter guide on docs.vast.ai. */

@@ -27,7 +27,20 @@ export function teams<Event extends object>(webhookUrl: string, options: TeamsOp
 const maxBytes = 28_000;
 const maxSubject = 1_000;
 
+/**
+ * A connector's address (`...webhook.office.com`) answers 200 with `1`, or with this text about a failure. A workflow
+ * answers 202 with nothing. Source: learn.microsoft.com, Teams connectors, "Rate limiting for connectors".
+ */
+const connectorFailure = /\bdelivery failed\b|\breturned HTTP error\b/i;
+
 const chat: Chat<TeamsMessage> = {
+  answers: {
+    isRefusal: (_, text) => connectorFailure.test(text),
+    statusIn(text) {
+      const [, status] = /\bHTTP error (\d{3})\b/i.exec(text) ?? [];
+      return status === undefined ? undefined : Number(status);
+    },
+  },
   service: 'Teams',
   name: 'teams',
   // An entity that Markdown resolves could be a tag.

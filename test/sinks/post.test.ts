@@ -1,6 +1,7 @@
 import { getEventListeners, once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import { request as httpRequest, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { inspect } from 'node:util';
 import express from 'express';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -37,6 +38,21 @@ const signingSecret = `whsec_${Buffer.alloc(32, 'secretSigningKey').toString('ba
 const pagerDutyAt = (url: string, options?: HttpSinkOptions) => pagerDuty<object>(routingKey, { ...options, url });
 const httpAt = (url: string, options?: HttpSinkOptions) => http<object>(url, { ...options, secret: signingSecret });
 const cloudEventsStandIn = () => endpointStandIn('application/cloudevents+json');
+
+/** As node-fetch 2 has it: a Node.js stream for a body, which emits an error when the request is aborted. */
+const nodeStreamFetch = ((url: string, { method, headers, body, signal }: RequestInit & { body: string }) =>
+  new Promise((resolve, reject) => {
+    const request = httpRequest(url, { method, headers: headers as Record<string, string> }, (res) => {
+      const stream = res.pipe(new PassThrough());
+      signal?.addEventListener('abort', () => {
+        request.destroy();
+        stream.emit('error', new Error('The operation was aborted.'));
+      });
+      const status = res.statusCode ?? 0;
+      resolve({ status, ok: status < 300, headers: new Headers(), body: stream } as unknown as Response);
+    });
+    request.on('error', reject).end(body);
+  })) as unknown as typeof fetch;
 
 describe.each([
   ['slack', 'Slack', slack, slackStandIn],
@@ -102,9 +118,52 @@ describe.each([
       await expect(tell(sinkWith())).resolves.toBeUndefined();
     });
 
-    it(`${isWorkflow ? '' : 'as soon as the status is there, '}though the body never ends`, async () => {
-      chat.misbehave = (res) => res.writeHead(200).write('{"o');
+    it('though the body never ends, whose connection is closed then', async () => {
+      let closed: Promise<unknown> | undefined;
+      chat.misbehave = (res) => {
+        closed = once(res, 'close');
+        res.writeHead(200).write('{"o');
+      };
       await expect(tell(sinkWith())).resolves.toBeUndefined();
+      await closed;
+    });
+
+    it('though the body breaks off', async () => {
+      chat.misbehave = (res) => {
+        res.writeHead(200, { 'Content-Length': 100 }).write('{"ok"');
+        setTimeout(() => res.destroy(), 20);
+      };
+      await expect(tell(sinkWith())).resolves.toBeUndefined();
+    });
+
+    describe('by a fetch of another make', () => {
+      it.each<[string, typeof fetch, ((res: ServerResponse) => void)?]>([
+        ['Node.js stream, as from node-fetch and cross-fetch', nodeStreamFetch],
+        ['Node.js stream that is never read to its end', nodeStreamFetch, (res: ServerResponse) => res.write('{"o')],
+        ['body that cannot be cancelled', (async () => ({ ok: true, status: 200, body: {} })) as never],
+        [
+          'body whose cancel throws',
+          (async () => ({
+            ok: true,
+            status: 200,
+            body: {
+              cancel() {
+                throw new Error('locked');
+              },
+            },
+          })) as never,
+        ],
+        ['answer without a body', (async () => ({ ok: true, status: 200 })) as never],
+      ])('which gives a %s', async (_, fetch, write) => {
+        const end = (res: ServerResponse) => res.end('ok');
+        chat.misbehave = (res) => void (write ?? end)(res.writeHead(200));
+        await expect(tell(sinkWith({ fetch }))).resolves.toBeUndefined();
+      });
+
+      it('which does not heed the signal, in time', async () => {
+        const fetch = () => new Promise<Response>(() => {});
+        expect((await failure({ fetch, timeoutMs: 50 })).message).toContain('no answer within 50 ms');
+      });
     });
 
     it('with one request', async () => {

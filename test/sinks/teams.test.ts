@@ -4,7 +4,7 @@ import { type TeamsOptions, teams } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type TeamsStandInMessage, teamsStandIn } from '../support/chat-stand-in.js';
 import { clusters, isMadeOf, isWellFormed, nasty, nastyMarkdown, unescapedIn } from './nasty.js';
-import { eventWith, tell } from './tell.js';
+import { eventWith, failureOf, tell } from './tell.js';
 
 let chat: ChatStandIn<TeamsStandInMessage>;
 beforeAll(async () => {
@@ -145,5 +145,39 @@ describe("teams' option format", () => {
     const content = { type: 'AdaptiveCard', version: '1.4', body: [{ type: 'TextBlock', text: 't' }] };
     const mine = { type: 'message', attachments: [{ contentType, contentUrl: null, content }] } as const;
     expect((await messageFor(eventWith({}), { format: () => mine })).message).toEqual(mine);
+  });
+});
+
+describe('a connector address, which answers 200 whatever became of the message', () => {
+  const failing = (status: number) =>
+    `Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error ${status} with ContextId tcid=0`;
+  let chat: Awaited<ReturnType<typeof teamsStandIn>>;
+  beforeAll(async () => {
+    chat = await teamsStandIn();
+  });
+  afterAll(() => chat.close());
+  const answering = (status: number, body: string) => {
+    chat.misbehave = (res) => res.writeHead(status).end(body);
+  };
+
+  it.each([
+    [429, false],
+    [503, false],
+    [403, true],
+    [413, true],
+  ])('has failed when its text names error %i', async (status, permanent) => {
+    answering(200, failing(status));
+    const message = `Teams answered 200 (error ${status} in its text)`;
+    expect(await failureOf(tell(teams(chat.url)))).toMatchObject({ name: 'SinkError', status, permanent, message });
+  });
+
+  it('has failed for good when its text names no error', async () => {
+    answering(200, 'Webhook message delivery failed with error: Bad payload received by generic incoming webhook.');
+    expect(await failureOf(tell(teams(chat.url)))).toMatchObject({ status: 200, permanent: true });
+  });
+
+  it.each(['1', '', '{}'])('has the message when its text is %j', async (text) => {
+    answering(200, text);
+    await expect(tell(teams(chat.url))).resolves.toBeUndefined();
   });
 });
