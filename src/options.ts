@@ -29,7 +29,7 @@ export interface WebhookOptions<Event = VastEvent> {
   readonly leaseMs?: number;
   /** After how long a store call counts as failed, in milliseconds: 2,000. */
   readonly storeTimeoutMs?: number;
-  /** How long a completed event is remembered, in milliseconds: 7 days. */
+  /** How long a completed event is remembered, in milliseconds: 7 days, and at least twice `toleranceSeconds`. */
   readonly completedTtlMs?: number;
   /** Called once for each request on the endpoint, when it is answered. What it throws is swallowed. */
   readonly onOutcome?: (outcome: Outcome) => unknown;
@@ -102,6 +102,18 @@ const checks: Readonly<Record<keyof WebhookOptions, Check>> = {
 
 /** Fills in the defaults. Throws a `TypeError` that names the option and what it takes. */
 export function settingsOf<Event>(options: WebhookOptions<Event> = {}): Settings<Event> {
+  const settings = withDefaults(options);
+  // A delivery may be signed a window ahead, and is valid for another window after that.
+  const leastMs = 2 * settings.toleranceSeconds * 1_000;
+  if (settings.completedTtlMs < leastMs) {
+    throw new TypeError(
+      `the option completedTtlMs must be at least ${leastMs}, twice toleranceSeconds: a recorded delivery could be replayed once its event is forgotten`,
+    );
+  }
+  return settings;
+}
+
+function withDefaults<Event>(options: WebhookOptions<Event>): Settings<Event> {
   checkOptions(options, checks);
   const sinks = toSinks(options.sinks ?? []);
   return {
@@ -136,7 +148,7 @@ export function forwarderSettingsOf<Event>(
   const rateLimit: Check = [isFunction, 'a function'];
   checkOptions(options, { sinks, store, leaseMs, storeTimeoutMs, completedTtlMs, onOutcome, onError, rateLimit });
   const { rateLimit: limit, ...shared } = options;
-  return { ...settingsOf({ leaseMs: 15_000, ...shared }), rateLimit: limit };
+  return { ...withDefaults({ leaseMs: 15_000, ...shared }), rateLimit: limit };
 }
 
 /** A listener of the service's must not change what becomes of the delivery, also not by a promise that rejects. */

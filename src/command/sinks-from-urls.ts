@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Sink, VastEvent } from '../index.js';
 import { type ChatParts, discord, googleChat, slack, slackWorkflow, teams } from '../sinks/index.js';
 import { Failure } from './failure.js';
@@ -63,19 +64,24 @@ export function sinksFromUrls({ slack: slacks, googleChat: chats, other }: SinkU
     ...other.map((url) => ({ kind: kindOf(url), url })),
   ];
   const link = linkTo(console);
-  const counts = new Map<string, number>();
   return urls.map(({ kind, url }) => {
-    const count = (counts.get(kind) ?? 0) + 1;
-    counts.set(kind, count);
     const { make, separator } = kinds[kind];
     return make(url, {
-      name: count === 1 ? kind : `${kind}-${count}`,
+      name: nameOf(kind, url),
       // The built-in message links to the usual console.
       ...(link && {
         format: (_: VastEvent, parts: ChatParts) => textOf({ ...parts, url: link(parts.url) }, separator),
       }),
     });
   });
+}
+
+/**
+ * Not by its place in the list: a store and an outbox keep names, and must not take one sink for another when a third
+ * is removed. The address itself is a secret.
+ */
+function nameOf(kind: string, url: string): string {
+  return `${kind}-${createHash('sha256').update(url).digest('hex').slice(0, 8)}`;
 }
 
 /** As in the adapters of the guides. */

@@ -7,6 +7,8 @@ export interface MemoryStoreOptions {
   /**
    * How many processed events are remembered, 100,000 unless told otherwise, and of how many others that were given back
    * it is known which sinks have had them. The oldest go first.
+   * It must be more than arrive in twice `toleranceSeconds` (10 minutes), because a recorded delivery can be replayed
+   * once its event is forgotten.
    */
   readonly maxCompleted?: number;
 }

@@ -18,6 +18,8 @@ export interface SigningKey {
 
 /** How long a mismatch does not make a secret function be asked again. */
 const refreshEveryMs = 10_000;
+/** How long a function that failed is left alone, after the first failure, the second and so on. */
+const afterFailureMs = [1_000, 2_000, 4_000, 8_000, refreshEveryMs];
 
 /** Throws a `TypeError` for a list that is empty or holds a secret that nobody can have meant. */
 export function signingKeys(secrets: SecretList): readonly SigningKey[] {
@@ -73,6 +75,10 @@ class AskedKeys implements KeySource {
   known: readonly SigningKey[] = [];
   #askedAt = Number.NEGATIVE_INFINITY;
   #call: Promise<readonly SigningKey[]> | undefined;
+  /** Failures in a row: forgeries must not keep a secret manager throttled that is throttling already. */
+  #failures = 0;
+  #failedAt = 0;
+  #failure: Error | undefined;
 
   constructor(ask: () => SecretList | Promise<SecretList>) {
     this.#ask = ask;
@@ -88,7 +94,14 @@ class AskedKeys implements KeySource {
         { retryAfterMs: this.#askedAt + refreshEveryMs - performance.now() },
       );
     }
+    const waitMs = this.#failedAt + this.#pauseMs - performance.now();
+    if (this.#call === undefined && waitMs > 0) throw failed(this.#failure, waitMs);
     return this.#fresh(deadlineAt);
+  }
+
+  get #pauseMs(): number {
+    if (this.#failures === 0) return 0;
+    return afterFailureMs[Math.min(this.#failures, afterFailureMs.length) - 1] as number;
   }
 
   async #fresh(deadlineAt: number): Promise<readonly SigningKey[]> {
@@ -102,12 +115,15 @@ class AskedKeys implements KeySource {
     try {
       return await Promise.race([call, late]);
     } catch (error) {
-      throw new WebhookError('secret_unavailable', `the function for the secret failed: ${toError(error).message}`, {
-        cause: error,
-      });
+      if (this.#call === call) {
+        this.#failures++;
+        this.#failedAt = performance.now();
+        this.#failure = toError(error);
+      }
+      throw failed(error, this.#pauseMs);
     } finally {
       clearTimeout(timer);
-      // After a failure the next delivery asks again, also while this call still hangs.
+      // After a failure it may be asked again, also while this call still hangs.
       if (this.#call === call) this.#call = undefined;
     }
   }
@@ -119,9 +135,15 @@ class AskedKeys implements KeySource {
       if (startedAt > this.#askedAt) {
         this.known = keys;
         this.#askedAt = startedAt;
+        this.#failures = 0;
       }
       return keys;
     };
     return ask();
   }
+}
+
+function failed(error: unknown, retryAfterMs: number): WebhookError {
+  const message = `the function for the secret failed: ${toError(error).message}`;
+  return new WebhookError('secret_unavailable', message, { cause: error, retryAfterMs });
 }

@@ -14,9 +14,9 @@ export interface PagerDutyOptions extends HttpSinkOptions {
 
 /**
  * Triggers and resolves alerts at PagerDuty (Events API v2). `instance_online` resolves what `instance_offline` of
- * the same instance triggered, `instance_resumed` and `instance_started` resolve `outbid`, and `new_end_date`
- * `near_end_date`; everything else triggers, so narrow it with `when`. The instance or machine is read from the
- * text; where that names none, or several, the event is an alert of its own and nothing is resolved.
+ * the same instance triggered, and `new_end_date` resolves `near_end_date`. Everything else triggers and is resolved by
+ * hand, `outbid` too, so narrow it with `when`. The instance or machine is read from the text; where that names none,
+ * or several, the event is an alert of its own and nothing is resolved.
  * Throws a `TypeError` for a key, a URL or an option that nobody can have meant.
  */
 export function pagerDuty<Event extends object>(routingKey: string, options: PagerDutyOptions = {}): Sink<Event> {
@@ -42,11 +42,12 @@ const maxSummary = 1_024;
 const maxType = 255;
 const maxMessage = 10_000;
 
-/** The type that triggered what each of these resolves. Whatever else triggers has no event that resolves it. */
+/**
+ * The type whose alert each of these resolves, because it proves its end. Nothing proves the end of `outbid`: an
+ * instance is reported as started or resumed at the old price, seconds after it was outbid.
+ */
 const resolves: Readonly<Record<string, string>> = {
   instance_online: 'instance_offline',
-  instance_resumed: 'outbid',
-  instance_started: 'outbid',
   new_end_date: 'near_end_date',
 };
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -18,6 +19,11 @@ import { runCommand, temporaryFolder } from './running.js';
 import { anEvent, deliver, during, logLines, secret, serving, types } from './serving.js';
 
 const enough = { timeout: 10_000 };
+
+/** By which `serve` calls a sink. */
+function nameOf(kind: string, url: string): string {
+  return `${kind}-${createHash('sha256').update(url).digest('hex').slice(0, 8)}`;
+}
 
 describe("serve takes the place of the guides' adapters", () => {
   it('reads their environment variables and tells both chats what they told', async () => {
@@ -136,12 +142,20 @@ describe('serve tells of an event once', () => {
     const event = anEvent();
     const failed = await deliver(url, event);
     expect(failed.status).toBe(502);
-    expect(await failed.json()).toEqual({ ok: false, error: 'sink_failed', sinks: { 'slack-2': 503 } });
+    expect(await failed.json()).toEqual({
+      ok: false,
+      error: 'sink_failed',
+      sinks: { [nameOf('slack', second.url)]: 503 },
+    });
     second.misbehave = undefined;
     expect((await deliver(url, event)).status).toBe(204);
     expect([first.messages, second.messages, googleChat.messages].map(({ length }) => length)).toEqual([1, 1, 1]);
     await vi.waitUntil(() => logLines(io.out).length === 3);
-    expect(logLines(io.out)[2]?.sinks).toEqual({ slack: 'already', 'slack-2': 'delivered', googleChat: 'already' });
+    expect(logLines(io.out)[2]?.sinks).toEqual({
+      [nameOf('slack', first.url)]: 'already',
+      [nameOf('slack', second.url)]: 'delivered',
+      [nameOf('googleChat', googleChat.url)]: 'already',
+    });
   });
 });
 
@@ -210,7 +224,7 @@ describe('serve with an outbox', () => {
     const slack = await during(slackStandIn());
     slack.misbehave = (res) => res.writeHead(503).end();
     const { url, io } = await serving(['--slack', slack.url, '--outbox', 'outbox.db']);
-    expect(io.out).toContain('telling slack through the outbox');
+    expect(io.out).toContain(`telling ${nameOf('slack', slack.url)} through the outbox`);
     expect((await deliver(url)).status).toBe(204);
     await vi.waitUntil(() => slack.requests.length > 0, enough);
     expect(slack.messages).toEqual([]);
@@ -225,7 +239,7 @@ describe('serve with an outbox', () => {
     const args = ['--slack', slack.url, '--outbox', 'outbox.db'];
     const first = await serving(args, { cwd });
     expect((await deliver(first.url)).status).toBe(204);
-    await first.io.printed(/slack: given up after one attempt.*404 \(no_service\)/);
+    await first.io.printed(/slack-[0-9a-f]{8}: given up after one attempt.*404 \(no_service\)/);
     await first.stop();
     slack.misbehave = undefined;
     const second = await serving(args, { cwd });
@@ -259,9 +273,9 @@ describe("serve's log", () => {
     }
     expect(lines).toMatchObject([
       {
-        message: `listening on ${url} and every other path, telling slack, log; store: memory`,
+        message: `listening on ${url} and every other path, telling ${nameOf('slack', slack.url)}, log; store: memory`,
         url,
-        sinks: ['slack', 'log'],
+        sinks: [nameOf('slack', slack.url), 'log'],
       },
       { message: 'event', event, delivery: { id: event.event_id, webhook: 'renter' } },
       {
@@ -272,7 +286,7 @@ describe("serve's log", () => {
         type: 'outbid',
         webhook: 'renter',
         attempt: 1,
-        sinks: { slack: 'delivered', log: 'delivered' },
+        sinks: { [nameOf('slack', slack.url)]: 'delivered', log: 'delivered' },
       },
       { level: 'info', result: 'duplicate', webhook: 'host' },
       { level: 'warn', result: 'rejected', status: 401, code: 'invalid_signature', reason: 'signature_mismatch' },

@@ -17,7 +17,7 @@ describe('an address', () => {
     ['https://prod-1.westus.logic.azure.com/workflows/1/triggers/manual/paths/invoke?sig=s', 'teams'],
     ['https://default1.2.environment.api.powerplatform.com/powerautomate/automations/direct/workflows/1', 'teams'],
   ])('%s is of %s', (url, name) => {
-    expect(namesOf(url)).toEqual([name]);
+    expect(namesOf(url)).toEqual([expect.stringMatching(new RegExp(`^${name}-[0-9a-f]{8}$`))]);
   });
 
   it.each([
@@ -31,12 +31,17 @@ describe('an address', () => {
     expect(() => namesOf(url)).toThrow('--sink');
   });
 
-  it('of a kind that is there already gets a number', () => {
-    const sinks = sinksFromUrls({
-      slack: ['https://hooks.slack.com/services/T/B/x'],
-      googleChat: [],
-      other: ['https://discord.com/api/webhooks/1/x', 'https://hooks.slack.com/services/T/B/y'],
-    });
-    expect(sinks.map(({ name }) => name)).toEqual(['slack', 'discord', 'slack-2']);
+  it('keeps its name, whatever comes before it or is removed', () => {
+    const urls = [
+      'https://hooks.slack.com/services/T/B/x',
+      'https://discord.com/api/webhooks/1/x',
+      'https://hooks.slack.com/services/T/B/y',
+    ];
+    const names = namesOf(...urls);
+    expect(new Set(names).size).toBe(3);
+    expect(namesOf(...urls.slice(1))).toEqual(names.slice(1));
+    expect(namesOf(...urls.toReversed())).toEqual(names.toReversed());
+    const given = sinksFromUrls({ slack: urls.slice(0, 1), googleChat: [], other: [] });
+    expect(given.map(({ name }) => name)).toEqual(names.slice(0, 1));
   });
 });

@@ -42,7 +42,7 @@ const options: Record<string, { good: unknown[]; bad: unknown[] }> = {
   leaseMs: duration,
   storeTimeoutMs: duration,
   completedTtlMs: {
-    good: [1, 7 * 86_400_000, 365 * 86_400_000],
+    good: [600_000, 7 * 86_400_000, 365 * 86_400_000],
     bad: [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '1d', null],
   },
   onOutcome: { good: [() => {}, async () => {}], bad: ['log', null, {}] },
@@ -99,5 +99,21 @@ describe.each([
   it('may all be left out', () => {
     expect(() => create(secret)).not.toThrow();
     expect(make({})).not.toThrow();
+  });
+});
+
+describe('completedTtlMs', () => {
+  it.each([
+    [{ completedTtlMs: 599_999 }, 600_000],
+    [{ completedTtlMs: 60_000, toleranceSeconds: 31 }, 62_000],
+    [{ toleranceSeconds: 4 * 86_400 }, 8 * 86_400_000],
+  ])('%j: a TypeError, because the event would be forgotten while a delivery of it is valid', (given, ms) => {
+    expect(() => vastWebhook(secret, given)).toThrow(TypeError);
+    expect(() => vastWebhook(secret, given)).toThrow(`completedTtlMs must be at least ${ms}, twice toleranceSeconds`);
+  });
+
+  it('may be short where the window is', () => {
+    expect(() => vastWebhook(secret, { completedTtlMs: 60_000, toleranceSeconds: 30 })).not.toThrow();
+    expect(() => vastWebhook(secret, { completedTtlMs: 1, toleranceSeconds: 0 })).not.toThrow();
   });
 });
