@@ -14,14 +14,25 @@ export interface Row {
   readonly since: number;
   readonly error: string | null;
   readonly failed_at: number | null;
+  readonly state: 'due' | 'dead';
 }
 
-/** The outbox's rows: `due` to be told (a lease is a due time in the future), `told`, or `dead`. */
+/** How many events wait for a sink, or are dead letters. */
+export interface Count {
+  readonly sink: string;
+  readonly state: 'due' | 'dead';
+  readonly count: number;
+}
+
+/** The rows of one outbox: `due` to be told (a lease is a due time in the future), `told`, or `dead`. */
 export class OutboxTable {
   readonly sqlite: SqliteTable;
+  readonly #outbox: string;
   readonly #sql: ReturnType<typeof statements>;
 
-  constructor(db: SqliteDatabase, table: string) {
+  /** `outbox` is its name, because several may share a table. */
+  constructor(db: SqliteDatabase, table: string, outbox: string) {
+    this.#outbox = outbox;
     this.sqlite = new SqliteTable('sqliteOutbox', db, table, {
       columns: [
         'key TEXT NOT NULL',
@@ -37,6 +48,8 @@ export class OutboxTable {
         'failed_at INTEGER',
         'expires_at INTEGER',
       ],
+      // NULL in rows of version 0.1.0: they are those of any outbox.
+      added: ['outbox TEXT'],
       key: 'key, sink',
       indexes: [
         "(sink, due_at) WHERE state = 'due'",
@@ -52,16 +65,16 @@ export class OutboxTable {
 
   /** Nothing when it is there already. */
   insert(key: string, { id }: Delivery, sink: string, queued: string, now: number): void {
-    this.sqlite.run(this.#sql.insert, key, id, sink, queued, now, now);
+    this.sqlite.run(this.#sql.insert, key, id, sink, queued, now, now, this.#outbox);
   }
 
   due(sink: string, now: number, limit: number): Row[] {
-    return this.sqlite.all(this.#sql.due, sink, now, limit) as Row[];
+    return this.sqlite.all(this.#sql.due, sink, this.#outbox, now, limit) as Row[];
   }
 
   /** When the sink's next row is due, if there is one. */
   nextDueAt(sink: string): number | undefined {
-    const { due_at } = this.sqlite.get(this.#sql.nextDue, sink) as { due_at: number | null };
+    const { due_at } = this.sqlite.get(this.#sql.nextDue, sink, this.#outbox) as { due_at: number | null };
     return due_at === null ? undefined : Number(due_at);
   }
 
@@ -90,15 +103,29 @@ export class OutboxTable {
     return this.sqlite.run(this.#sql.failed, state, dueAt ?? 0, error, now, key, sink, token) === 1;
   }
 
-  dead(): Row[] {
-    return this.sqlite.all(this.#sql.dead) as Row[];
+  /** Dead letters, and what is due to none of these sinks. */
+  undelivered(sinks: readonly string[]): Row[] {
+    return this.sqlite.all(this.#sql.undelivered, this.#outbox, JSON.stringify(sinks)) as Row[];
+  }
+
+  counts(): Count[] {
+    return this.sqlite.all(this.#sql.counts, this.#outbox, this.#outbox) as Count[];
   }
 
   /** How many there were. */
   redeliver(id: string | undefined, now: number): number {
-    return id === undefined
-      ? this.sqlite.run(this.#sql.redeliverAll, now, now)
-      : this.sqlite.run(this.#sql.redeliver, now, now, id);
+    return this.sqlite.run(this.#sql.redeliver, now, now, this.#outbox, id ?? null, id ?? null);
+  }
+
+  /** Deletes an undelivered row that no process is at. */
+  discard({ key, sink }: Row, now: number): boolean {
+    return this.sqlite.run(this.#sql.discard, key, sink, now) === 1;
+  }
+
+  /** Gives an undelivered row that no process is at to another sink, unless that sink has the event's row already. */
+  move({ key, sink }: Row, to: string, now: number): boolean {
+    const isMoved = this.sqlite.run(this.#sql.move, to, now, now, key, sink, now) === 1;
+    return this.discard({ key, sink } as Row, now) || isMoved;
   }
 
   sweep(now: number): void {
@@ -109,21 +136,33 @@ export class OutboxTable {
 function statements(table: string) {
   const row = 'WHERE key = ? AND sink = ?';
   const revived = "state = 'due', since = ?, due_at = ?, attempts = 0";
+  const ours = '(outbox = ? OR outbox IS NULL)';
+  const unheld = "(state = 'dead' OR state = 'due' AND (token IS NULL OR due_at <= ?))";
   return {
     insert: `
-      INSERT INTO ${table} (key, event_id, sink, delivery, state, since, due_at, attempts)
-      VALUES (?, ?, ?, ?, 'due', ?, ?, 0) ON CONFLICT DO NOTHING`,
-    due: `SELECT * FROM ${table} WHERE sink = ? AND state = 'due' AND due_at <= ? ORDER BY due_at LIMIT ?`,
-    nextDue: `SELECT min(due_at) AS due_at FROM ${table} WHERE sink = ? AND state = 'due'`,
+      INSERT INTO ${table} (key, event_id, sink, delivery, state, since, due_at, attempts, outbox)
+      VALUES (?, ?, ?, ?, 'due', ?, ?, 0, ?) ON CONFLICT DO NOTHING`,
+    due: `SELECT * FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND due_at <= ? ORDER BY due_at LIMIT ?`,
+    nextDue: `SELECT min(due_at) AS due_at FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due'`,
     take: `
       UPDATE ${table} SET token = ?, due_at = ?, attempts = attempts + 1 ${row} AND state = 'due' AND due_at <= ?`,
     renew: `UPDATE ${table} SET due_at = ? ${row} AND token = ?`,
     // What was told need not be known any more, only that it was.
     told: `UPDATE ${table} SET state = 'told', token = NULL, delivery = '', expires_at = ? ${row} AND token = ?`,
     failed: `UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ? ${row} AND token IS ?`,
-    dead: `SELECT * FROM ${table} WHERE state = 'dead' ORDER BY failed_at`,
-    redeliver: `UPDATE ${table} SET ${revived} WHERE state = 'dead' AND event_id = ?`,
-    redeliverAll: `UPDATE ${table} SET ${revived} WHERE state = 'dead'`,
+    undelivered: `
+      SELECT * FROM ${table} WHERE ${ours}
+        AND (state = 'dead' OR state = 'due' AND sink NOT IN (SELECT value FROM json_each(?)))
+      ORDER BY coalesce(failed_at, since)`,
+    counts: ['due', 'dead']
+      .map(
+        (state) => `
+      SELECT sink, '${state}' AS state, count(*) AS count FROM ${table} WHERE ${ours} AND state = '${state}' GROUP BY sink`,
+      )
+      .join(' UNION ALL '),
+    redeliver: `UPDATE ${table} SET ${revived} WHERE state = 'dead' AND ${ours} AND (? IS NULL OR event_id = ?)`,
+    discard: `DELETE FROM ${table} ${row} AND ${unheld}`,
+    move: `UPDATE OR IGNORE ${table} SET sink = ?, token = NULL, ${revived} ${row} AND ${unheld}`,
     sweep: `
       DELETE FROM ${table} WHERE rowid IN (
         SELECT rowid FROM ${table} WHERE state = 'told' AND expires_at <= ? LIMIT 256)`,

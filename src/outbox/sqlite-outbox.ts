@@ -14,7 +14,7 @@ import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepTurn } from '../stores/sweep.js';
 import { GroupCommit } from './group-commit.js';
 import { Lane } from './lane.js';
-import { OutboxTable } from './outbox-table.js';
+import { OutboxTable, type Row } from './outbox-table.js';
 
 /** What `sqliteOutbox` takes beside the database. */
 export interface OutboxOptions<Event = VastEvent> {
@@ -42,28 +42,64 @@ export interface OutboxOptions<Event = VastEvent> {
   readonly onError?: (error: Error, context: ErrorContext) => unknown;
 }
 
-/** An event that a sink could not be told. */
+/** An event that was not delivered to a sink, and will not be by itself. */
 export interface DeadLetter {
   /** The signed event id. */
   readonly id: string;
-  /** Name of the sink that was not told. */
+  /** Name of the sink that does not have it. */
   readonly sink: string;
+  /** Whether the outbox has this sink no more: `move` or `discard` the event, or give a sink this name. */
+  readonly orphaned: boolean;
   /** How often it was tried. */
   readonly attempts: number;
   /** What the sink said at last. */
   readonly error: string;
-  /** Unix milliseconds. */
+  /** Unix milliseconds; of an event that was never tried, since when it waits. */
   readonly failedAt: number;
-  /** As `createForwarder` takes it. */
-  readonly delivery: QueuedDelivery;
+  /** As `createForwarder` takes it. Missing where the row cannot be read. */
+  readonly delivery?: QueuedDelivery;
+}
+
+/** What an outbox holds for one sink. */
+export interface OutboxStats {
+  /** The sink's name. */
+  readonly sink: string;
+  /** Whether the outbox has this sink no more. */
+  readonly orphaned: boolean;
+  /** How many events are to be delivered. */
+  readonly due: number;
+  /** How many were given up. */
+  readonly dead: number;
+}
+
+/** Which events are moved, and where to. */
+export interface OutboxMove {
+  /** The sink to deliver them to. */
+  readonly to: string;
+  /** Only events of this sink. Without it, those of sinks that the outbox has no more. */
+  readonly from?: string;
+  /** Only this event. */
+  readonly id?: string;
 }
 
 /** A sink that keeps events in a file until its own sinks have been told. */
 export interface Outbox<Event = VastEvent> extends Sink<Event> {
-  /** What was given up, oldest first. Kept until it is redelivered. */
+  /**
+   * What was given up, and what waits for a sink that the outbox has no more, oldest first. Kept until it is
+   * redelivered, moved or discarded.
+   */
   deadLetters(): DeadLetter[];
-  /** Has the dead letters of one event, or all of them, told again. Gives how many there were. */
+  /** Delivers the dead letters of one event, or all of them, again. Gives how many there were. */
   redeliver(id?: string): number;
+  /**
+   * Gives undelivered events to another sink of this outbox, which delivers them. An event that it has already is not
+   * delivered to it twice. Gives how many were moved. Throws a `TypeError` when the outbox has no sink `to`.
+   */
+  move(which: OutboxMove): number;
+  /** Deletes what `deadLetters()` lists of an event, of one sink or of all. Gives how many there were. */
+  discard(id: string, sink?: string): number;
+  /** What is held for each sink: those of the outbox, and those that it has no more. */
+  stats(): OutboxStats[];
   /** From now on nothing is taken or told. Resolves when what is being told has settled, or after `timeoutMs`. */
   close(timeoutMs?: number): Promise<void>;
   /** `close()` without a timeout: for `await using`. */
@@ -91,8 +127,32 @@ const someSinks: Check = [
   'an array of named functions and sinks, not empty',
 ];
 
-/** Keeps the outbox's keys apart from others of the same events. */
-const scope = 'outbox';
+/** Keeps the outbox's keys apart from others of the same events, and from those of other outboxes. */
+function scopeOf(name: string): string {
+  return name === defaultName ? defaultName : `outbox ${name}`;
+}
+
+const defaultName = 'outbox';
+
+/** The outboxes that are open in this process, by their table. */
+const open = new Map<string, Set<string>>();
+const unnamedFiles = new WeakMap<SqliteDatabase, number>();
+let unnamed = 0;
+
+/** The same text for each handle of a file. A database in memory is its handle's own. */
+function tableIdOf(db: SqliteDatabase, table: string): string {
+  let file: unknown;
+  try {
+    const databases = db.prepare('PRAGMA database_list').all() as { name?: unknown; file?: unknown }[];
+    file = databases.find(({ name }) => name === 'main')?.file;
+  } catch {
+    // A handle that is closed, say, of which the first use will tell.
+  }
+  if (typeof file === 'string' && file !== '') return JSON.stringify([file, table]);
+  const id = unnamedFiles.get(db) ?? ++unnamed;
+  unnamedFiles.set(db, id);
+  return JSON.stringify([id, table]);
+}
 
 /** How long rows that other processes have left behind may lie, when nothing happens here. */
 const pollMs = 1_000;
@@ -101,6 +161,8 @@ const pauseMs = 50;
 
 class SqliteOutbox<Event extends object> implements Outbox<Event> {
   readonly name: string;
+  readonly #scope: string;
+  readonly #tableId: string;
   readonly #sinks: readonly Sink<Event>[];
   readonly #table: OutboxTable;
   readonly #commits: GroupCommit;
@@ -113,6 +175,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   #timer: NodeJS.Timeout | undefined;
   #isWoken = false;
   #isFailing = false;
+  #hasReported = false;
 
   constructor(db: SqliteDatabase, options: OutboxOptions<Event>) {
     checkOptions(options, {
@@ -129,15 +192,18 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       onError: [isFunction, 'a function'],
     });
     if (options.sinks === undefined) throw new TypeError(`the option sinks must be ${someSinks[1]}`);
-    const { name = 'outbox', table = 'vast_webhook_outbox' } = options;
+    const { name = defaultName, table = 'vast_webhook_outbox' } = options;
     checkName(name);
     this.name = name;
     this.#sinks = toSinks(options.sinks);
     this.#onError = unthrowing(options.onError ?? logError);
-    this.#table = new OutboxTable(db, table);
+    this.#table = new OutboxTable(db, table, name);
+    this.#scope = scopeOf(name);
+    this.#tableId = tableIdOf(db, table);
+    this.#open();
     this.#commits = new GroupCommit(this.#table.sqlite, (failure) => this.#used(failure));
     const settings = {
-      scope,
+      scope: this.#scope,
       concurrency: options.concurrency ?? 4,
       leaseMs: options.leaseMs ?? 30_000,
       minBackoffMs: options.minBackoffMs ?? 1_000,
@@ -158,7 +224,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     if (this.#inFlight.closing) throw new SinkError('the outbox is closed');
     const sinks = this.#sinks.filter((sink) => mayAccept(sink, event, delivery));
     if (sinks.length === 0) return;
-    const key = keyOf(scope, delivery.provider, delivery.id);
+    const key = keyOf(this.#scope, delivery.provider, delivery.id);
     const queued = JSON.stringify(toQueued(delivery));
     this.#inFlight.enter();
     try {
@@ -174,13 +240,14 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   }
 
   deadLetters(): DeadLetter[] {
-    return this.#table.dead().map(({ event_id, sink, attempts, error, failed_at, delivery }) => ({
+    return this.#undelivered().map(({ event_id, sink, attempts, error, failed_at, since, delivery }) => ({
       id: event_id,
       sink,
+      orphaned: this.#isOrphaned(sink),
       attempts: Number(attempts),
       error: error ?? '',
-      failedAt: Number(failed_at),
-      delivery: JSON.parse(delivery),
+      failedAt: Number(failed_at ?? since),
+      delivery: parsed(delivery),
     }));
   }
 
@@ -190,7 +257,85 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     return count;
   }
 
+  move({ to, from, id }: OutboxMove): number {
+    if (this.#isOrphaned(to)) {
+      throw new TypeError(
+        `the outbox has no sink "${to}" (it has ${this.#sinkNames.join(', ')}): move to one of these`,
+      );
+    }
+    const isMeant = (row: Row) =>
+      row.sink !== to &&
+      (from === undefined ? this.#isOrphaned(row.sink) : row.sink === from) &&
+      (id === undefined || row.event_id === id);
+    const moved = this.#each(isMeant, (row, now) => this.#table.move(row, to, now));
+    this.#wake();
+    return moved;
+  }
+
+  discard(id: string, sink?: string): number {
+    const isMeant = (row: Row) => row.event_id === id && (sink === undefined || row.sink === sink);
+    return this.#each(isMeant, (row, now) => this.#table.discard(row, now));
+  }
+
+  stats(): OutboxStats[] {
+    const counts = this.#table.counts();
+    const names = new Set([...this.#sinkNames, ...counts.map(({ sink }) => sink)]);
+    const countOf = (sink: string, state: 'due' | 'dead') =>
+      Number(counts.find((each) => each.sink === sink && each.state === state)?.count ?? 0);
+    return [...names].map((sink) => ({
+      sink,
+      orphaned: this.#isOrphaned(sink),
+      due: countOf(sink, 'due'),
+      dead: countOf(sink, 'dead'),
+    }));
+  }
+
+  get #sinkNames(): string[] {
+    return this.#sinks.map(({ name }) => name);
+  }
+
+  #isOrphaned(sink: string): boolean {
+    return !this.#sinks.some(({ name }) => name === sink);
+  }
+
+  #undelivered(): Row[] {
+    return this.#table.undelivered(this.#sinkNames);
+  }
+
+  /** Does something with the undelivered rows that are meant, as one commit. Gives with how many it was done. */
+  #each(isMeant: (row: Row) => boolean, change: (row: Row, now: number) => boolean): number {
+    let count = 0;
+    this.#table.sqlite.transaction(() => {
+      const now = Date.now();
+      count = this.#undelivered().filter((row) => isMeant(row) && change(row, now)).length;
+    });
+    return count;
+  }
+
+  /** Throws a `TypeError` when this process has an outbox of this name on the table: each would take the other's rows. */
+  #open(): void {
+    const names = open.get(this.#tableId) ?? new Set();
+    if (names.has(this.name)) {
+      throw new TypeError(
+        `there is an outbox named "${this.name}" on this table already: close it, share it, or give this one another name`,
+      );
+    }
+    open.set(this.#tableId, names.add(this.name));
+  }
+
+  #reportOrphans(): void {
+    if (this.#hasReported) return;
+    const orphaned = this.stats().filter((each) => each.orphaned);
+    this.#hasReported = true;
+    for (const { sink, due, dead } of orphaned) {
+      const what = `${due} due and ${dead} dead ${due + dead === 1 ? 'event' : 'events'}`;
+      const cure = 'give a sink this name, or use move() or discard()';
+      this.#onError(new Error(`the outbox holds ${what} for "${sink}", which is none of its sinks: ${cure}`), { sink });
+    }
+  }
+
   close(timeoutMs?: number): Promise<void> {
+    if (!this.#inFlight.closing) open.get(this.#tableId)?.delete(this.name);
     clearTimeout(this.#timer);
     return this.#inFlight.close(timeoutMs, this.#sinks);
   }
@@ -213,6 +358,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     const now = Date.now();
     let next = now + pollMs;
     try {
+      this.#reportOrphans();
       for (const lane of this.#lanes) next = Math.min(next, lane.turn(now) ?? next);
     } catch (error) {
       this.#used(error);
@@ -235,5 +381,14 @@ function mayAccept<Event>(sink: Sink<Event>, event: Event, delivery: Delivery): 
     return sink.accepts?.(event, delivery) ?? true;
   } catch {
     return true;
+  }
+}
+
+/** One row that cannot be read spoils no list. */
+function parsed(delivery: string): QueuedDelivery | undefined {
+  try {
+    return JSON.parse(delivery);
+  } catch {
+    return undefined;
   }
 }

@@ -1,7 +1,9 @@
 export {
   type DeadLetter,
   type Outbox,
+  type OutboxMove,
   type OutboxOptions,
+  type OutboxStats,
   sqliteOutbox,
 } from '../outbox/sqlite-outbox.js';
 export type { DigestEvent, DigestedType } from '../providers/digests.js';

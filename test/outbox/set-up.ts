@@ -41,11 +41,16 @@ interface StoredRow {
 }
 
 /** An outbox in a file of its own, and all that it reported. It ends with the test. */
-export function setUp(open: SqliteHandles['open'], options: OutboxOptions, file = temporaryFile('outbox.sqlite')) {
+export function setUp(
+  open: SqliteHandles['open'],
+  options: OutboxOptions,
+  file = temporaryFile('outbox.sqlite'),
+  make = sqliteOutbox,
+) {
   const db = open(file);
   const watched = watch(db);
   const errors: { message: string; id?: string; sink?: string; type?: string }[] = [];
-  const outbox = sqliteOutbox(watched.db, {
+  const outbox = make(watched.db, {
     onError: ({ message }, context) => errors.push({ message, ...context }),
     ...options,
   });
@@ -152,4 +157,10 @@ export const settled = () => vi.advanceTimersByTimeAsync(20);
 export async function sleepUntil(time: number, hasHappened: () => boolean = () => false): Promise<void> {
   vi.setSystemTime(time);
   for (let ms = 0; ms < 1_500 && !hasHappened(); ms += 5) await vi.advanceTimersByTimeAsync(5);
+}
+
+/** `sqliteOutbox` with a memory of its own, as in another process. */
+export async function anotherProcess(): Promise<typeof sqliteOutbox> {
+  vi.resetModules();
+  return (await import('../../src/sinks/index.js')).sqliteOutbox;
 }

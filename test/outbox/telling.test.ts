@@ -3,7 +3,18 @@ import { SinkError } from '../../src/index.js';
 import { waitAfter } from '../../src/outbox/backoff.js';
 import { digest } from '../../src/sinks/index.js';
 import { sqliteHandles } from '../support/sqlite.js';
-import { anEvent, days, minutes, recorder, seconds, settled, setUp, sleepUntil, slow } from './set-up.js';
+import {
+  anEvent,
+  anotherProcess,
+  days,
+  minutes,
+  recorder,
+  seconds,
+  settled,
+  setUp,
+  sleepUntil,
+  slow,
+} from './set-up.js';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -121,10 +132,11 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
   });
 
   it('for as long as it takes, since the lease is renewed, and nobody else is told meanwhile', async () => {
+    const another = await anotherProcess();
     const slack = slow('slack');
     const first = setUp(open, { sinks: [slack.sink], leaseMs: 30 * seconds });
     await Promise.all([first.deliver(), settled()]);
-    const second = setUp(open, { sinks: [slack.sink], leaseMs: 30 * seconds }, first.file);
+    const second = setUp(open, { sinks: [slack.sink], leaseMs: 30 * seconds }, first.file, another);
     await vi.advanceTimersByTimeAsync(4 * minutes);
     expect(slack.calls).toHaveLength(1);
     slack.calls[0]?.resolve();
@@ -187,10 +199,11 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
   });
 
   it('also of what another process has written, within a second', async () => {
+    const another = await anotherProcess();
     const slack = recorder('slack');
     const first = setUp(open, { sinks: [slack.sink] });
     await settled();
-    const second = setUp(open, { sinks: [slow('audit').sink, slow('slack').sink] }, first.file);
+    const second = setUp(open, { sinks: [slow('audit').sink, slow('slack').sink] }, first.file, another);
     const delivering = second.deliver();
     await vi.advanceTimersByTimeAsync(0);
     await delivering;
