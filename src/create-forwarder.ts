@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from './clock.js';
 import { type SinkError, toError, WebhookError } from './errors.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
@@ -21,12 +22,17 @@ export interface Forward {
  * middleware. There is no deadline. Throws a `TypeError` for an option that nobody can have meant.
  */
 export function createForwarder<Event extends object = VastEvent>(options: ForwarderOptions<Event>): Forward {
+  return createForwarderOn(systemClock, options);
+}
+
+/** The same by another clock. */
+export function createForwarderOn<Event extends object>(clock: Clock, options: ForwarderOptions<Event>): Forward {
   const { rateLimit, ...settings } = forwarderSettingsOf(options);
-  const inFlight = new InFlight();
-  const forwarder = new Forwarder({ ...settings, scope: 'forwarder', inFlight });
+  const inFlight = new InFlight(clock);
+  const forwarder = new Forwarder({ ...settings, scope: 'forwarder', inFlight, clock });
 
   async function forward(queued: Delivery | QueuedDelivery): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = clock.now();
     const { received, type } = revive<Event>(queued);
     const { delivery } = received;
     const forwarded = inFlight.closing
@@ -35,7 +41,7 @@ export function createForwarder<Event extends object = VastEvent>(options: Forwa
           forwarder.forward(received, type, Number.POSITIVE_INFINITY, undefined, resolve);
         });
     const status = forwarded.error?.status ?? 204;
-    settings.onOutcome(outcomeOf(forwarded, status, undefined, delivery, type, performance.now() - startedAt));
+    settings.onOutcome(outcomeOf(forwarded, status, undefined, delivery, type, clock.now() - startedAt));
     if (forwarded.error !== undefined) throw await asQueueError(forwarded.error, forwarded.sinks, rateLimit);
   }
 

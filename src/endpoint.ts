@@ -1,4 +1,5 @@
 import { type Answer, answerTo } from './answer.js';
+import { type Clock, systemClock } from './clock.js';
 import { type DeliveryTrace, traceDelivery } from './diagnostics.js';
 import { toError, toWebhookError, WebhookError } from './errors.js';
 import { Forwarder } from './forward/forwarder.js';
@@ -55,13 +56,16 @@ export class Endpoint<Event extends object> implements Closable {
   readonly provider: Provider<Event>;
   readonly keys: KeySource;
   readonly forwarder: Forwarder<Event>;
-  readonly inFlight = new InFlight();
+  readonly inFlight: InFlight;
+  readonly clock: Clock;
 
-  constructor(provider: Provider<Event>, secret: Secret, options?: WebhookOptions<Event>) {
+  constructor(provider: Provider<Event>, secret: Secret, options?: WebhookOptions<Event>, clock: Clock = systemClock) {
     this.provider = provider;
-    this.keys = keySource(secret);
+    this.clock = clock;
+    this.inFlight = new InFlight(clock);
+    this.keys = keySource(secret, clock);
     this.settings = settingsOf(options);
-    this.forwarder = new Forwarder({ ...this.settings, scope: 'receiver', inFlight: this.inFlight });
+    this.forwarder = new Forwarder({ ...this.settings, scope: 'receiver', inFlight: this.inFlight, clock });
   }
 
   /** Answers the request, or hands it on. Does not throw. */
@@ -85,7 +89,7 @@ export class Endpoint<Event extends object> implements Closable {
 class Passage<Event extends object> {
   readonly #endpoint: Endpoint<Event>;
   readonly #exchange: Exchange<Event>;
-  readonly #arrivedAt = performance.now();
+  readonly #arrivedAt: number;
   readonly #trace: DeliveryTrace | undefined;
   #receivedAt = 0;
   #authentic: Authentic | undefined;
@@ -95,6 +99,7 @@ class Passage<Event extends object> {
   constructor(endpoint: Endpoint<Event>, exchange: Exchange<Event>) {
     this.#endpoint = endpoint;
     this.#exchange = exchange;
+    this.#arrivedAt = endpoint.clock.now();
     this.#trace = traceDelivery(endpoint.provider.name);
   }
 
@@ -218,7 +223,7 @@ class Passage<Event extends object> {
     let status = forwarded.handlerStatus;
     if (status === undefined) status = this.#answer(forwarded, delivery?.id);
     else this.#exchange.settled?.();
-    const durationMs = performance.now() - this.#arrivedAt;
+    const durationMs = this.#endpoint.clock.now() - this.#arrivedAt;
     const outcome = outcomeOf(forwarded, status, this.#authentic, delivery, this.#type, durationMs);
     settings.onOutcome(outcome);
     this.#trace?.answered(outcome);

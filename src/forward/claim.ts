@@ -1,4 +1,4 @@
-import { unrefTimeout } from '../timer.js';
+import type { Clock, Timer } from '../clock.js';
 import type { ClaimResult } from './store.js';
 import { type Next, type StoreCalls, unavailable } from './store-calls.js';
 
@@ -12,6 +12,7 @@ const maxPersistMs = 5_000;
 /** What a claim is taken with, the same for all of a middleware's. Durations are milliseconds. */
 export interface ClaimSettings {
   readonly calls: StoreCalls;
+  readonly clock: Clock;
   readonly leaseMs: number;
   readonly completedTtlMs: number;
 }
@@ -22,10 +23,10 @@ export class Claim {
   readonly key: string;
   readonly #token: string;
   readonly #onError: (error: Error) => void;
-  /** Times of `performance.now()`. */
+  /** Times of the clock's `now()`. */
   #since: number | undefined;
   #renewAt = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #abort: AbortController | undefined;
   /** Why the claim is over although its holder has not settled it. */
   end: 'lost' | 'expired' | undefined;
@@ -69,13 +70,13 @@ export class Claim {
   /** Renews at a third of the lease, until the claim is settled or over. */
   keepUp(): void {
     if (this.#timer !== undefined) return;
-    const now = performance.now();
+    const now = this.#settings.clock.now();
     if (this.#since === undefined) {
       this.#since = now;
       this.#renewAt = now + this.#settings.leaseMs / 3;
     }
     const wait = Math.min(this.#renewAt, this.#since + maxWorkMs) - now;
-    this.#timer = unrefTimeout(() => this.#renew(), Math.max(0, wait));
+    this.#timer = this.#settings.clock.unrefTimeout(() => this.#renew(), Math.max(0, wait));
   }
 
   /** Records that a sink has had the event. `ok` hears whether the claim is still ours. */
@@ -109,7 +110,7 @@ export class Claim {
   persist(what: 'completed' | readonly string[], then: (isRecorded: boolean) => void, waitMs = minPersistMs): void {
     const fail = () => this.persist(what, then, Math.min(2 * waitMs, maxPersistMs));
     if (this.end === undefined) this.keepUp();
-    unrefTimeout(() => {
+    this.#settings.clock.unrefTimeout(() => {
       if (this.end !== undefined) {
         then(false);
       } else if (what === 'completed') {
@@ -141,7 +142,7 @@ export class Claim {
 
   #renew(): void {
     const timer = this.#timer;
-    if (performance.now() - (this.#since as number) >= maxWorkMs) {
+    if (this.#settings.clock.now() - (this.#since as number) >= maxWorkMs) {
       this.#over('expired');
       return;
     }
@@ -165,7 +166,7 @@ export class Claim {
 
   #goOn(): void {
     this.#stop();
-    this.#renewAt = performance.now() + this.#settings.leaseMs / 3;
+    this.#renewAt = this.#settings.clock.now() + this.#settings.leaseMs / 3;
     this.keepUp();
   }
 
@@ -180,7 +181,7 @@ export class Claim {
   }
 
   #stop(): void {
-    clearTimeout(this.#timer);
+    this.#settings.clock.clear(this.#timer);
     this.#timer = undefined;
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type Clock, systemClock } from '../clock.js';
 import { WebhookError } from '../errors.js';
 import type { Received } from '../receive/delivery.js';
 import { Claim, type ClaimSettings } from './claim.js';
@@ -9,7 +10,10 @@ import type { IdempotencyStore } from './store.js';
 import { StoreCalls } from './store-calls.js';
 import { Unrecorded } from './unrecorded.js';
 
-export interface ForwarderSettings<Event> extends Omit<ClaimSettings, 'calls'>, Omit<RunSettings<Event>, 'unrecorded'> {
+export interface ForwarderSettings<Event>
+  extends Omit<ClaimSettings, 'calls' | 'clock'>,
+    Omit<RunSettings<Event>, 'unrecorded' | 'clock'> {
+  readonly clock?: Clock;
   readonly store: IdempotencyStore;
   readonly storeTimeoutMs: number;
   readonly inFlight: InFlight;
@@ -43,12 +47,13 @@ export class Forwarder<Event> {
   readonly #running = new KeyMap<true>();
 
   constructor(settings: ForwarderSettings<Event>) {
-    const calls = new StoreCalls(settings.store, settings.storeTimeoutMs);
-    this.#settings = { ...settings, calls, unrecorded: new Unrecorded() };
+    const { clock = systemClock } = settings;
+    const calls = new StoreCalls(settings.store, settings.storeTimeoutMs, clock);
+    this.#settings = { ...settings, clock, calls, unrecorded: new Unrecorded() };
   }
 
   /**
-   * Calls `done` once. By `deadlineAt`, a time of `performance.now()`, that is; sinks still at work are then settled
+   * Calls `done` once. By `deadlineAt`, a time of the clock's `now()`, that is; sinks still at work are then settled
    * behind it, and a handler that has the event is waited for as long as its claim can be kept. Then, when nothing more
    * will happen, `ended` is called. Does not throw.
    */
@@ -82,7 +87,7 @@ export class Forwarder<Event> {
       ended?.();
     };
     settings.inFlight.enter();
-    claim.take(deadlineAt - performance.now(), {
+    claim.take(deadlineAt - settings.clock.now(), {
       ok(result) {
         if (result.state === 'acquired') {
           running.set(key, hash, true);

@@ -1,3 +1,5 @@
+import { type Clock, systemClock, type Timer } from '../clock.js';
+
 /** What may hold back some of what is under way, until it is asked not to. */
 interface Gathering {
   flush?(): Promise<void> | void;
@@ -8,9 +10,14 @@ const flushEveryMs = 100;
 
 /** Counts what is under way, so that closing can wait for it. */
 export class InFlight {
+  readonly #clock: Clock;
   #count = 0;
   #closing = false;
   #waiting: (() => void)[] = [];
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
 
   get closing(): boolean {
     return this.#closing;
@@ -34,9 +41,9 @@ export class InFlight {
     this.#closing = true;
     return new Promise((resolve) => {
       // Not unreferenced: what stands behind an awaited close shall still run.
-      const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs);
+      const timer = timeoutMs === undefined ? undefined : this.#clock.timeout(resolve, timeoutMs);
       this.#settled(sinks).then(() => {
-        clearTimeout(timer);
+        this.#clock.clear(timer);
         resolve();
       });
     });
@@ -44,10 +51,14 @@ export class InFlight {
 
   async #settled(sinks: readonly Gathering[]): Promise<void> {
     const flush = () => Promise.allSettled(sinks.map(async (sink) => sink.flush?.()));
-    const flushing = setInterval(flush, flushEveryMs);
-    flushing.unref();
+    let flushing: Timer;
+    const flushAgain = () => {
+      flush();
+      flushing = this.#clock.unrefTimeout(flushAgain, flushEveryMs);
+    };
+    flushing = this.#clock.unrefTimeout(flushAgain, flushEveryMs);
     await this.#idle();
-    clearInterval(flushing);
+    this.#clock.clear(flushing);
     // What nobody has waited for.
     await flush();
   }

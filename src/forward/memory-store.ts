@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../clock.js';
 import { CompletedKeys } from './completed-keys.js';
 import { hashOf, KeyMap } from './key-map.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
@@ -38,10 +39,16 @@ export function memoryStore({ maxCompleted = 100_000 }: MemoryStoreOptions = {})
   if (!Number.isSafeInteger(maxCompleted) || maxCompleted < 1) {
     throw new TypeError('memoryStore: maxCompleted must be a whole number of at least 1');
   }
-  return new MemoryStore(maxCompleted);
+  return memoryStoreOn(systemClock, maxCompleted);
+}
+
+/** The same by another clock. */
+export function memoryStoreOn(clock: Clock, maxCompleted: number): IdempotencyStore {
+  return new MemoryStore(clock, maxCompleted);
 }
 
 class MemoryStore implements IdempotencyStore {
+  readonly #clock: Clock;
   readonly #max: number;
   readonly #held = new KeyMap<Held>();
   readonly #completed: CompletedKeys;
@@ -50,13 +57,14 @@ class MemoryStore implements IdempotencyStore {
   /** One for good: a new one walks over the holes that evictions leave behind. */
   #oldestReleased: MapIterator<string> | undefined;
 
-  constructor(max: number) {
+  constructor(clock: Clock, max: number) {
+    this.#clock = clock;
     this.#max = max;
     this.#completed = new CompletedKeys(max);
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {
-    const now = performance.now();
+    const now = this.#clock.now();
     const hash = hashOf(key);
     const held = this.#held.get(key, hash);
     if (held !== undefined && held.leaseUntil > now && held.token !== token) {
@@ -71,7 +79,7 @@ class MemoryStore implements IdempotencyStore {
   renew(key: string, token: string, leaseMs: number): boolean {
     const held = this.#heldBy(key, hashOf(key), token);
     if (held === undefined) return false;
-    held.leaseUntil = performance.now() + leaseMs;
+    held.leaseUntil = this.#clock.now() + leaseMs;
     return true;
   }
 
@@ -87,7 +95,7 @@ class MemoryStore implements IdempotencyStore {
     const hash = hashOf(key);
     if (this.#heldBy(key, hash, token) === undefined) return false;
     this.#held.delete(key, hash);
-    this.#completed.add(key, hash, performance.now() + ttlMs);
+    this.#completed.add(key, hash, this.#clock.now() + ttlMs);
     return true;
   }
 
@@ -96,7 +104,7 @@ class MemoryStore implements IdempotencyStore {
     const held = this.#heldBy(key, hash, token);
     if (held === undefined) return false;
     this.#held.delete(key, hash);
-    if (held.delivered !== undefined) this.#keepReleased(key, performance.now() + ttlMs, held.delivered);
+    if (held.delivered !== undefined) this.#keepReleased(key, this.#clock.now() + ttlMs, held.delivered);
     return true;
   }
 

@@ -1,9 +1,9 @@
 import { isPermanent } from '../answer.js';
+import type { Clock, Timer } from '../clock.js';
 import { type SinkTrace, traceSink } from '../diagnostics.js';
 import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
 import type { Delivery, Received } from '../receive/delivery.js';
-import { unrefTimeout } from '../timer.js';
 import { type Claim, maxWorkMs } from './claim.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
 import type { Unrecorded } from './unrecorded.js';
@@ -30,6 +30,7 @@ export interface Forwarded {
 export interface RunSettings<Event> {
   readonly sinks: readonly Sink<Event>[];
   readonly unrecorded: Unrecorded;
+  readonly clock: Clock;
   /** Hears what no outcome can carry. Does not throw. */
   readonly onError: (error: Error, context: ErrorContext) => void;
 }
@@ -71,7 +72,7 @@ export class Run<Event> {
   #concluded = false;
   #handedOn = false;
   #handlerStatus: number | undefined;
-  #deadline: NodeJS.Timeout | undefined;
+  #deadline: Timer | undefined;
   /** Whether `done` was called before all was settled. */
   #late = false;
   #answered = false;
@@ -99,7 +100,7 @@ export class Run<Event> {
   }
 
   /**
-   * `told` names the sinks that earlier claims have served. At `deadlineAt`, a time of `performance.now()`, it is
+   * `told` names the sinks that earlier claims have served. At `deadlineAt`, a time of the clock's `now()`, it is
    * late: the work goes on without an answer. A handler that has the event is waited for.
    */
   start(told: readonly string[], deadlineAt: number): void {
@@ -115,7 +116,10 @@ export class Run<Event> {
       if (!this.#concluded) this.#claim.keepUp();
     }
     if (!this.#answered && !this.#handedOn && deadlineAt !== Number.POSITIVE_INFINITY) {
-      this.#deadline = unrefTimeout(() => this.#answerLate(), deadlineAt - performance.now());
+      this.#deadline = this.#settings.clock.unrefTimeout(
+        () => this.#answerLate(),
+        deadlineAt - this.#settings.clock.now(),
+      );
     }
   }
 
@@ -254,12 +258,12 @@ export class Run<Event> {
 
   #handOn(handler: Handler): void {
     this.#handedOn = true;
-    clearTimeout(this.#deadline);
+    this.#settings.clock.clear(this.#deadline);
     this.#claim.whenOver(() => {
       const giveUp = () => this.#handled({ status: 0, error: new Error('not in time') });
       if (this.#claim.end === 'expired') giveUp();
       // Its answer is still the sender's, but it may never come.
-      else unrefTimeout(giveUp, maxWorkMs);
+      else this.#settings.clock.unrefTimeout(giveUp, maxWorkMs);
     });
     this.#claim.keepUp();
     try {
@@ -308,7 +312,7 @@ export class Run<Event> {
 
   #answer(error: WebhookError | undefined): void {
     this.#answered = true;
-    clearTimeout(this.#deadline);
+    this.#settings.clock.clear(this.#deadline);
     if (this.#late) this.#reportFailures(error);
     else this.#done(this.#forwarded(error));
   }

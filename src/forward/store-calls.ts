@@ -1,6 +1,6 @@
+import { type Clock, systemClock } from '../clock.js';
 import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
-import { unrefTimeout } from '../timer.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
 type Operation = keyof IdempotencyStore;
@@ -27,13 +27,15 @@ const probeMs = 1_000;
 export class StoreCalls {
   readonly #store: { [Called in Operation]: (key: string, token: string, argument: never) => unknown };
   readonly #timeoutMs: number;
+  readonly #clock: Clock;
   /** Given up, but not settled. */
   #overdue = 0;
   #probedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(store: IdempotencyStore, timeoutMs: number) {
+  constructor(store: IdempotencyStore, timeoutMs: number, clock: Clock = systemClock) {
     this.#store = store;
     this.#timeoutMs = timeoutMs;
+    this.#clock = clock;
   }
 
   /**
@@ -42,7 +44,7 @@ export class StoreCalls {
    */
   isCongested(): boolean {
     if (this.#overdue < maxOverdue) return false;
-    const now = performance.now();
+    const now = this.#clock.now();
     if (now - this.#probedAt < probeMs) return true;
     this.#probedAt = now;
     return false;
@@ -75,14 +77,14 @@ export class StoreCalls {
     timeoutMs: number,
   ): void {
     let isLate = false;
-    const timer = unrefTimeout(() => {
+    const timer = this.#clock.unrefTimeout(() => {
       isLate = true;
       this.#overdue++;
       next.fail(unavailable(operation, `no answer within ${Math.max(0, Math.round(timeoutMs))} ms`));
     }, timeoutMs);
     Promise.resolve(promise).then(
       (value) => {
-        clearTimeout(timer);
+        this.#clock.clear(timer);
         if (isLate) {
           this.#settledLate();
           if (makesSense(operation, value)) next.late?.(value);
@@ -93,7 +95,7 @@ export class StoreCalls {
         }
       },
       (error) => {
-        clearTimeout(timer);
+        this.#clock.clear(timer);
         if (isLate) this.#settledLate();
         else next.fail(unavailable(operation, toError(error).message, error));
       },

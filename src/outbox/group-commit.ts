@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../clock.js';
 import type { SqliteTable } from '../stores/sqlite-table.js';
 
 interface Write {
@@ -13,10 +14,12 @@ interface Write {
 export class GroupCommit {
   readonly #table: SqliteTable;
   readonly #onCommit: (failure?: unknown) => void;
+  readonly #clock: Clock;
   #writes: Write[] = [];
 
   /** `onCommit` hears of each commit, and why it failed if it did. */
-  constructor(table: SqliteTable, onCommit: (failure?: unknown) => void) {
+  constructor(table: SqliteTable, onCommit: (failure?: unknown) => void, clock: Clock = systemClock) {
+    this.#clock = clock;
     this.#table = table;
     this.#onCommit = onCommit;
   }
@@ -25,7 +28,7 @@ export class GroupCommit {
   add<T>(write: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       let result: T;
-      if (this.#writes.length === 0) setImmediate(() => this.#commit());
+      if (this.#writes.length === 0) this.#clock.immediate(() => this.#commit());
       this.#writes.push({
         run() {
           result = write();

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.js';
 import { SinkError, toError, WebhookError } from '../errors.js';
 import { Forwarder } from '../forward/forwarder.js';
 import type { InFlight } from '../forward/in-flight.js';
@@ -16,6 +17,7 @@ export interface LaneSettings extends Backoff {
   readonly leaseMs: number;
   readonly completedTtlMs: number;
   readonly inFlight: InFlight;
+  readonly clock: Clock;
   readonly onError: (error: Error, context: ErrorContext) => void;
 }
 
@@ -79,7 +81,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
   }
 
   async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
-    const now = Date.now();
+    const now = this.#settings.clock.date();
     const isOurs = await this.#commits.add(() => this.#table.take(key, this.#sink.name, token, now, leaseMs));
     if (!isOurs) return taken;
     this.#held.set(key, { token, until: now + leaseMs });
@@ -93,7 +95,9 @@ export class Lane<Event extends object> implements IdempotencyStore {
 
   async complete(key: string, token: string, ttlMs: number): Promise<boolean> {
     this.#keep(key, token, this.#settings.leaseMs);
-    const isOurs = await this.#commits.add(() => this.#table.told(key, this.#sink.name, token, Date.now() + ttlMs));
+    const isOurs = await this.#commits.add(() =>
+      this.#table.told(key, this.#sink.name, token, this.#settings.clock.date() + ttlMs),
+    );
     this.#held.delete(key);
     return isOurs;
   }
@@ -113,7 +117,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
   }
 
   #keep(key: string, token: string, leaseMs: number): number {
-    const until = Date.now() + Math.ceil(leaseMs);
+    const until = this.#settings.clock.date() + Math.ceil(leaseMs);
     this.#held.set(key, { token, until });
     return until;
   }
@@ -136,7 +140,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
         return;
       }
       // What could not be recorded is still being recorded, and so still held.
-      if (isStoreError(error)) this.#pauseUntil(Date.now() + troubleMs);
+      if (isStoreError(error)) this.#pauseUntil(this.#settings.clock.date() + troubleMs);
       else this.#held.delete(row.key);
       this.#settled(row);
     });
@@ -144,7 +148,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
 
   #failed(row: Row, thrown: unknown): void {
     const error = toError(thrown);
-    const now = Date.now();
+    const now = this.#settings.clock.date();
     const { retryAfterMs } = error as { retryAfterMs?: unknown };
     // The row waits as long as it takes, the others not for one that asks for a year.
     if (isPositive(retryAfterMs)) this.#pauseUntil(now + Math.min(retryAfterMs, this.#settings.maxBackoffMs));
@@ -158,7 +162,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
     this.#commits
       .add(() => this.#table.failed(row.key, this.#sink.name, token, message, now, dueAt))
       // The lease ends by itself.
-      .catch(() => this.#pauseUntil(Date.now() + troubleMs))
+      .catch(() => this.#pauseUntil(this.#settings.clock.date() + troubleMs))
       .then(() => {
         this.#held.delete(row.key);
         this.#settled(row);

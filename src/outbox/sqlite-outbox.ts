@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { type Check, checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds } from '../check-options.js';
+import { type Clock, systemClock, type Timer } from '../clock.js';
 import { SinkError, toError } from '../errors.js';
 import { keyOf } from '../forward/forwarder.js';
 import { InFlight } from '../forward/in-flight.js';
@@ -116,7 +117,16 @@ export function sqliteOutbox<Event extends object = VastEvent>(
   db: SqliteDatabase,
   options: OutboxOptions<Event>,
 ): Outbox<Event> {
-  return new SqliteOutbox(db, options);
+  return sqliteOutboxOn(systemClock, db, options);
+}
+
+/** The same by another clock. */
+export function sqliteOutboxOn<Event extends object>(
+  clock: Clock,
+  db: SqliteDatabase,
+  options: OutboxOptions<Event>,
+): Outbox<Event> {
+  return new SqliteOutbox(clock, db, options);
 }
 
 const minutes = 60_000;
@@ -167,17 +177,20 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   readonly #table: OutboxTable;
   readonly #commits: GroupCommit;
   readonly #lanes: readonly Lane<Event>[];
-  readonly #inFlight = new InFlight();
+  readonly #clock: Clock;
+  readonly #inFlight: InFlight;
   readonly #sweepTurn = new SweepTurn();
   readonly #onError: (error: Error, context: ErrorContext) => void;
   /** Not in the context of whichever delivery has woken it: the events that it tells are mostly others. */
   readonly #turnApart = AsyncResource.bind(() => this.#turn());
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #isWoken = false;
   #isFailing = false;
   #hasReported = false;
 
-  constructor(db: SqliteDatabase, options: OutboxOptions<Event>) {
+  constructor(clock: Clock, db: SqliteDatabase, options: OutboxOptions<Event>) {
+    this.#clock = clock;
+    this.#inFlight = new InFlight(clock);
     checkOptions(options, {
       sinks: someSinks,
       name: [(value) => typeof value === 'string', 'a string'],
@@ -201,7 +214,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.#scope = scopeOf(name);
     this.#tableId = tableIdOf(db, table);
     this.#open();
-    this.#commits = new GroupCommit(this.#table.sqlite, (failure) => this.#used(failure));
+    this.#commits = new GroupCommit(this.#table.sqlite, (failure) => this.#used(failure), clock);
     const settings = {
       scope: this.#scope,
       concurrency: options.concurrency ?? 4,
@@ -212,6 +225,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       giveUpOnPermanent: options.giveUpOnPermanent ?? true,
       completedTtlMs: options.completedTtlMs ?? 7 * days,
       inFlight: this.#inFlight,
+      clock,
       onError: this.#onError,
     };
     const wake = () => this.#wake();
@@ -229,7 +243,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.#inFlight.enter();
     try {
       await this.#commits.add(() => {
-        const now = Date.now();
+        const now = this.#clock.date();
         for (const { name } of sinks) this.#table.insert(key, delivery, name, queued, now);
         if (this.#sweepTurn.next()) this.#table.sweep(now);
       });
@@ -252,7 +266,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   }
 
   redeliver(id?: string): number {
-    const count = this.#table.redeliver(id, Date.now());
+    const count = this.#table.redeliver(id, this.#clock.date());
     this.#wake();
     return count;
   }
@@ -336,7 +350,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 
   close(timeoutMs?: number): Promise<void> {
     if (!this.#inFlight.closing) open.get(this.#tableId)?.delete(this.name);
-    clearTimeout(this.#timer);
+    this.#clock.clear(this.#timer);
     return this.#inFlight.close(timeoutMs, this.#sinks);
   }
 
@@ -347,7 +361,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   #wake(): void {
     if (this.#isWoken || this.#inFlight.closing) return;
     this.#isWoken = true;
-    setImmediate(() => {
+    this.#clock.immediate(() => {
       this.#isWoken = false;
       this.#turnApart();
     });
@@ -355,7 +369,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 
   #turn(): void {
     if (this.#inFlight.closing) return;
-    const now = Date.now();
+    const now = this.#clock.date();
     let next = now + pollMs;
     try {
       this.#reportOrphans();
@@ -363,9 +377,8 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     } catch (error) {
       this.#used(error);
     }
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#turn(), Math.max(pauseMs, next - now));
-    this.#timer.unref();
+    this.#clock.clear(this.#timer);
+    this.#timer = this.#clock.unrefTimeout(() => this.#turn(), Math.max(pauseMs, next - now));
   }
 
   /** Trouble with the file is said once, until a commit has shown that it is over. */

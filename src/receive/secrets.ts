@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import { type Clock, systemClock, type Timer } from '../clock.js';
 import { toError, WebhookError } from '../errors.js';
-import { unrefTimeout } from '../timer.js';
 import { type Hmac, hmacWith } from './hmac.js';
 
 /** One signing secret, several of which any may match (rotation), or several with labels. */
@@ -58,20 +58,21 @@ export interface KeySource {
   readonly known: readonly SigningKey[];
   /**
    * After none of `known` matched a delivery that arrived at `arrivedAt`: newer keys to try, or undefined when there
-   * can be none. Throws, or rejects with, `secret_unavailable` while that cannot be said. Both are times of
-   * `performance.now()`.
+   * can be none. Throws, or rejects with, `secret_unavailable` while that cannot be said. Both are times of the
+   * clock's `now()`.
    */
   newer(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]>;
 }
 
-export function keySource(secret: Secret): KeySource {
-  if (typeof secret === 'function') return new AskedKeys(secret);
+export function keySource(secret: Secret, clock: Clock = systemClock): KeySource {
+  if (typeof secret === 'function') return new AskedKeys(secret, clock);
   return { known: signingKeys(secret), newer: () => undefined };
 }
 
 /** Keys from a function. All deliveries share what it gave last, and the call in flight. */
 class AskedKeys implements KeySource {
   readonly #ask: () => SecretList | Promise<SecretList>;
+  readonly #clock: Clock;
   known: readonly SigningKey[] = [];
   #askedAt = Number.NEGATIVE_INFINITY;
   #call: Promise<readonly SigningKey[]> | undefined;
@@ -80,21 +81,22 @@ class AskedKeys implements KeySource {
   #failedAt = 0;
   #failure: Error | undefined;
 
-  constructor(ask: () => SecretList | Promise<SecretList>) {
+  constructor(ask: () => SecretList | Promise<SecretList>, clock: Clock) {
+    this.#clock = clock;
     this.#ask = ask;
   }
 
   newer(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]> {
     // What was asked for since the delivery arrived cannot be out of date for it.
     if (this.#askedAt >= arrivedAt) return undefined;
-    if (this.#call === undefined && performance.now() - this.#askedAt < refreshEveryMs) {
+    if (this.#call === undefined && this.#clock.now() - this.#askedAt < refreshEveryMs) {
       throw new WebhookError(
         'secret_unavailable',
         'no secret matches, and it is too early to ask for newer ones: a rotated secret will be known in seconds',
-        { retryAfterMs: this.#askedAt + refreshEveryMs - performance.now() },
+        { retryAfterMs: this.#askedAt + refreshEveryMs - this.#clock.now() },
       );
     }
-    const waitMs = this.#failedAt + this.#pauseMs - performance.now();
+    const waitMs = this.#failedAt + this.#pauseMs - this.#clock.now();
     if (this.#call === undefined && waitMs > 0) throw failed(this.#failure, waitMs);
     return this.#fresh(deadlineAt);
   }
@@ -107,29 +109,29 @@ class AskedKeys implements KeySource {
   async #fresh(deadlineAt: number): Promise<readonly SigningKey[]> {
     this.#call ??= this.#start();
     const call = this.#call;
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     const late = new Promise<never>((_, reject) => {
-      const ms = Math.max(0, deadlineAt - performance.now());
-      timer = unrefTimeout(() => reject(new Error(`it gave nothing within ${Math.round(ms)} ms`)), ms);
+      const ms = Math.max(0, deadlineAt - this.#clock.now());
+      timer = this.#clock.unrefTimeout(() => reject(new Error(`it gave nothing within ${Math.round(ms)} ms`)), ms);
     });
     try {
       return await Promise.race([call, late]);
     } catch (error) {
       if (this.#call === call) {
         this.#failures++;
-        this.#failedAt = performance.now();
+        this.#failedAt = this.#clock.now();
         this.#failure = toError(error);
       }
       throw failed(error, this.#pauseMs);
     } finally {
-      clearTimeout(timer);
+      this.#clock.clear(timer);
       // After a failure it may be asked again, also while this call still hangs.
       if (this.#call === call) this.#call = undefined;
     }
   }
 
   #start(): Promise<readonly SigningKey[]> {
-    const startedAt = performance.now();
+    const startedAt = this.#clock.now();
     const ask = async () => {
       const keys = signingKeys(await this.#ask());
       if (startedAt > this.#askedAt) {

@@ -1,4 +1,5 @@
 import { type Check, checkOptions, isFunction, isWholeUpTo } from '../check-options.js';
+import { type Clock, systemClock } from '../clock.js';
 import { around, type Sink, type SinkFunction, toSink } from '../forward/sink.js';
 import { concurrency, Gatherer, type OnError } from './gatherer.js';
 
@@ -29,12 +30,21 @@ export function digest<Event extends object>(
   options: DigestOptions,
   sink: Sink<Event> | SinkFunction<Event>,
 ): Sink<Event> {
+  return digestOn(systemClock, options, sink);
+}
+
+/** The same by another clock. */
+export function digestOn<Event extends object>(
+  clock: Clock,
+  options: DigestOptions,
+  sink: Sink<Event> | SinkFunction<Event>,
+): Sink<Event> {
   checkOptions({ ...options, everyMs: options?.everyMs ?? null }, { everyMs, onError: [isFunction, 'a function'] });
   const digested = toSink(sink);
-  const gatherer = new Gatherer(digested, options.onError);
+  const gatherer = new Gatherer(digested, options.onError, clock);
   return around(digested, {
     concurrency,
-    deliver: (event, context) => gatherer.gather(event, context, performance.now() + options.everyMs),
+    deliver: (event, context) => gatherer.gather(event, context, clock.now() + options.everyMs),
     flush: () => gatherer.flush(),
   });
 }

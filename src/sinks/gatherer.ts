@@ -1,3 +1,4 @@
+import { type Clock, systemClock, type Timer } from '../clock.js';
 import { toError } from '../errors.js';
 import type { ErrorContext } from '../forward/run.js';
 import type { Sink, SinkContext } from '../forward/sink.js';
@@ -33,20 +34,22 @@ const backoff = { minBackoffMs: 1_000, maxBackoffMs: 60_000, giveUpAfterMs: 15 *
  */
 export class Gatherer<Event extends object> {
   readonly #sink: Sink<Event>;
+  readonly #clock: Clock;
   readonly #onError: (error: Error, context: ErrorContext) => void;
   #batch: Batch | undefined;
   #endsAt = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   readonly #telling = new Set<Promise<void>>();
   readonly #pauses = new Set<() => void>();
   #flushes = 0;
 
-  constructor(sink: Sink<Event>, onError: OnError = logError) {
+  constructor(sink: Sink<Event>, onError: OnError = logError, clock: Clock = systemClock) {
+    this.#clock = clock;
     this.#sink = sink;
     this.#onError = unthrowing(onError);
   }
 
-  /** `endsAt`, a time of `performance.now()`, holds where no window is open. */
+  /** `endsAt`, a time of the clock's `now()`, holds where no window is open. */
   gather(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
     this.#batch ??= this.#open(endsAt);
     const batch = this.#batch;
@@ -69,8 +72,7 @@ export class Gatherer<Event extends object> {
 
   #open(endsAt: number): Batch {
     this.#endsAt = endsAt;
-    this.#timer = setTimeout(() => this.#close(), endsAt - performance.now());
-    this.#timer.unref();
+    this.#timer = this.#clock.unrefTimeout(() => this.#close(), endsAt - this.#clock.now());
     return new Batch();
   }
 
@@ -78,7 +80,7 @@ export class Gatherer<Event extends object> {
     const batch = this.#batch;
     if (batch === undefined) return;
     this.#batch = undefined;
-    clearTimeout(this.#timer);
+    this.#clock.clear(this.#timer);
     const telling = this.#tell(batch).then(() => {
       this.#telling.delete(telling);
     });
@@ -86,7 +88,7 @@ export class Gatherer<Event extends object> {
   }
 
   async #tell(batch: Batch): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = this.#clock.now();
     for (let attempts = 1; batch.size > 0; attempts++) {
       const received = batch.toTell();
       try {
@@ -95,7 +97,7 @@ export class Gatherer<Event extends object> {
       } catch (error) {
         batch.failed(toError(error));
         if (batch.size === 0) return;
-        const ageMs = performance.now() - startedAt;
+        const ageMs = this.#clock.now() - startedAt;
         const waitMs = this.#flushes > 0 ? undefined : waitAfter(error, attempts, ageMs, backoff);
         if (waitMs === undefined) {
           this.#report(error, received, batch);
@@ -112,25 +114,23 @@ export class Gatherer<Event extends object> {
     const deserted = () => abort.abort(new Error('nobody waits for it any more'));
     batch.onDeserted = deserted;
     const tooLong = () => abort.abort(new Error(`did not settle within ${maxTellingMs / 60_000} minutes`));
-    const timer = setTimeout(tooLong, maxTellingMs);
-    timer.unref();
+    const timer = this.#clock.unrefTimeout(tooLong, maxTellingMs);
     try {
       const told = this.#sink.deliver(event as Event, { delivery, signal, deadlineAt: batch.deadlineAt });
       await Promise.race([told, rejectedOn(signal)]);
     } finally {
-      clearTimeout(timer);
+      this.#clock.clear(timer);
     }
   }
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const goOn = () => {
-        clearTimeout(timer);
+        this.#clock.clear(timer);
         this.#pauses.delete(goOn);
         resolve();
       };
-      const timer = setTimeout(goOn, ms);
-      timer.unref();
+      const timer = this.#clock.unrefTimeout(goOn, ms);
       this.#pauses.add(goOn);
     });
   }

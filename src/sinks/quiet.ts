@@ -1,4 +1,5 @@
 import { type Check, checkOptions, isFunction, isWholeUpTo } from '../check-options.js';
+import { type Clock, systemClock } from '../clock.js';
 import { around, type Sink, type SinkFunction, toSink } from '../forward/sink.js';
 import { concurrency, Gatherer, type OnError } from './gatherer.js';
 
@@ -22,18 +23,27 @@ export function quiet<Event extends object>(
   options: QuietOptions,
   sink: Sink<Event> | SinkFunction<Event>,
 ): Sink<Event> {
+  return quietOn(systemClock, options, sink);
+}
+
+/** The same by another clock. */
+export function quietOn<Event extends object>(
+  clock: Clock,
+  options: QuietOptions,
+  sink: Sink<Event> | SinkFunction<Event>,
+): Sink<Event> {
   checkOptions(
     { ...options, perMinute: options?.perMinute ?? null },
     { perMinute, onError: [isFunction, 'a function'] },
   );
   const quieted = toSink(sink);
-  const gatherer = new Gatherer(quieted, options.onError);
+  const gatherer = new Gatherer(quieted, options.onError, clock);
   let endsAt = Number.NEGATIVE_INFINITY;
   let passed = 0;
   return around(quieted, {
     concurrency,
     deliver(event, context) {
-      const now = performance.now();
+      const now = clock.now();
       if (now >= endsAt) {
         endsAt = now + minuteMs;
         passed = 0;
