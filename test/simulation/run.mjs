@@ -1,0 +1,88 @@
+// npm run simulate -- [--seeds <n>] [--seed <n>] [--mutant <name>] [--small]
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { bundle, makeWorkshop } from '../fuzz/bundle.mjs';
+import { mutants } from './mutants.mjs';
+
+const usage = `Usage: npm run simulate -- [options]
+
+Runs the engine in worlds with a clock and a scheduler of their own, in which stores fail, processes die and senders
+hang up, and checks what is promised. Ends with status 1 when it does not hold, with the seed that shows it.
+  --seeds <n>       so many worlds: 10000
+  --from <n>        the first seed: 1
+  --seed <n>        only this one, made small, with all that happens in it
+  --small           every history of the small world, in place of seeds
+  --mutant <name>   the code with one thing wrong in it; "all" for each of them`;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '10000' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    small: { type: 'boolean', default: false },
+    mutant: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+const workshop = await makeWorkshop();
+try {
+  if (values.mutant === 'all') await findAll();
+  else await run(await load(values.mutant));
+} finally {
+  await workshop.remove();
+}
+
+async function load(name) {
+  const outfile = join(workshop.folder, `simulate-${Math.random()}.mjs`);
+  const changes = name === undefined ? [] : mutants[name];
+  if (changes === undefined) throw new TypeError(`no mutant is named ${name}: there are ${Object.keys(mutants).join(', ')}`);
+  await bundle('../simulation/simulate.ts', outfile, changes);
+  return import(pathToFileURL(outfile).href);
+}
+
+async function run({ search, shrink, explore }) {
+  if (values.small) {
+    const { histories, violations, log } = await explore();
+    for (const line of log) console.log(line);
+    console.log(`${histories} histories${violations.length === 0 ? ', all as promised' : ''}`);
+    report(violations);
+    return;
+  }
+  if (values.seed === undefined) {
+    const startedAt = performance.now();
+    const seeds = Number(values.seeds);
+    const found = await search(Number(values.from), seeds, (done) => {
+      if (done % 10_000 === 0) console.log(`${done} seeds, ${Math.round((performance.now() - startedAt) / 1_000)} s`);
+    });
+    if (found === undefined) {
+      console.log(`${seeds} seeds, all as promised, ${Math.round((performance.now() - startedAt) / 1_000)} s`);
+    } else {
+      report(found.violations);
+      console.log(`again: npm run simulate -- --seed ${found.seed}${values.mutant ? ` --mutant ${values.mutant}` : ''}`);
+    }
+    return;
+  }
+  const { log, violations } = await shrink(Number(values.seed));
+  for (const line of log) console.log(line);
+  report(violations);
+}
+
+function report(violations) {
+  for (const { rule, what } of violations) console.log(`NOT: ${rule}: ${what}`);
+  if (violations.length > 0) process.exitCode = 1;
+}
+
+async function findAll() {
+  for (const name of Object.keys(mutants)) {
+    const { search } = await load(name);
+    const found = await search(Number(values.from), Number(values.seeds));
+    console.log(`${found === undefined ? 'NOT FOUND' : `seed ${found.seed}`.padEnd(12)} ${name}${found ? `: ${found.violations[0].rule}` : ''}`);
+    if (found === undefined) process.exitCode = 1;
+  }
+}

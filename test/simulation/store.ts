@@ -1,0 +1,100 @@
+import type { ClaimResult, IdempotencyStore } from '../../src/forward/store.js';
+import type { Life, Machine } from './machine.js';
+
+interface Entry {
+  token: string | undefined;
+  leaseUntil: number;
+  delivered: string[];
+  isCompleted: boolean;
+}
+
+/** The contract of a store, and nothing else. */
+export class ModelStore {
+  readonly #machine: Machine;
+  readonly #entries = new Map<string, Entry>();
+  /** When each sink of an event was recorded, `*` for all of them. */
+  readonly recorded = new Map<string, number>();
+
+  constructor(machine: Machine) {
+    this.#machine = machine;
+  }
+
+  forget(): void {
+    this.#entries.clear();
+    this.recorded.clear();
+  }
+
+  /** Calls it as a method of the interface. */
+  do(operation: keyof IdempotencyStore, key: string, token: string, argument: number | string): ClaimResult | boolean {
+    const { now } = this.#machine;
+    if (operation === 'claim') return this.#claim(key, token, argument as number, now);
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.isCompleted || entry.token !== token) return false;
+    if (operation === 'renew') {
+      entry.leaseUntil = now + (argument as number);
+    } else if (operation === 'delivered') {
+      if (!entry.delivered.includes(argument as string)) entry.delivered.push(argument as string);
+      this.recorded.set(`${key} ${argument}`, now);
+    } else if (operation === 'complete') {
+      entry.isCompleted = true;
+      this.recorded.set(`${key} *`, now);
+    } else {
+      entry.token = undefined;
+    }
+    return true;
+  }
+
+  #claim(key: string, token: string, leaseMs: number, now: number): ClaimResult {
+    let entry = this.#entries.get(key);
+    if (entry?.isCompleted) return { state: 'completed' };
+    if (entry?.token !== undefined && entry.token !== token && entry.leaseUntil > now) {
+      return { state: 'in_flight', retryAfterMs: entry.leaseUntil - now };
+    }
+    if (entry === undefined) {
+      entry = { token, leaseUntil: 0, delivered: [], isCompleted: false };
+      this.#entries.set(key, entry);
+    }
+    entry.token = token;
+    entry.leaseUntil = now + leaseMs;
+    return { state: 'acquired', delivered: [...entry.delivered] };
+  }
+}
+
+/** How a call fares. Times are milliseconds. */
+export interface Fare {
+  readonly there: number;
+  readonly back: number;
+  /** `before` and `after` its effect it fails; `lost` and `silent` never answer, the latter without an effect. */
+  readonly end: 'ok' | 'before' | 'after' | 'lost' | 'silent' | 'twice';
+}
+
+/** What one process has of the store: a client, whose calls go through `fareOf`. */
+export function clientOf(store: ModelStore, life: Life, fareOf: (operation: string) => Fare): IdempotencyStore {
+  const { machine } = life;
+  const call = (operation: keyof IdempotencyStore) => (key: string, token: string, argument: number | string) =>
+    new Promise<never>((resolve, reject) => {
+      const { there, back, end } = fareOf(operation);
+      const name = `${operation} ${key.slice(-2)} ${argument}`;
+      const answer = (ms: number, what: string, go: () => void) => life.io(ms, `${name}: ${what}`, go);
+      if (end === 'silent') return;
+      if (end === 'before') {
+        answer(there + back, 'failed', () => reject(new Error('connection reset')));
+        return;
+      }
+      // What is on its way arrives also when its sender has died.
+      machine.in(there, undefined, 'io', `store for ${life.name}: ${name}`, () => {
+        let value = store.do(operation, key, token, argument);
+        if (end === 'twice') value = store.do(operation, key, token, argument);
+        machine.log(`  ${end} ${JSON.stringify(value)}`);
+        if (end === 'after') answer(back, 'failed', () => reject(new Error('connection reset')));
+        else if (end !== 'lost') answer(back, JSON.stringify(value), () => resolve(value as never));
+      });
+    });
+  return {
+    claim: call('claim'),
+    renew: call('renew'),
+    delivered: call('delivered'),
+    complete: call('complete'),
+    release: call('release'),
+  };
+}
