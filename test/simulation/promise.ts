@@ -32,7 +32,8 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
       for (const before of world.told.slice(0, number)) {
         if (before.id !== again.id || before.sink !== again.sink || before.receiver !== again.receiver) continue;
         if (before.effectAt === undefined || reasonFor(world, before, again) !== undefined) continue;
-        yield `${again.sink} was told of ${again.id} by ${before.life.name} and again by ${again.life.name}`;
+        const where = before.life === again.life ? 'in one process' : `by ${before.life.name}`;
+        yield `${again.sink} was told of ${again.id} ${where} and again by ${again.life.name}`;
       }
     }
   },
@@ -42,7 +43,8 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
       if (doneAt === undefined) continue;
       const told = world.told.filter((one) => one.id === id && one.receiver === receiver);
       let from = Math.max(since, world.lastFaultAt);
-      for (const { settledAt } of told) if (settledAt !== undefined && settledAt <= doneAt) from = Math.max(from, settledAt);
+      for (const { settledAt } of told)
+        if (settledAt !== undefined && settledAt <= doneAt) from = Math.max(from, settledAt);
       // A claim whose holder is gone or stands still lasts to the end of its lease; what never settles, for five minutes.
       const isHeld = world.runnings.some(({ life }) => life.ends.length > 0 || life.away.some(isLong));
       const hangs = told.some(({ settledAt }) => settledAt === undefined);
@@ -158,6 +160,8 @@ function isOf(told: Told, id: string, sink: { name: string }, receiver: number):
 /** All that does not hold at the end of a world. */
 export function violationsOf(world: World): Violation[] {
   const violations = [...world.violations];
+  // What does not hold at once ends the world, and what it had still to do.
+  if (violations.length > 0) return violations;
   for (const [rule, check] of Object.entries(rules)) {
     for (const what of check(world)) violations.push({ rule, what });
   }

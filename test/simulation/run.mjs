@@ -12,6 +12,7 @@ hang up, and checks what is promised. Ends with status 1 when it does not hold, 
   --seeds <n>       so many worlds: 10000
   --from <n>        the first seed: 1
   --seed <n>        only this one, made small, with all that happens in it
+  --tally           goes on after a failure, and lists the first seed of each rule that does not hold
   --small           every history of the small world, in place of seeds
   --mutant <name>   the code with one thing wrong in it; "all" for each of them`;
 
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     small: { type: 'boolean', default: false },
+    tally: { type: 'boolean', default: false },
     mutant: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -41,12 +43,19 @@ try {
 async function load(name) {
   const outfile = join(workshop.folder, `simulate-${Math.random()}.mjs`);
   const changes = name === undefined ? [] : mutants[name];
-  if (changes === undefined) throw new TypeError(`no mutant is named ${name}: there are ${Object.keys(mutants).join(', ')}`);
+  if (changes === undefined)
+    throw new TypeError(`no mutant is named ${name}: there are ${Object.keys(mutants).join(', ')}`);
   await bundle('../simulation/simulate.ts', outfile, changes);
   return import(pathToFileURL(outfile).href);
 }
 
-async function run({ search, shrink, explore }) {
+async function run({ search, shrink, explore, tally }) {
+  if (values.tally) {
+    const rules = await tally(Number(values.from), Number(values.seeds));
+    for (const [rule, { seed, count }] of rules) console.log(`${count} worlds, first by seed ${seed}: ${rule}`);
+    if (rules.size > 0) process.exitCode = 1;
+    return;
+  }
   if (values.small) {
     const { histories, violations, log } = await explore();
     for (const line of log) console.log(line);
@@ -64,7 +73,9 @@ async function run({ search, shrink, explore }) {
       console.log(`${seeds} seeds, all as promised, ${Math.round((performance.now() - startedAt) / 1_000)} s`);
     } else {
       report(found.violations);
-      console.log(`again: npm run simulate -- --seed ${found.seed}${values.mutant ? ` --mutant ${values.mutant}` : ''}`);
+      console.log(
+        `again: npm run simulate -- --seed ${found.seed}${values.mutant ? ` --mutant ${values.mutant}` : ''}`,
+      );
     }
     return;
   }
@@ -82,7 +93,9 @@ async function findAll() {
   for (const name of Object.keys(mutants)) {
     const { search } = await load(name);
     const found = await search(Number(values.from), Number(values.seeds));
-    console.log(`${found === undefined ? 'NOT FOUND' : `seed ${found.seed}`.padEnd(12)} ${name}${found ? `: ${found.violations[0].rule}` : ''}`);
+    console.log(
+      `${found === undefined ? 'NOT FOUND' : `seed ${found.seed}`.padEnd(12)} ${name}${found ? `: ${found.violations[0].rule}` : ''}`,
+    );
     if (found === undefined) process.exitCode = 1;
   }
 }

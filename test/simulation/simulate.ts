@@ -1,5 +1,5 @@
 import { type Choices, Replayed, Seeded } from './choices.js';
-import { drawPlan, smallPlan } from './plan.js';
+import { drawPlan, type Plan, smallPlan } from './plan.js';
 import { violationsOf } from './promise.js';
 import { type Violation, World } from './world.js';
 
@@ -8,6 +8,7 @@ export interface Result {
   readonly made: readonly number[];
   readonly log: readonly string[];
   readonly steps: number;
+  readonly plan: Plan;
 }
 
 /** One world, from its beginning to its end. */
@@ -27,7 +28,13 @@ async function live(choices: Choices, draw: typeof drawPlan, keepsLog = false): 
     await world.run();
     const violations = violationsOf(world);
     for (const reason of rejections) violations.push({ rule: 'no unhandled rejection', what: String(reason) });
-    return { violations, made: choices.made, log: world.machine.lines ?? [], steps: world.machine.steps };
+    return {
+      violations,
+      made: choices.made,
+      log: world.machine.lines ?? [],
+      steps: world.machine.steps,
+      plan: world.plan,
+    };
   } finally {
     process.off('unhandledRejection', onRejection);
     Math.random = random;
@@ -44,7 +51,11 @@ export interface Found {
 }
 
 /** Worlds of one seed after another, until one is found in which the promise does not hold. */
-export async function search(from: number, count: number, onProgress?: (done: number) => void): Promise<Found | undefined> {
+export async function search(
+  from: number,
+  count: number,
+  onProgress?: (done: number) => void,
+): Promise<Found | undefined> {
   for (let seed = from; seed < from + count; seed++) {
     const { violations } = await bySeed(seed);
     if (violations.length > 0) return { seed, violations };
@@ -88,4 +99,22 @@ export async function explore(most = Number.POSITIVE_INFINITY) {
     list = choices.next();
   }
   return { histories, violations: [], log: [] };
+}
+
+/** Of each rule that does not hold in some of so many worlds: the first seed, and how many there are. */
+export async function tally(from: number, count: number): Promise<Map<string, { seed: number; count: number }>> {
+  const rules = new Map<string, { seed: number; count: number }>();
+  for (let seed = from; seed < from + count; seed++) {
+    const { violations, plan } = await bySeed(seed);
+    const where = plan.isolates ? ' (isolates)' : plan.receivers > 1 ? ' (two receivers)' : '';
+    const kinds = violations.map(
+      ({ rule, what }) => rule + (what.includes('in one process') ? ' (in one process)' : '') + where,
+    );
+    for (const rule of new Set(kinds)) {
+      const known = rules.get(rule);
+      if (known === undefined) rules.set(rule, { seed, count: 1 });
+      else known.count++;
+    }
+  }
+  return rules;
 }

@@ -144,7 +144,7 @@ export class World {
   }
 
   #start(slot: number): void {
-    const { plan, machine, choices } = this;
+    const { plan, machine } = this;
     const life = new Life(`p${slot}.${this.runnings.length}`, machine);
     for (const { from, to } of plan.storeTroubles) life.away.push([start + from, start + to]);
     const running: Running = {
@@ -159,9 +159,7 @@ export class World {
     this.#slots[slot] = running;
     this.runnings.push(running);
     const store: IdempotencyStore =
-      plan.store === 'memory'
-        ? memoryStoreOn(life.clock, 1_000)
-        : clientOf(this.store, life, () => this.#nextFare());
+      plan.store === 'memory' ? memoryStoreOn(life.clock, 1_000) : clientOf(this.store, life, () => this.#nextFare());
     const endpoints: Endpoint<VastEvent>[] = [];
     const outboxes: Outbox<VastEvent>[] = [];
     for (let receiver = 0; receiver < plan.receivers; receiver++) {
@@ -190,7 +188,6 @@ export class World {
     }
     Object.assign(running, { endpoints, outboxes });
     machine.log(`${life.name} starts`);
-    void choices;
   }
 
   #nextFare() {
@@ -203,8 +200,9 @@ export class World {
   }
 
   /** It may change while it is being fetched. */
-  #secret(life: Life): Promise<string> {
-    const given = `secret-${this.#secrets}`;
+  #secret(life: Life): Promise<string[]> {
+    // The one before is still good, or what is on its way at the rotation would be lost.
+    const given = [`secret-${this.#secrets}`, `secret-${Math.max(0, this.#secrets - 1)}`];
     return new Promise((resolve) => {
       life.io(1 + this.choices.pick(50), 'the secret', () => resolve(given));
     });
@@ -433,10 +431,9 @@ export class World {
         (told) => told.id === sent.id && told.sink === sink && told.receiver === sent.receiver && told.effectAt,
       );
       const isSafe =
-        has || kind === 'outbox'
-          ? has || (this.#tables[number] as Table).has(sent.id)
-          : sent.takenBy.has(sink);
-      if (!isSafe) this.violate('a 2xx only when it is safe', `${sent.id} was answered ${status} before ${sink} had it`);
+        has || kind === 'outbox' ? has || (this.#tables[number] as Table).has(sent.id) : sent.takenBy.has(sink);
+      if (!isSafe)
+        this.violate('a 2xx only when it is safe', `${sent.id} was answered ${status} before ${sink} had it`);
     });
   }
 
@@ -551,6 +548,7 @@ export class World {
         }
       }
     }
+    if (this.violations.length > 0) return true;
     if (this.sent.length < this.plan.events * this.plan.receivers) return false;
     if (!this.sent.every(({ doneAt }) => doneAt !== undefined)) return false;
     return this.isIdle;
