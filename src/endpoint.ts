@@ -22,6 +22,7 @@ import {
   toReceived,
   typeOf,
 } from './receive/verify.js';
+import { registerReceiver } from './receivers.js';
 
 /** One request on the endpoint, as a front door presents it, and the ways to end it. */
 export interface Exchange<Event> {
@@ -58,6 +59,7 @@ export class Endpoint<Event extends object> implements Closable {
   readonly forwarder: Forwarder<Event>;
   readonly inFlight: InFlight;
   readonly clock: Clock;
+  readonly #unregister: () => void;
 
   constructor(provider: Provider<Event>, secret: Secret, options?: WebhookOptions<Event>, clock: Clock = systemClock) {
     this.provider = provider;
@@ -65,7 +67,8 @@ export class Endpoint<Event extends object> implements Closable {
     this.inFlight = new InFlight(clock);
     this.keys = keySource(secret, clock);
     this.settings = settingsOf(options);
-    this.forwarder = new Forwarder({ ...this.settings, scope: 'receiver', inFlight: this.inFlight, clock });
+    this.#unregister = registerReceiver(provider.name, this.settings);
+    this.forwarder = new Forwarder({ ...this.settings, inFlight: this.inFlight, clock });
   }
 
   /** Answers the request, or hands it on. Does not throw. */
@@ -74,6 +77,7 @@ export class Endpoint<Event extends object> implements Closable {
   }
 
   close(timeoutMs?: number): Promise<void> {
+    this.#unregister();
     return this.inFlight.close(timeoutMs, this.settings.sinks);
   }
 

@@ -13,6 +13,11 @@ export interface WebhookOptions<Event = VastEvent> {
   readonly path?: string;
   /** Which events are in flight, told and done. `memoryStore()` unless told otherwise. */
   readonly store?: IdempotencyStore;
+  /**
+   * Whose memory of events it is: `receiver`. Two middlewares with other sinks that share a store need two scopes, or the
+   * second would answer for events that its sinks never get.
+   */
+  readonly scope?: string;
   /** Who is told of each event, in parallel: named functions or `Sink` objects. */
   readonly sinks?: readonly (Sink<Event> | SinkFunction<Event>)[];
   /** Whether to call `next()` with the event and let its answer settle it. True without sinks, false with. */
@@ -55,6 +60,7 @@ export type ForwarderOptions<Event = VastEvent> = Pick<
 export interface Settings<Event> {
   readonly path: string | undefined;
   readonly store: IdempotencyStore;
+  readonly scope: string;
   readonly sinks: readonly Sink<Event>[];
   readonly handoff: boolean;
   readonly toleranceSeconds: number;
@@ -85,6 +91,10 @@ const checks: Readonly<Record<keyof WebhookOptions, Check>> = {
   store: [
     (value) => storeMethods.every((name) => isFunction(Object(value)[name])),
     `a store with ${storeMethods.join(', ')}`,
+  ],
+  scope: [
+    (value) => typeof value === 'string' && /^[\w.-]{1,64}$/.test(value),
+    'a name of letters, digits, _, . and -',
   ],
   sinks: [Array.isArray, 'an array of named functions and sinks'],
   handoff: [(value) => typeof value === 'boolean', 'true or false'],
@@ -119,6 +129,7 @@ function withDefaults<Event>(options: WebhookOptions<Event>): Settings<Event> {
   return {
     path: options.path,
     store: options.store ?? memoryStore(),
+    scope: options.scope ?? 'receiver',
     sinks,
     handoff: options.handoff ?? sinks.length === 0,
     toleranceSeconds: options.toleranceSeconds ?? 300,

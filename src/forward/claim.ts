@@ -1,13 +1,17 @@
 import type { Clock, Timer } from '../clock.js';
+import type { WebhookError } from '../errors.js';
 import type { ClaimResult } from './store.js';
-import { type Next, type StoreCalls, unavailable } from './store-calls.js';
+import { maxAbandoned, type Next, type StoreCalls, unavailable } from './store-calls.js';
 
 /** How long a claim is renewed for work that does not settle. */
 export const maxWorkMs = 5 * 60_000;
 
-/** How soon the store is asked again to record what it has failed to. Doubled each time, up to the second. */
+/** How soon the store is asked again for what it has failed to do. Doubled each time, up to the second. */
 const minPersistMs = 100;
 const maxPersistMs = 5_000;
+
+/** How soon a renewal is tried again, since a lease must outlast the store's trouble. */
+const renewAgainMs = 1_000;
 
 /** What a claim is taken with, the same for all of a middleware's. Durations are milliseconds. */
 export interface ClaimSettings {
@@ -26,8 +30,16 @@ export class Claim {
   /** Times of the clock's `now()`. */
   #since: number | undefined;
   #renewAt = 0;
+  /** When the lease ends, as far as this process knows. */
+  #leaseUntil = 0;
+  #isTroubled = false;
   #timer: Timer | undefined;
   #abort: AbortController | undefined;
+  /**
+   * Until when this process keeps others of its own deliveries from the event. It is put off for as long as timers run
+   * here: an isolate that has lost what it was at will never settle it, and the store decides then.
+   */
+  knownUntil = 0;
   /** Why the claim is over although its holder has not settled it. */
   end: 'lost' | 'expired' | undefined;
   #onEnd: (() => void) | undefined;
@@ -54,17 +66,77 @@ export class Claim {
     return this.#abort.signal;
   }
 
-  /** Asks for the event. Granted after we gave up on it, it is given back: nobody would settle it. */
-  take(withinMs: number, { ok, fail }: Omit<Next<ClaimResult>, 'late'>): void {
-    const { leaseMs, calls } = this.#settings;
+  /**
+   * Asks for the event. A call that has failed may have reached the store nevertheless, also later than we gave up on
+   * it, and nobody would settle the claim: it is released. `fail` hears at once, `over` when that is done.
+   */
+  take(
+    withinMs: number,
+    ok: (result: ClaimResult) => void,
+    fail: (error: WebhookError) => void,
+    over: () => void,
+  ): void {
+    const { leaseMs, calls, clock } = this.#settings;
     if (calls.isCongested()) {
       fail(unavailable('claim', 'too many calls to it are overdue'));
+      over();
       return;
     }
-    const late = ({ state }: ClaimResult) => {
-      if (state === 'acquired') this.release(() => {});
+    const giveUp = () => {
+      this.#leaseUntil = clock.now() + leaseMs;
     };
-    calls.call('claim', this.key, this.#token, leaseMs, { ok, fail, late }, withinMs);
+    const next: Next<ClaimResult> = {
+      ok: (result) => {
+        if (result.state === 'acquired') this.#held();
+        ok(result);
+      },
+      fail: (error) => {
+        fail(error);
+        giveUp();
+        this.#releaseAbandoned(over);
+      },
+      late: (result) => {
+        if (result !== undefined && result.state !== 'acquired') return;
+        giveUp();
+        this.#releaseAbandoned(() => {});
+      },
+    };
+    calls.call('claim', this.key, this.#token, leaseMs, next, withinMs);
+  }
+
+  /** Many claims fail in an outage. Beyond some, leases end by themselves. */
+  #releaseAbandoned(then: () => void): void {
+    const { calls } = this.#settings;
+    if (calls.abandoned >= maxAbandoned) {
+      then();
+      return;
+    }
+    calls.abandoned++;
+    const over = () => {
+      calls.abandoned--;
+      then();
+    };
+    const again = () => this.persist([], over);
+    if (calls.isOverdue) again();
+    else this.#callRelease({ ok: over, fail: again });
+  }
+
+  #held(): void {
+    this.#leaseUntil = this.#settings.clock.now() + this.#settings.leaseMs;
+    this.knownUntil = this.#leaseUntil;
+  }
+
+  /** Lost, but with work that goes on here: stays known until `whenOver` is called again or the work is too long. */
+  linger(isWanted: () => boolean, then: () => void): void {
+    const { clock, leaseMs } = this.#settings;
+    const now = clock.now();
+    if (!isWanted()) return;
+    if (now - (this.#since ?? now) >= maxWorkMs) {
+      then();
+      return;
+    }
+    this.knownUntil = now + leaseMs;
+    clock.unrefTimeout(() => this.linger(isWanted, then), leaseMs / 3);
   }
 
   /** Renews at a third of the lease, until the claim is settled or over. */
@@ -88,36 +160,47 @@ export class Claim {
     this.#complete(this.#unlessLost(next));
   }
 
-  /** Gives the event back. What goes wrong is only reported, since the lease ends by itself. */
-  release(then: () => void): void {
+  /** Gives the event back. */
+  release({ ok, fail }: Next<boolean>): void {
     this.#stop();
     if (this.end === 'lost') {
-      then();
+      ok(false);
       return;
     }
-    const { calls, completedTtlMs } = this.#settings;
-    const fail = (error: Error) => {
+    const failed = (error: WebhookError) => {
       this.#onError(error);
-      then();
+      fail(error);
     };
-    calls.call('release', this.key, this.#token, completedTtlMs, this.#unlessLost({ ok: then, fail }));
+    this.#callRelease(this.#unlessLost({ ok, fail: failed }));
+  }
+
+  #callRelease(next: Next<boolean>): void {
+    const { calls, completedTtlMs } = this.#settings;
+    calls.call('release', this.key, this.#token, completedTtlMs, next);
   }
 
   /**
    * Goes on asking the store to complete the event, or to record that `sinks` have had it and to give it back, after it
-   * has failed to: whoever has had the event would have it again. `then` hears whether that is done when the claim ends.
+   * has failed to: whoever has had the event would have it again, or nobody could until the lease ends. `then` hears
+   * whether that is done when the claim ends.
    */
   persist(what: 'completed' | readonly string[], then: (isRecorded: boolean) => void, waitMs = minPersistMs): void {
-    const fail = () => this.persist(what, then, Math.min(2 * waitMs, maxPersistMs));
-    if (this.end === undefined) this.keepUp();
-    this.#settings.clock.unrefTimeout(() => {
-      if (this.end !== undefined) {
+    const fail = () => this.persist(what, then, Math.min(Math.max(minPersistMs, 2 * waitMs), maxPersistMs));
+    const { clock, calls } = this.#settings;
+    // With nothing to record, the lease may end by itself.
+    const isReleasing = what !== 'completed' && what.length === 0;
+    if (this.end === undefined && !isReleasing) this.keepUp();
+    clock.unrefTimeout(() => {
+      if (this.end === 'lost' || (this.end === 'expired' && clock.now() >= this.#leaseUntil)) {
         then(false);
       } else if (what === 'completed') {
         // If it is no longer ours, the call that failed has reached the store after all, or others have taken over.
         this.#complete({ ok: then, fail });
       } else if (what[0] === undefined) {
-        this.release(() => then(true));
+        this.#stop();
+        if (calls.isOverdue) fail();
+        else if (clock.now() >= this.#leaseUntil) then(true);
+        else this.#callRelease({ ok: () => then(true), fail });
       } else {
         this.delivered(what[0], { ok: () => this.persist(what.slice(1), then, 0), fail });
       }
@@ -146,27 +229,34 @@ export class Claim {
       this.#over('expired');
       return;
     }
-    const { leaseMs, calls } = this.#settings;
+    const { leaseMs, calls, clock } = this.#settings;
+    this.knownUntil = clock.now() + leaseMs;
     // Settled meanwhile, the claim is not lost by being gone when its renewal arrives.
     const isWanted = () => this.#timer === timer;
     calls.call('renew', this.key, this.#token, leaseMs, {
       ok: (held) => {
         if (!isWanted()) return;
-        if (held) this.#goOn();
-        else this.#over('lost');
+        if (held) {
+          this.#isTroubled = false;
+          this.#held();
+          this.#goOn(leaseMs / 3);
+        } else {
+          this.#over('lost');
+        }
       },
       fail: (error) => {
         if (!isWanted()) return;
         // The lease may outlast the store's trouble, and what ran out but was not taken is still ours.
-        this.#onError(error);
-        this.#goOn();
+        if (!this.#isTroubled) this.#onError(error);
+        this.#isTroubled = true;
+        this.#goOn(Math.min(renewAgainMs, leaseMs / 3));
       },
     });
   }
 
-  #goOn(): void {
+  #goOn(waitMs: number): void {
     this.#stop();
-    this.#renewAt = this.#settings.clock.now() + this.#settings.leaseMs / 3;
+    this.#renewAt = this.#settings.clock.now() + waitMs;
     this.keepUp();
   }
 

@@ -44,12 +44,13 @@ export class Forwarder<Event> {
   #origin: string | undefined;
   #claims = 0;
   /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
-  readonly #running = new KeyMap<true>();
+  readonly #running: KeyMap<Claim>;
 
   constructor(settings: ForwarderSettings<Event>) {
     const { clock = systemClock } = settings;
     const calls = new StoreCalls(settings.store, settings.storeTimeoutMs, clock);
     this.#settings = { ...settings, clock, calls, unrecorded: new Unrecorded() };
+    this.#running = new KeyMap((claim) => claim.knownUntil <= clock.now());
   }
 
   /**
@@ -70,36 +71,49 @@ export class Forwarder<Event> {
     const { provider, id } = received.delivery;
     const key = this.#prefixOf(provider) + id;
     const hash = hashOf(key);
-    if (running.get(key, hash)) {
-      done(inFlight(settings.leaseMs));
-      ended?.();
-      return;
+    const other = running.get(key, hash);
+    if (other !== undefined) {
+      const leftMs = other.knownUntil - settings.clock.now();
+      if (leftMs > 0) {
+        done(inFlight(leftMs));
+        ended?.();
+        return;
+      }
     }
     const claim = new Claim(settings, key, this.#nextToken(), (error) => settings.onError(error, { id, type }));
-    const end = (forwarded: Forwarded) => {
-      done(forwarded);
-      settings.inFlight.leave();
-      ended?.();
-    };
     const leave = () => {
-      running.delete(key, hash);
       settings.inFlight.leave();
       ended?.();
     };
     settings.inFlight.enter();
-    claim.take(deadlineAt - settings.clock.now(), {
-      ok(result) {
+    claim.take(
+      deadlineAt - settings.clock.now(),
+      (result) => {
         if (result.state === 'acquired') {
-          running.set(key, hash, true);
-          new Run(settings, received, type, claim, handler, done, leave).start(result.delivered, deadlineAt);
-        } else if (result.state === 'completed') {
-          end(duplicate);
-        } else {
-          end(inFlight(result.retryAfterMs));
+          running.set(key, hash, claim);
+          const over = () => {
+            if (running.get(key, hash) === claim) running.delete(key, hash);
+            leave();
+          };
+          new Run(settings, received, type, claim, handler, done, over).start(result.delivered, deadlineAt);
+          return;
         }
+        if (result.state === 'completed') {
+          settings.unrecorded.take(key);
+          done(duplicate);
+        } else {
+          done(inFlight(result.retryAfterMs));
+        }
+        leave();
       },
-      fail: (error) => end({ duplicate: false, error }),
-    });
+      (error) => done({ duplicate: false, error }),
+      leave,
+    );
+  }
+
+  /** How many events this process is at. */
+  get runningCount(): number {
+    return this.#running.size;
   }
 
   #nextToken(): string {

@@ -39,28 +39,27 @@ export class InFlight {
    */
   close(timeoutMs?: number, sinks: readonly Gathering[] = []): Promise<void> {
     this.#closing = true;
-    return new Promise((resolve) => {
-      // Not unreferenced: what stands behind an awaited close shall still run.
-      const timer = timeoutMs === undefined ? undefined : this.#clock.timeout(resolve, timeoutMs);
-      this.#settled(sinks).then(() => {
-        this.#clock.clear(timer);
-        resolve();
-      });
-    });
-  }
-
-  async #settled(sinks: readonly Gathering[]): Promise<void> {
+    const clock = this.#clock;
     const flush = () => Promise.allSettled(sinks.map(async (sink) => sink.flush?.()));
-    let flushing: Timer;
-    const flushAgain = () => {
-      flush();
-      flushing = this.#clock.unrefTimeout(flushAgain, flushEveryMs);
-    };
-    flushing = this.#clock.unrefTimeout(flushAgain, flushEveryMs);
-    await this.#idle();
-    this.#clock.clear(flushing);
-    // What nobody has waited for.
-    await flush();
+    return new Promise((resolve) => {
+      // Referenced, because all that is waited for here may hang on timers that keep no process alive.
+      let again: Timer;
+      const keepAlive = () => {
+        again = clock.timeout(() => {
+          if (this.#count > 0) flush();
+          keepAlive();
+        }, flushEveryMs);
+      };
+      const end = () => {
+        clock.clear(again);
+        clock.clear(timer);
+        resolve();
+      };
+      keepAlive();
+      const timer = timeoutMs === undefined ? undefined : clock.timeout(end, timeoutMs);
+      // At last what nobody has waited for.
+      this.#idle().then(flush).then(end);
+    });
   }
 
   #idle(): Promise<void> {

@@ -14,6 +14,16 @@ interface Entry<Value> {
 export class KeyMap<Value> {
   #buckets: (Entry<Value> | undefined)[] = new Array(16).fill(undefined);
   #size = 0;
+  readonly #isOver: ((value: Value) => boolean) | undefined;
+
+  /** Entries for which `isOver` holds may be left out whenever room is made. */
+  constructor(isOver?: (value: Value) => boolean) {
+    this.#isOver = isOver;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
 
   get(key: string, hash: number): Value | undefined {
     return this.#find(key, hash)?.value;
@@ -62,11 +72,13 @@ export class KeyMap<Value> {
 
   #grow(): void {
     const old = this.#buckets;
+    const isOver = this.#isOver;
     this.#buckets = new Array(2 * old.length).fill(undefined);
     for (let entry of old) {
       while (entry !== undefined) {
         const { next } = entry;
-        this.#enter(entry);
+        if (isOver?.(entry.value)) this.#size--;
+        else this.#enter(entry);
         entry = next;
       }
     }

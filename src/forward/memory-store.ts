@@ -14,6 +14,9 @@ export interface MemoryStoreOptions {
   readonly maxCompleted?: number;
 }
 
+/** How long what a holder recorded outlives its lease: the contract says a day. */
+const progressMs = 24 * 60 * 60_000;
+
 /** An event that somebody holds. */
 interface Held {
   readonly token: string;
@@ -50,7 +53,7 @@ export function memoryStoreOn(clock: Clock, maxCompleted: number): IdempotencySt
 class MemoryStore implements IdempotencyStore {
   readonly #clock: Clock;
   readonly #max: number;
-  readonly #held = new KeyMap<Held>();
+  readonly #held: KeyMap<Held>;
   readonly #completed: CompletedKeys;
   /** In the order of their release. */
   readonly #released = new Map<string, Released>();
@@ -61,6 +64,8 @@ class MemoryStore implements IdempotencyStore {
     this.#clock = clock;
     this.#max = max;
     this.#completed = new CompletedKeys(max);
+    // A holder that is gone settles nothing.
+    this.#held = new KeyMap(({ leaseUntil }) => leaseUntil + progressMs <= clock.now());
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {

@@ -47,6 +47,9 @@ export interface ErrorContext {
 
 const none: readonly never[] = [];
 
+/** Stands among the sinks for the handler. No sink has an empty name. */
+const handled = '';
+
 /**
  * The work that one claim on an event is held for: the sinks, then the handler, then done or given back. It goes from
  * step to step without promises of its own: a delivery that nobody keeps waiting runs through in one go.
@@ -71,11 +74,16 @@ export class Run<Event> {
   #storeError: WebhookError | undefined;
   #concluded = false;
   #handedOn = false;
+  /** An earlier run here has had a 2xx of the handler, which the store does not know. */
+  #isHandled = false;
   #handlerStatus: number | undefined;
   #deadline: Timer | undefined;
   /** Whether `done` was called before all was settled. */
   #late = false;
   #answered = false;
+  /** Lost, while sinks of this process are still at work. */
+  #isLingering = false;
+  #isOver = false;
 
   /**
    * `done` is called once: at the end, or at the deadline. What goes wrong after that goes to `onError`. `leave` is
@@ -104,7 +112,10 @@ export class Run<Event> {
    * late: the work goes on without an answer. A handler that has the event is waited for.
    */
   start(told: readonly string[], deadlineAt: number): void {
-    this.#unrecorded = this.#settings.unrecorded.take(this.#claim.key);
+    const remembered = this.#settings.unrecorded.take(this.#claim.key);
+    this.#isHandled = remembered.includes(handled);
+    this.#unrecorded =
+      remembered.length === 0 ? none : remembered.filter((sink) => sink !== handled && !told.includes(sink));
     const due = this.#due(told);
     this.#atWork = due.length;
     if (due.length === 0) {
@@ -176,7 +187,10 @@ export class Run<Event> {
     this.#atWork--;
     trace?.settled();
     if (this.#concluded) {
-      this.#settings.unrecorded.add(this.#claim.key, [sink.name]);
+      // The run may be over: the next one here shall know.
+      if (this.#isOver) this.#settings.unrecorded.add(this.#claim.key, [sink.name]);
+      else this.#results[sink.name] = 'delivered';
+      this.#leaveIfLost();
       return;
     }
     this.#results[sink.name] = 'delivered';
@@ -203,7 +217,10 @@ export class Run<Event> {
 
   #refused(sink: Sink<Event>, error: unknown, trace: SinkTrace | undefined): void {
     this.#atWork--;
-    if (this.#concluded) return;
+    if (this.#concluded) {
+      this.#leaveIfLost();
+      return;
+    }
     this.#fail(sink.name, error, trace);
     this.#whenAllTold();
   }
@@ -227,7 +244,7 @@ export class Run<Event> {
     if (this.#claim.end !== undefined) for (const trace of this.#traces) trace.settled(this.#claim.signal.reason);
     const error = this.#failure();
     if (error !== undefined) this.#giveBack(error);
-    else if (this.#handler === undefined) this.#complete();
+    else if (this.#handler === undefined || this.#isHandled) this.#complete();
     else if (this.#late || this.#storeError) this.#giveBack(this.#storeError);
     else this.#handOn(this.#handler);
   }
@@ -248,10 +265,7 @@ export class Run<Event> {
       return;
     }
     this.#claim.complete({
-      ok: (held) => {
-        if (!held) this.#remember();
-        this.#end(held ? undefined : lostError());
-      },
+      ok: (held) => this.#end(held ? undefined : lostError()),
       fail: (error) => this.#answerAndPersist(error, 'completed'),
     });
   }
@@ -279,10 +293,14 @@ export class Run<Event> {
     if (status < 200 || status > 299) {
       this.#giveBack(handlerFailed(status, error));
     } else if (this.#claim.end !== undefined) {
-      this.#end();
+      this.#answer(undefined);
+      this.#over(false);
     } else {
       this.#claim.complete({
-        ok: () => this.#end(),
+        ok: (held) => {
+          this.#answer(undefined);
+          this.#over(held);
+        },
         fail: (failure) => {
           // The sender has its 2xx already, so that no answer can tell.
           this.#report(failure);
@@ -294,19 +312,47 @@ export class Run<Event> {
 
   #giveBack(error?: WebhookError): void {
     if (this.#unrecorded.length > 0) this.#answerAndPersist(error, this.#unrecorded);
-    else this.#claim.release(() => this.#end(error));
+    else this.#claim.release({ ok: () => this.#end(error), fail: () => this.#answerAndPersist(error, none) });
   }
 
   #answerAndPersist(error: WebhookError | undefined, what: 'completed' | readonly string[]): void {
     this.#answer(error);
     this.#claim.persist(what, (isRecorded) => {
-      if (!isRecorded) this.#remember();
-      this.#leave();
+      this.#over(isRecorded && what === 'completed');
     });
   }
 
   #end(error?: WebhookError): void {
     this.#answer(error);
+    this.#over(error === undefined);
+  }
+
+  /** Whatever the store forgets, this process does not deliver again what its own sinks have taken. */
+  #over(isCompleted: boolean): void {
+    if (this.#claim.end === 'lost' && this.#atWork > 0) {
+      this.#isLingering = true;
+      this.#claim.linger(
+        () => this.#isLingering,
+        () => this.#leaveNow(),
+      );
+      return;
+    }
+    if (isCompleted) this.#leaveCompleted();
+    else this.#leaveNow();
+  }
+
+  #leaveIfLost(): void {
+    if (this.#isLingering && this.#atWork === 0) this.#leaveNow();
+  }
+
+  #leaveNow(): void {
+    this.#remember();
+    this.#leaveCompleted();
+  }
+
+  #leaveCompleted(): void {
+    this.#isLingering = false;
+    this.#isOver = true;
     this.#leave();
   }
 
@@ -322,6 +368,8 @@ export class Run<Event> {
       const result = this.#results[name];
       return result === 'delivered' || result === 'already';
     });
+    const status = this.#handlerStatus ?? 0;
+    if (this.#isHandled || (status >= 200 && status < 300)) told.push(handled);
     if (told.length > 0) this.#settings.unrecorded.add(this.#claim.key, told);
   }
 

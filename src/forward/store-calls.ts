@@ -12,13 +12,16 @@ export interface Next<T> {
   ok(value: T): void;
   /** With `store_unavailable`. */
   fail(error: WebhookError): void;
-  /** What the store answered after `fail` had been called for its lateness. */
-  late?(value: T): void;
+  /** What the store answered after `fail` had been called for its lateness; undefined when it failed. */
+  late?(value: T | undefined): void;
 }
 
 /** How many calls may be overdue before claims are refused, and how often one is let through to see. */
 const maxOverdue = 64;
 const probeMs = 1_000;
+
+/** How many failed claims are released at once. */
+export const maxAbandoned = 1_000;
 
 /**
  * Calls to a store that may throw, reject, hang or answer nonsense: all of that is `store_unavailable`. What a store in
@@ -31,6 +34,8 @@ export class StoreCalls {
   /** Given up, but not settled. */
   #overdue = 0;
   #probedAt = Number.NEGATIVE_INFINITY;
+  /** Claims that have failed, and are being released in case that they have not. */
+  abandoned = 0;
 
   constructor(store: IdempotencyStore, timeoutMs: number, clock: Clock = systemClock) {
     this.#store = store;
@@ -43,11 +48,16 @@ export class StoreCalls {
    * asked after it, one by one, when everyone has given up on it and more is waiting behind.
    */
   isCongested(): boolean {
-    if (this.#overdue < maxOverdue) return false;
+    if (!this.isOverdue) return false;
     const now = this.#clock.now();
     if (now - this.#probedAt < probeMs) return true;
     this.#probedAt = now;
     return false;
+  }
+
+  /** Whether so many calls are overdue that more would only pile up. */
+  get isOverdue(): boolean {
+    return this.#overdue >= maxOverdue;
   }
 
   /** `argument` is the operation's own, the third. `withinMs` where less time is left than a call has. */
@@ -87,7 +97,7 @@ export class StoreCalls {
         this.#clock.clear(timer);
         if (isLate) {
           this.#settledLate();
-          if (makesSense(operation, value)) next.late?.(value);
+          next.late?.(makesSense(operation, value) ? value : undefined);
         } else {
           // What has not been answered by now may never be.
           this.#overdue = 0;
@@ -96,8 +106,10 @@ export class StoreCalls {
       },
       (error) => {
         this.#clock.clear(timer);
-        if (isLate) this.#settledLate();
-        else next.fail(unavailable(operation, toError(error).message, error));
+        if (isLate) {
+          this.#settledLate();
+          next.late?.(undefined);
+        } else next.fail(unavailable(operation, toError(error).message, error));
       },
     );
   }

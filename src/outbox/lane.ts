@@ -45,6 +45,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
   readonly #atWork = new Set<string>();
   /** What this process holds, and until when it does so at least, whatever could be written of that. */
   readonly #held = new Map<string, { readonly token: string; readonly until: number }>();
+  #forgetAt = 0;
   /** The sink has asked to be left alone until then, or the table must be. */
   #pausedUntil = 0;
 
@@ -70,6 +71,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
 
   /** Begins to tell what is due, as far as there is room. Gives the time at which to look again, if there is one. */
   turn(now: number): number | undefined {
+    this.#forgetLost(now);
     if (now < this.#pausedUntil) return this.#pausedUntil;
     const room = () => this.#concurrency - this.#atWork.size;
     if (room() > 0) {
@@ -110,6 +112,15 @@ export class Lane<Event extends object> implements IdempotencyStore {
   /** Never called: completing says it of the only sink there is. */
   delivered(): boolean {
     return true;
+  }
+
+  /** What was lost to another process is held by it. Looked for once a lease. */
+  #forgetLost(now: number): void {
+    if (now < this.#forgetAt && now >= this.#forgetAt - this.#settings.leaseMs) return;
+    this.#forgetAt = now + this.#settings.leaseMs;
+    for (const [key, { until }] of this.#held) {
+      if (until <= now && !this.#atWork.has(key)) this.#held.delete(key);
+    }
   }
 
   #isFree(key: string, now: number): boolean {

@@ -60,11 +60,12 @@ export class Gatherer<Event extends object> {
     return held;
   }
 
-  /** Tells what there is, now. What fails then is not tried again. */
+  /** Delivers what there is, now, and resolves when that has succeeded or is given up. */
   async flush(): Promise<void> {
     this.#flushes++;
     this.#close();
-    for (const goOn of this.#pauses) goOn();
+    // Only the first one hurries what waits: close() asks again and again.
+    if (this.#flushes === 1) for (const goOn of this.#pauses) goOn();
     // The sink may gather, too, and so hold what it has just been told.
     await Promise.allSettled([...this.#telling, this.#sink.flush?.()]);
     this.#flushes--;
@@ -98,7 +99,7 @@ export class Gatherer<Event extends object> {
         batch.failed(toError(error));
         if (batch.size === 0) return;
         const ageMs = this.#clock.now() - startedAt;
-        const waitMs = this.#flushes > 0 ? undefined : waitAfter(error, attempts, ageMs, backoff);
+        const waitMs = waitAfter(error, attempts, ageMs, backoff);
         if (waitMs === undefined) {
           this.#report(error, received, batch);
           return;

@@ -43,8 +43,10 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
       if (doneAt === undefined) continue;
       const told = world.told.filter((one) => one.id === id && one.receiver === receiver);
       let from = Math.max(since, world.lastFaultAt);
-      for (const { settledAt } of told)
-        if (settledAt !== undefined && settledAt <= doneAt) from = Math.max(from, settledAt);
+      for (const { at, seen, settledAt } of told) {
+        if (settledAt === undefined || settledAt > doneAt) continue;
+        if (seen === 'failed' || settledAt - at > 1_000) from = Math.max(from, settledAt);
+      }
       // A claim whose holder is gone or stands still lasts to the end of its lease; what never settles, for five minutes.
       const isHeld = world.runnings.some(({ life }) => life.ends.length > 0 || life.away.some(isLong));
       const hangs = told.some(({ settledAt }) => settledAt === undefined);
@@ -102,8 +104,8 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
   const wasHeard = before.seen === 'ok' && (before.settledAt as number) <= again.at;
   if (isSame && wasHeard) {
     // It is completed, and then nothing but the store remembers it.
-    const completedAt = world.sent.find(({ id, receiver }) => id === before.id && receiver === before.receiver)?.doneAt;
-    const isForgotten = world.forgotAt.some((at) => completedAt !== undefined && at >= completedAt - 1_000);
+    const completedAt = world.store.completedAt.get(world.keyOf(before.id, before.receiver));
+    const isForgotten = world.forgotAt.some((at) => completedAt !== undefined && at >= completedAt);
     return isForgotten ? 'a store that forgets' : undefined;
   }
   if (Math.min(lastsMs, again.at - before.at) >= maxWorkMs - leaseMs) return 'work of more than five minutes';

@@ -14,6 +14,8 @@ export class ModelStore {
   readonly #entries = new Map<string, Entry>();
   /** When each sink of an event was recorded, `*` for all of them. */
   readonly recorded = new Map<string, number>();
+  /** When each event was completed first, whatever was forgotten since. */
+  readonly completedAt = new Map<string, number>();
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -38,6 +40,7 @@ export class ModelStore {
     } else if (operation === 'complete') {
       entry.isCompleted = true;
       this.recorded.set(`${key} *`, now);
+      if (!this.completedAt.has(key)) this.completedAt.set(key, now);
     } else {
       entry.token = undefined;
     }

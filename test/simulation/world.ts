@@ -317,7 +317,7 @@ export class World {
       }
       if (fare === 'hangs') return;
       running.life.io(ms, `${name} answers`, () => {
-        this.#faultNow();
+        if (fare !== 'ok') this.#faultNow();
         const isOk = fare !== 'fails' && fare !== 'seemsToFail';
         settle(isOk ? 'ok' : 'failed');
         if (isOk) resolve();
@@ -344,7 +344,7 @@ export class World {
     if (fare === 'hangs') return;
     const ms = fare === 'late' ? 9_000 : fare === 'veryLate' ? 20_000 + choices.pick(60_000) : 1 + choices.pick(200);
     running.life.io(ms, 'the handler ends', () => {
-      this.#faultNow();
+      if (fare !== 'ok') this.#faultNow();
       const isOk = fare !== 'fails' && fare !== 'seemsToFail' && fare !== 'throws';
       if (fare !== 'fails') takes();
       settle(isOk ? 'ok' : 'failed');
