@@ -4,7 +4,7 @@ import { type SinkTrace, traceSink } from '../diagnostics.js';
 import { toError, WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
 import type { Delivery, Received } from '../receive/delivery.js';
-import { type Claim, maxWorkMs } from './claim.js';
+import type { Claim } from './claim.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
 import type { Unrecorded } from './unrecorded.js';
 
@@ -277,7 +277,7 @@ export class Run<Event> {
       const giveUp = () => this.#handled({ status: 0, error: new Error('not in time') });
       if (this.#claim.end === 'expired') giveUp();
       // Its answer is still the sender's, but it may never come.
-      else this.#settings.clock.unrefTimeout(giveUp, maxWorkMs);
+      else this.#claim.linger(() => this.#handlerStatus === undefined, giveUp);
     });
     this.#claim.keepUp();
     try {

@@ -61,7 +61,7 @@ export function drawPlan(choices: Choices): Plan {
   if (!handoff) {
     sinks.push('plain');
     const others: SinkKind[] = ['plain', 'plain', 'plain', 'digest', 'quiet', 'outbox'];
-    for (let more = choices.pick(3); more > 0; more--) sinks.push(others[choices.pick(6)] as SinkKind);
+    for (let more = choices.pick(3); more > 0; more--) sinks.push(others[choices.pick(isolates ? 5 : 6)] as SinkKind);
   }
   const kinds: FaultKind[] = ['kill', 'freeze', 'block', 'step', 'rotate'];
   kinds.push(...(isolates ? (['cutOff', 'cutOff'] as const) : (['close', 'close'] as const)));

@@ -114,7 +114,10 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
   }
   if (before.kind === 'outbox' && world.steppedAt.length > 0) return 'a clock that was put forward';
   if (isSame) return undefined;
-  if (world.forgotAt.some((at) => at >= before.at - leaseMs && at <= again.at)) return 'a store that forgets';
+  // An event may have lain in a digest before.
+  const isGathered = before.kind === 'digest' || before.kind === 'quiet';
+  const since = isGathered ? 0 : before.at - leaseMs;
+  if (world.forgotAt.some((at) => at >= since && at <= again.at)) return 'a store that forgets';
   if (world.plan.store === 'memory' && before.kind !== 'outbox' && !before.life.isAlive) return 'a store that forgets';
   if (hasEnded(before.life, before.at - leaseMs, again.at) && !isRecorded(world, before, again.at)) {
     return 'a process that dies before it has recorded what a sink took';

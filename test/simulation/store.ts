@@ -74,6 +74,7 @@ export interface Fare {
 /** What one process has of the store: a client, whose calls go through `fareOf`. */
 export function clientOf(store: ModelStore, life: Life, fareOf: (operation: string) => Fare): IdempotencyStore {
   const { machine } = life;
+  let arrivesAt = 0;
   const call = (operation: keyof IdempotencyStore) => (key: string, token: string, argument: number | string) =>
     new Promise<never>((resolve, reject) => {
       const { there, back, end } = fareOf(operation);
@@ -84,8 +85,9 @@ export function clientOf(store: ModelStore, life: Life, fareOf: (operation: stri
         answer(there + back, 'failed', () => reject(new Error('connection reset')));
         return;
       }
-      // What is on its way arrives also when its sender has died.
-      machine.in(there, undefined, 'io', `store for ${life.name}: ${name}`, () => {
+      // In the order of one connection, and also when its sender has died.
+      arrivesAt = Math.max(arrivesAt, machine.now + there);
+      machine.in(arrivesAt - machine.now, undefined, 'io', `store for ${life.name}: ${name}`, () => {
         let value = store.do(operation, key, token, argument);
         if (end === 'twice') value = store.do(operation, key, token, argument);
         machine.log(`  ${end} ${JSON.stringify(value)}`);
