@@ -51,6 +51,8 @@ export class Gatherer<Event extends object> {
 
   /** `endsAt`, a time of the clock's `now()`, holds where no window is open. */
   gather(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
+    // An isolate that was cut off has lost its timer, and would gather for ever.
+    if (this.#batch !== undefined && this.#clock.now() >= this.#endsAt) this.#close();
     this.#batch ??= this.#open(endsAt);
     const batch = this.#batch;
     let held: Promise<void> | undefined;

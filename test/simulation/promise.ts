@@ -109,7 +109,7 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
     return isForgotten ? 'a store that forgets' : undefined;
   }
   if (Math.min(lastsMs, again.at - before.at) >= maxWorkMs - leaseMs) return 'work of more than five minutes';
-  if (wasAway(before.life, before.at - leaseMs, again.at)) {
+  if ([before.life, again.life].some((life) => wasAway(life, before.at - leaseMs, again.at))) {
     return 'a process that stands still for longer than its lease, or a store that stays away';
   }
   if (before.kind === 'outbox' && world.steppedAt.length > 0) return 'a clock that was put forward';
@@ -119,7 +119,8 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
   const since = isGathered ? 0 : before.at - leaseMs;
   if (world.forgotAt.some((at) => at >= since && at <= again.at)) return 'a store that forgets';
   if (world.plan.store === 'memory' && before.kind !== 'outbox' && !before.life.isAlive) return 'a store that forgets';
-  if (hasEnded(before.life, before.at - leaseMs, again.at) && !isRecorded(world, before, again.at)) {
+  const isKnown = before.kind !== 'outbox' && isRecorded(world, before, again.at);
+  if (hasEnded(before.life, before.at - leaseMs, again.at) && !isKnown) {
     return 'a process that dies before it has recorded what a sink took';
   }
   return undefined;

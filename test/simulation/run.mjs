@@ -91,7 +91,13 @@ function report(violations) {
 
 async function findAll() {
   for (const name of Object.keys(mutants)) {
-    const { search } = await load(name);
+    const loaded = await load(name).catch(() => undefined);
+    if (loaded === undefined) {
+      console.log(`CANNOT BE MADE ${name}`);
+      process.exitCode = 1;
+      continue;
+    }
+    const { search } = loaded;
     const found = await search(Number(values.from), Number(values.seeds));
     console.log(
       `${found === undefined ? 'NOT FOUND' : `seed ${found.seed}`.padEnd(12)} ${name}${found ? `: ${found.violations[0].rule}` : ''}`,
