@@ -44,13 +44,13 @@ export class Forwarder<Event> {
   #origin: string | undefined;
   #claims = 0;
   /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
-  readonly #running: KeyMap<Claim>;
+  readonly #running: KeyMap<Run<Event>>;
 
   constructor(settings: ForwarderSettings<Event>) {
     const { clock = systemClock } = settings;
     const calls = new StoreCalls(settings.store, settings.storeTimeoutMs, clock);
     this.#settings = { ...settings, clock, calls, unrecorded: new Unrecorded() };
-    this.#running = new KeyMap((claim) => claim.knownUntil <= clock.now());
+    this.#running = new KeyMap((run) => run.knownUntil <= clock.now());
   }
 
   /**
@@ -79,6 +79,8 @@ export class Forwarder<Event> {
         ended?.();
         return;
       }
+      // It may go on, but whatever it has reached must not be done again.
+      other.remember();
     }
     const claim = new Claim(settings, key, this.#nextToken(), (error) => settings.onError(error, { id, type }));
     const leave = () => {
@@ -90,12 +92,13 @@ export class Forwarder<Event> {
       deadlineAt - settings.clock.now(),
       (result) => {
         if (result.state === 'acquired') {
-          running.set(key, hash, claim);
           const over = () => {
-            if (running.get(key, hash) === claim) running.delete(key, hash);
+            if (running.get(key, hash) === run) running.delete(key, hash);
             leave();
           };
-          new Run(settings, received, type, claim, handler, done, over).start(result.delivered, deadlineAt);
+          const run = new Run(settings, received, type, claim, handler, done, over);
+          running.set(key, hash, run);
+          run.start(result.delivered, deadlineAt);
           return;
         }
         if (result.state === 'completed') {

@@ -346,7 +346,7 @@ export class Run<Event> {
   }
 
   #leaveNow(): void {
-    this.#remember();
+    this.remember();
     this.#leaveCompleted();
   }
 
@@ -363,7 +363,13 @@ export class Run<Event> {
     else this.#done(this.#forwarded(error));
   }
 
-  #remember(): void {
+  /** Until when other deliveries of the event are kept from it here. */
+  get knownUntil(): number {
+    return this.#claim.knownUntil;
+  }
+
+  /** Keeps what has been reached for the next run here. */
+  remember(): void {
     const told = Object.keys(this.#results).filter((name) => {
       const result = this.#results[name];
       return result === 'delivered' || result === 'already';

@@ -21,7 +21,8 @@ const everyMs: Check = [isWholeUpTo(1, 240_000), 'a whole number of milliseconds
  * Behind an outbox or a queue, an event is held until the digest that it is in has been told, and fails with it: nothing
  * is lost when the process ends in between. A BullMQ worker's `concurrency` must be as large as a digest shall be. In
  * the middleware that is so as long as the digest is told a second before `deadlineMs` at the latest. With a longer
- * `everyMs` a delivery is answered before, and its event is lost if the process dies; `close()` tells what there is.
+ * `everyMs` a delivery is answered before, and its event is lost if the process dies; `close()` delivers what there is,
+ * and goes on trying until its timeout.
  * Such a digest is tried for 15 minutes, and what fails then goes to `onError`.
  *
  * Throws a `TypeError` for an option that nobody can have meant.

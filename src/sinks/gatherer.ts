@@ -52,7 +52,10 @@ export class Gatherer<Event extends object> {
   /** `endsAt`, a time of the clock's `now()`, holds where no window is open. */
   gather(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
     // An isolate that was cut off has lost its timer, and would gather for ever.
-    if (this.#batch !== undefined && this.#clock.now() >= this.#endsAt) this.#close();
+    if (this.#batch !== undefined && this.#clock.now() >= this.#endsAt) {
+      this.#clock.clear(this.#timer);
+      this.#timer = this.#clock.unrefTimeout(() => this.#close(), 0);
+    }
     this.#batch ??= this.#open(endsAt);
     const batch = this.#batch;
     let held: Promise<void> | undefined;

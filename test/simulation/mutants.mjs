@@ -25,7 +25,7 @@ export const mutants = {
   ),
   'point 8: what sinks took is forgotten with the claim': one(
     run,
-    '  #leaveNow(): void {\n    this.#remember();',
+    '  #leaveNow(): void {\n    this.remember();',
     '  #leaveNow(): void {',
   ),
   'point 8: sinks at work are forgotten with the claim': one(
