@@ -442,7 +442,8 @@ export class World {
   #beforeStep(life: Life): void {
     const slot = this.#slots.findIndex((running) => running.life === life);
     if (slot === -1) return;
-    const steps = ++(this.#slotSteps as number[])[slot]!;
+    const steps = (this.#slotSteps[slot] ?? 0) + 1;
+    this.#slotSteps[slot] = steps;
     for (const fault of this.#faults) {
       if (fault.slot !== slot || fault.atStep > steps) continue;
       this.#faults.splice(this.#faults.indexOf(fault), 1);
