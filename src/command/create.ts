@@ -42,7 +42,9 @@ async function create(io: Io, flags: Flags): Promise<void> {
       (await manager.types()).map(({ key }) => key),
     );
   const input: WebhookInput & { readonly url: string } = { name, url, types };
-  const target = provider === 'v0' ? undefined : await openSecretTarget(io, flags, services[provider].secretName);
+  const { title, secretName } = services[provider];
+  const owner = { service: title, defaultName: secretName };
+  const target = provider === 'v0' ? undefined : await openSecretTarget(io, flags, owner);
   let created: Awaited<ReturnType<typeof manager.create>>;
   try {
     created = await manager.create(input);
@@ -52,7 +54,8 @@ async function create(io: Io, flags: Flags): Promise<void> {
   }
   const { webhook, secret } = created;
   // First of all, since it cannot be had again.
-  if (target && secret !== undefined) await keepSecret(io, target, secret, flags);
+  if (target && secret !== undefined) await keepSecret(io, target, secret, webhook.id, flags);
+  else await target?.discard();
   if (flags.json) printJson(io, presentable(webhook, flags.showSecret));
   else printWebhooks(io, [presentable(webhook, flags.showSecret)]);
   adviseOn(io, flags, types ?? []);
@@ -64,8 +67,8 @@ function requireTypes({ provider, type = [] }: Flags): void {
   }
 }
 
-function refuseSecretFlags({ secretFile, envFile, envName }: Flags): void {
-  if (secretFile ?? envFile ?? envName) {
+function refuseSecretFlags({ secretFile, envFile, envName, replace }: Flags): void {
+  if (secretFile ?? envFile ?? envName ?? replace) {
     throw new UsageFailure(
       'v0 does not sign its deliveries: there is no secret to write, a token in --url takes its place',
     );

@@ -82,10 +82,13 @@ function vast(connection: Connection, signal: AbortSignal): Manager {
       return (await api.listWebhooks(options)).map(ofVast);
     },
     async create({ name, url, types = [] }) {
-      const { webhook_secret, ...webhook } = await api.createWebhook(
-        { ...(name !== undefined && { name }), webhook_url: url, event_types: types },
-        options,
-      );
+      signal.throwIfAborted();
+      // Not ended by an interruption: the service may have acted, and its answer has the only copy of the secret.
+      const { webhook_secret, ...webhook } = await api.createWebhook({
+        ...(name !== undefined && { name }),
+        webhook_url: url,
+        event_types: types,
+      });
       return { webhook: ofVast(webhook), secret: webhook_secret };
     },
     async update(id, { name, url, types }) {
@@ -100,7 +103,9 @@ function vast(connection: Connection, signal: AbortSignal): Manager {
       await api.deleteWebhook(Number(id), options);
     },
     async rotateSecret(id) {
-      return (await api.rotateSecret(Number(id), options)).webhook_secret;
+      signal.throwIfAborted();
+      // As above.
+      return (await api.rotateSecret(Number(id))).webhook_secret;
     },
     async test(id) {
       try {
@@ -150,7 +155,9 @@ function shodai(connection: Connection, signal: AbortSignal): Manager {
     },
     async create({ name, url, types }) {
       refuseName(name);
-      const { secret, ...webhook } = await api.createWebhook({ url, ...(types && { eventTypes: types }) }, options);
+      signal.throwIfAborted();
+      // As above.
+      const { secret, ...webhook } = await api.createWebhook({ url, ...(types && { eventTypes: types }) });
       return { webhook: ofShodai(webhook), secret };
     },
     async update(id, { name, url, types }) {

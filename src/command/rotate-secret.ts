@@ -18,12 +18,15 @@ async function rotateSecret(io: Io, idOrName: string, flags: Flags): Promise<voi
   requireVerb(flags, 'rotate-secret');
   const { findWebhook } = await import('./find-webhook.js');
   const manager = await openManager(io, flags);
-  const { id } = findWebhook(await manager.list(), idOrName);
-  const target = await openSecretTarget(io, flags, services[flags.provider].secretName);
+  const webhooks = await manager.list();
+  const { id } = findWebhook(webhooks, idOrName);
+  const { title, secretName } = services[flags.provider];
+  const rotated = { id, isOnly: webhooks.length === 1 };
+  const target = await openSecretTarget(io, flags, { service: title, defaultName: secretName, rotated });
   const secret = await manager.rotateSecret(id).catch(async (error: unknown) => {
     await target.discard();
     throw error;
   });
-  await keepSecret(io, target, secret, flags);
+  await keepSecret(io, target, secret, id, flags);
   printNote(io, 'Restart what reads it there: until then it refuses deliveries, and the sender drops what is refused.');
 }

@@ -11,13 +11,18 @@ export async function readSettings(io: Io): Promise<(name: string) => string | u
   return (name) => io.env[name] || file[name] || undefined;
 }
 
-export async function readEnvFile({ cwd }: Io): Promise<Record<string, string>> {
+export async function readEnvFile(io: Io): Promise<Record<string, string>> {
+  return parse(await readEnvText(io));
+}
+
+/** The text of `.env`; empty where there is none. */
+export async function readEnvText({ cwd }: Io): Promise<string> {
   const path = resolve(cwd, '.env');
   try {
-    return parse(await readFile(path));
+    return await readFile(path, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return {};
+    if (code === 'ENOENT') return '';
     throw new Failure(`${path} cannot be read (${code}): make it readable, or move it away`);
   }
 }

@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { withEntry } from './env-entry.js';
+import { parse } from 'dotenv';
+import { type Mark, marksIn, withEntry } from './env-entry.js';
 import { Failure, UsageFailure } from './failure.js';
+import { acquireLock } from './file-lock.js';
 import type { Io } from './io.js';
 import { printLine, printNote } from './print.js';
 
@@ -11,6 +13,7 @@ export interface SecretFlags {
   readonly secretFile?: string;
   readonly envFile?: string;
   readonly envName?: string;
+  readonly replace?: true;
   readonly showSecret?: true;
 }
 
@@ -24,6 +27,7 @@ export function addSecretTarget(command: Command): Command {
     )
     .option('--env-file <file>', 'write the secret as an entry of this file (default: .env)')
     .option('--env-name <name>', "the entry's name (default: VAST_WEBHOOK_SECRET, SHODAI_WEBHOOK_SECRET)")
+    .option('--replace', 'replace the secret that stands there, though it cannot be had again')
     .option('--show-secret', 'print the secret, too');
 }
 
@@ -33,30 +37,104 @@ export interface SecretTarget {
   readonly where: string;
   /** The variable of the environment that hides it. */
   readonly shadow?: string;
-  /** Puts the secret on the disk, or throws and leaves what was there. */
-  write(secret: string): Promise<void>;
+  /** For people: what is to be said of the file. */
+  readonly notes: readonly string[];
+  /** Puts the secret of a webhook on the disk, or throws and leaves what was there. */
+  write(secret: string, id: string): Promise<void>;
   /** Takes away what the trial has left. */
   discard(): Promise<void>;
 }
 
-/** Opens the target. Throws a `Failure` when the secret could not be written there. */
-export async function openSecretTarget(io: Io, flags: SecretFlags, defaultName: string): Promise<SecretTarget> {
-  const { secretFile, envFile = '.env', envName = defaultName } = flags;
-  if (!/^[A-Za-z_]\w*$/.test(envName)) {
-    throw new UsageFailure(`--env-name takes the name of a variable, such as ${defaultName}`);
+/** What is needed to judge whether something may be replaced. */
+export interface SecretOwner {
+  /** As the service is called. */
+  readonly service: string;
+  /** The entry where no flag names one. */
+  readonly defaultName: string;
+  /** The webhook whose old secret may be replaced, and whether the account has no other. Undefined for a new webhook. */
+  readonly rotated?: { readonly id: string; readonly isOnly: boolean };
+}
+
+/**
+ * Opens the target, which nobody else writes until `write` or `discard`. Throws a `Failure` when the secret could not
+ * be written there, or would replace one that may be another webhook's.
+ */
+export async function openSecretTarget(io: Io, flags: SecretFlags, owner: SecretOwner): Promise<SecretTarget> {
+  const { secretFile, envFile = '.env' } = flags;
+  if (flags.envName !== undefined && !/^[A-Za-z_]\w*$/.test(flags.envName)) {
+    throw new UsageFailure(`--env-name takes the name of a variable, such as ${owner.defaultName}`);
   }
   const given = secretFile ?? envFile;
   const path = resolve(io.cwd, given);
-  if (secretFile !== undefined) {
-    return { where: given, ...(await replacement(path, given, async (secret) => secret)) };
+  const file = await followLinks(path, given);
+  const unlock = await acquireLock(`${file}.vast-webhook.lock`).catch((error: unknown) => {
+    throw notWritable(given, error);
+  });
+  try {
+    const target =
+      secretFile === undefined
+        ? await entryTarget(io, file, given, flags, owner)
+        : await fileTarget(file, given, flags, owner);
+    return {
+      ...target,
+      notes: await notesOn(file, given),
+      write: (secret, id) => target.write(secret, id).finally(unlock),
+      discard: () => target.discard().finally(unlock),
+    };
+  } catch (error) {
+    await unlock();
+    throw error;
   }
-  const toText = async (secret: string) => {
+}
+
+type OpenTarget = Omit<SecretTarget, 'notes'>;
+
+async function fileTarget(
+  file: string,
+  given: string,
+  { replace }: SecretFlags,
+  { rotated }: SecretOwner,
+): Promise<OpenTarget> {
+  const seen = await textOf(file).catch((error: unknown) => {
+    throw notWritable(given, error);
+  });
+  const old = seen.trim();
+  // One that keeps more is no file of this command's, or of several webhooks.
+  if (old && !/^(?!\w+=[^=])[^\s{}[\]"']+$/.test(old)) {
+    throw new Failure(`${given} holds more than a secret, which would be lost: give another --secret-file`);
+  }
+  if (old && !replace) {
+    if (!rotated) throw new Failure(holdsOne(given, '--secret-file'));
+    if (!rotated.isOnly) throw new Failure(cannotTell(`the file ${given}`, rotated.id));
+  }
+  const target = await replacement(file, given, async (secret) => {
+    if ((await textOf(file)) !== seen) throw new Error('somebody has changed the file meanwhile');
+    return secret;
+  });
+  return { where: given, ...target };
+}
+
+async function entryTarget(
+  io: Io,
+  file: string,
+  given: string,
+  flags: SecretFlags,
+  owner: SecretOwner,
+): Promise<OpenTarget> {
+  const text = await textOf(file).catch((error: unknown) => {
+    throw notWritable(given, error);
+  });
+  const envName = entryFor(io, text, given, flags, owner);
+  const old = parse(text)[envName];
+  const toText = async (secret: string, mark?: Mark) => {
     // Read at the last moment: somebody may have edited it since.
-    const text = withEntry(await textOf(path), envName, secret);
-    if (text === undefined) throw new Failure(`${given} cannot be changed safely: an entry of it is malformed`);
-    return text;
+    const now = await textOf(file);
+    if (parse(now)[envName] !== old) throw new Error(`somebody has changed ${envName} meanwhile`);
+    const changed = withEntry(now, envName, secret, mark);
+    if (changed === undefined) throw new Failure(`${given} cannot be changed safely: an entry of it is malformed`);
+    return changed;
   };
-  const target = await replacement(path, given, toText);
+  const target = await replacement(file, given, (secret, id) => toText(secret, { service: owner.service, id }));
   try {
     await toText(randomBytes(32).toString('hex'));
   } catch (error) {
@@ -64,6 +142,67 @@ export async function openSecretTarget(io: Io, flags: SecretFlags, defaultName: 
     throw error;
   }
   return { where: `${given} as ${envName}`, shadow: envName, ...target };
+}
+
+/** The entry that may be written: an empty one, or that which holds the old secret of the rotated webhook. */
+function entryFor(io: Io, text: string, given: string, flags: SecretFlags, owner: SecretOwner): string {
+  const { envName, replace } = flags;
+  const { service, defaultName, rotated } = owner;
+  const values = parse(text);
+  const marks = marksIn(text);
+  const isOwn = (name: string) => marks.get(name)?.service === service && marks.get(name)?.id === rotated?.id;
+  if (envName === undefined && rotated) {
+    const own = [...marks.keys()].filter(isOwn);
+    if (own.length === 1) return own[0] as string;
+    const list = `${defaultName}S`;
+    if (values[list] || io.env[list]) {
+      throw new Failure(
+        `${list} holds secrets with labels, which this command does not change: give --env-name or --secret-file, and put the new secret into ${list} yourself`,
+      );
+    }
+  }
+  const name = envName ?? defaultName;
+  if (replace || (rotated && isOwn(name))) return name;
+  if (!values[name]) {
+    // It may be the one that others in the file hold, and they would keep a dead secret.
+    const another = Object.keys(values).find((each) => values[each] && !marks.has(each) && looksLikeSecret(each));
+    if (rotated && envName === undefined && another)
+      throw new Failure(cannotTell(`${another} of ${given}`, rotated.id));
+    return name;
+  }
+  if (!rotated) throw new Failure(holdsOne(`${name} of ${given}`, '--env-name'));
+  const other = marks.get(name);
+  if (other) {
+    throw new Failure(
+      `${name} of ${given} is the secret of webhook ${other.id}, not of ${rotated.id}: give another name with --env-name, or --replace if it is of no use`,
+    );
+  }
+  if (!rotated.isOnly) throw new Failure(cannotTell(`${name} of ${given}`, rotated.id));
+  return name;
+}
+
+function looksLikeSecret(name: string): boolean {
+  return /(VAST|WEBHOOK).*SECRET/i.test(name);
+}
+
+function holdsOne(what: string, flag: string): string {
+  return `${what} holds a secret already, which could not be had again: give another ${flag}, or --replace if it is of no use`;
+}
+
+function cannotTell(what: string, id: string): string {
+  return `it cannot be known whose secret ${what} holds: say where the new one goes with --env-name or --secret-file, and give --replace if what stands there is webhook ${id}'s`;
+}
+
+function notWritable(given: string, error: unknown): Failure {
+  return new Failure(`the secret could not be written to ${given} (${reasonOf(error)}): nothing was asked for yet`);
+}
+
+async function notesOn(file: string, given: string): Promise<readonly string[]> {
+  const { mode } = await stat(file).catch(() => ({ mode: 0 }));
+  // Windows has no such modes.
+  if (process.platform === 'win32' || (mode & 0o077) === 0) return [];
+  const octal = (mode & 0o777).toString(8).padStart(4, '0');
+  return [`Others on this machine can read ${given} (mode ${octal}): chmod 600 ${given}`];
 }
 
 async function textOf(path: string): Promise<string> {
@@ -80,22 +219,21 @@ async function textOf(path: string): Promise<string> {
  * the old content or the new one is there. A symbolic link stays one; mode and owner stay as they are.
  */
 async function replacement(
-  path: string,
+  file: string,
   given: string,
-  toText: (secret: string) => Promise<string>,
+  toText: (secret: string, id: string) => Promise<string>,
 ): Promise<Pick<SecretTarget, 'write' | 'discard'>> {
-  const file = await followLinks(path, given);
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
   let handle: FileHandle;
   try {
     handle = await openLike(file, temporary);
   } catch (error) {
-    throw new Failure(`the secret could not be written to ${given} (${reasonOf(error)}): nothing was asked for yet`);
+    throw notWritable(given, error);
   }
   return {
-    async write(secret) {
+    async write(secret, id) {
       try {
-        await handle.writeFile(await toText(secret));
+        await handle.writeFile(await toText(secret, id));
         await handle.sync();
         await handle.close();
         await rename(temporary, file);
@@ -158,16 +296,22 @@ async function syncFolder(path: string): Promise<void> {
 
 function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  return code ?? message;
+  return code === 'EISDIR' ? 'it is not a file' : (code ?? message);
 }
 
 /**
  * Keeps a secret that the service has just given, for the only time. When it cannot be written after all, it is shown:
  * otherwise it would be lost.
  */
-export async function keepSecret(io: Io, target: SecretTarget, secret: string, flags: SecretFlags): Promise<void> {
+export async function keepSecret(
+  io: Io,
+  target: SecretTarget,
+  secret: string,
+  id: string,
+  flags: SecretFlags,
+): Promise<void> {
   try {
-    await target.write(secret);
+    await target.write(secret, id);
   } catch (error) {
     printLine(io, secret);
     throw new Failure(
@@ -175,6 +319,7 @@ export async function keepSecret(io: Io, target: SecretTarget, secret: string, f
     );
   }
   printNote(io, `The secret is in ${target.where}.`);
+  for (const note of target.notes) printNote(io, note);
   const { shadow } = target;
   if (shadow !== undefined && io.env[shadow]) {
     printNote(io, `The environment has a ${shadow}, too, which comes before .env: unset it, or change it there.`);

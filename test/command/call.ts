@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { PassThrough } from 'node:stream';
 import { expect, onTestFinished } from 'vitest';
 import { run } from '../../src/command/run.js';
-import { fakeIo } from '../support/io.js';
+import { type FakeIo, fakeIo } from '../support/io.js';
 import { temporaryFile } from '../support/temporary-file.js';
 
 export interface Called {
@@ -29,6 +29,8 @@ export interface World {
   readonly stdin?: string | Uint8Array;
   /** What is typed, on a terminal. */
   readonly typed?: string;
+  /** Gets what the command has of the world before it runs. */
+  readonly onStart?: (io: FakeIo) => unknown;
 }
 
 /** A folder in which the command is called. Every output is searched for what is secret. */
@@ -41,7 +43,7 @@ export function workplace(...secrets: string[]): Workplace {
     path,
     read: (name) => readFileSync(path(name), 'utf8'),
     write: (name, content) => writeFileSync(path(name), content),
-    async call(args, { env = {}, stdin, typed } = {}) {
+    async call(args, { env = {}, stdin, typed, onStart } = {}) {
       const io = fakeIo({ cwd: folder, env });
       onTestFinished(() => void io.interrupt());
       const input = io.stdin as PassThrough & { isTTY?: boolean };
@@ -50,10 +52,16 @@ export function workplace(...secrets: string[]): Workplace {
         Object.assign(io.stderr, { isTTY: true });
         input.write(typed);
       } else input.end(stdin ?? '');
+      onStart?.(io);
       const status = await run(args, io, '0.0.0');
       const { out, err } = io;
       for (const secret of secrets) expect(out + err).not.toContain(secret);
       return { status, out, err };
     },
   };
+}
+
+/** The text of an `.env` file without the comments that say whose secrets it holds. */
+export function unmarked(text: string): string {
+  return text.replace(/^# Signing secret of Vast\.ai webhook \d+ \(sha256 [\da-f]{8}\)\r?\n/gm, '');
 }

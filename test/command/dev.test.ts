@@ -9,6 +9,7 @@ import { openTunnel } from '../../src/command/dev/tunnel.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import { slackStandIn } from '../support/chat-stand-in.js';
 import { failures, startVastManagement } from '../support/management-stand-in.js';
+import { unmarked } from './call.js';
 import { connectTunnel, type DevSession, send, startDev } from './dev-session.js';
 
 const secret = 'a-secret-of-the-environment';
@@ -27,7 +28,7 @@ describe('dev with an API key and a tunnel', () => {
     expect(webhook).toMatchObject({ name: 'vast-webhook dev', webhook_url: `${tunnelOrigin}/vast/webhooks` });
     expect(webhook?.event_types).toContain('client:outbid');
     expect(webhook?.event_types.length).toBeGreaterThan(30);
-    expect(await envOf(session)).toBe(`VAST_WEBHOOK_SECRET=${webhook?.webhook_secret}\n`);
+    expect(unmarked(await envOf(session))).toBe(`VAST_WEBHOOK_SECRET=${webhook?.webhook_secret}\n`);
     expect((await stat(join(session.cwd, '.env'))).mode & 0o777).toBe(0o600);
     expect(api.violations).toEqual([]);
   });
@@ -82,7 +83,15 @@ describe('dev with an API key and a tunnel', () => {
     await session.printed(/the test has arrived/);
     const renewed = api.webhooks[0]?.webhook_secret;
     expect(renewed).not.toBe('the-right-one');
-    expect(await envOf(session)).toBe(`VAST_WEBHOOK_SECRET=${secret}\nVAST_WEBHOOK_DEV_SECRET=${renewed}\n`);
+    expect(unmarked(await envOf(session))).toBe(`VAST_WEBHOOK_SECRET=${secret}\nVAST_WEBHOOK_DEV_SECRET=${renewed}\n`);
+  });
+
+  it('leaves the secret of another webhook that it has made before', async () => {
+    const before = `VAST_WEBHOOK_SECRET=${secret}\nVAST_WEBHOOK_DEV_SECRET=of-another-webhook\n`;
+    const { session, api } = await register({ webhook: { webhook_secret: 'the-right-one' }, file: before });
+    await session.printed(/the test has arrived/);
+    const renewed = api.webhooks[0]?.webhook_secret;
+    expect(unmarked(await envOf(session))).toBe(`${before}VAST_WEBHOOK_DEV_SECRET_2=${renewed}\n`);
   });
 
   it('finds that one the next time', async () => {

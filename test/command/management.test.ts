@@ -9,7 +9,7 @@ import {
   startV0Management,
   startVastManagement,
 } from '../support/management-stand-in.js';
-import { type Called, type Workplace, type World, workplace } from './call.js';
+import { type Called, unmarked, type Workplace, type World, workplace } from './call.js';
 import { listen } from './listen.js';
 
 type Options = Parameters<typeof startVastManagement>[0];
@@ -191,10 +191,11 @@ describe('the .env entry', () => {
     ];
     place.write('.env', before.join('\r\n'));
     chmodSync(place.path('.env'), 0o640);
-    await call(['create', '--url', url, '--type', 'outbid']);
+    await call(['create', '--url', url, '--type', 'outbid', '--replace']);
     const secret = service.webhooks[0]?.webhook_secret;
     const after = before.with(5, `export VAST_WEBHOOK_SECRET = ${secret} # keep me`);
-    expect(place.read('.env')).toBe(after.join('\r\n'));
+    expect(unmarked(place.read('.env'))).toBe(after.join('\r\n'));
+    expect(place.read('.env')).toMatch(/^# Signing secret of .*\r\nexport /m);
     expect(modeOf(place.path('.env'))).toBe(0o640);
   });
 
@@ -215,8 +216,8 @@ describe('the .env entry', () => {
   ])('goes into %s', async (_, before, after) => {
     const { call, place, service } = await vastPlace();
     place.write('.env', before);
-    expect(await call(['create', '--url', url, '--type', 'outbid'])).toMatchObject({ status: 0 });
-    expect(place.read('.env')).toBe(
+    expect(await call(['create', '--url', url, '--type', 'outbid', '--replace'])).toMatchObject({ status: 0 });
+    expect(unmarked(place.read('.env'))).toBe(
       after.replaceAll('SECRET\n', (match) => match).replace('=SECRET', `=${service.webhooks[0]?.webhook_secret}`),
     );
   });
@@ -228,7 +229,9 @@ describe('the .env entry', () => {
     symlinkSync('real/settings', place.path('.env'));
     await call(['create', '--url', url, '--type', 'outbid']);
     expect(lstatSync(place.path('.env')).isSymbolicLink()).toBe(true);
-    expect(place.read('real/settings')).toBe(`A=1\nVAST_WEBHOOK_SECRET=${service.webhooks[0]?.webhook_secret}\n`);
+    expect(unmarked(place.read('real/settings'))).toBe(
+      `A=1\nVAST_WEBHOOK_SECRET=${service.webhooks[0]?.webhook_secret}\n`,
+    );
     expect(readdirSync(place.path('real'))).toEqual(['settings']);
   });
 });
@@ -247,7 +250,7 @@ describe('rotate-secret', () => {
     expect(status).toBe(0);
     expect(err).toContain('Restart');
     expect(place.read('.env')).not.toBe(old);
-    expect(place.read('.env')).toBe(`VAST_WEBHOOK_SECRET=${service.webhooks[0]?.webhook_secret}\n`);
+    expect(unmarked(place.read('.env'))).toBe(`VAST_WEBHOOK_SECRET=${service.webhooks[0]?.webhook_secret}\n`);
   });
 
   it('rotates nothing when the new one could not be written', async () => {

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type VastApi } from '../../api/index.js';
+import { marksIn } from '../env-entry.js';
 import { Failure } from '../failure.js';
 import type { Io } from '../io.js';
+import { services } from '../management.js';
+import { readEnvText } from '../settings.js';
 import { keepSecret, openSecretTarget } from '../write-secret.js';
 
 /** The webhook at Vast.ai that leads to this receiver. */
@@ -21,6 +24,7 @@ export interface Wanted {
 type Setting = (name: string) => string | undefined;
 type Note = (level: 'info' | 'warn' | 'error', message: string) => void;
 
+const service = services.vast.title;
 const mainEntry = 'VAST_WEBHOOK_SECRET';
 const ownEntry = 'VAST_WEBHOOK_DEV_SECRET';
 
@@ -45,11 +49,12 @@ export async function register(
     const changes = { webhook_url: url, ...(types && { event_types: await keysOf(api, types, signal) }) };
     await api.updateWebhook(webhook.id, changes, { signal });
     note('info', `webhook ${webhook.id} "${name}" now leads to ${url}`);
-    return { id: webhook.id, secret: knownSecret(setting) };
+    const entry = await entryOf(io, webhook.id);
+    return { id: webhook.id, secret: entry === undefined ? knownSecret(setting) : setting(entry) };
   }
   const eventTypes = await keysOf(api, types ?? ['all'], signal);
   const created = await withNewSecret(io, setting, () =>
-    api.createWebhook({ name, webhook_url: url, event_types: eventTypes }, { signal }),
+    api.createWebhook({ name, webhook_url: url, event_types: eventTypes }),
   );
   note('info', `webhook ${created.id} "${name}" leads to ${url}, with ${eventTypes.length} types`);
   return { id: created.id, secret: created.webhook_secret };
@@ -63,28 +68,49 @@ async function keysOf(api: VastApi, types: readonly string[], signal: AbortSigna
 
 /** The webhook's secret anew. The old one signs nothing from then on. */
 export async function rotate(api: VastApi, id: number, setting: Setting, io: Io): Promise<string> {
-  const { webhook_secret } = await withNewSecret(io, setting, () => api.rotateSecret(id, { signal: io.interrupted }));
+  const { webhook_secret } = await withNewSecret(io, setting, () => api.rotateSecret(id), id);
   return webhook_secret;
 }
 
-/** Asks for a secret when it is sure that it can be kept, and keeps it. */
-async function withNewSecret<Answer extends { readonly webhook_secret: string }>(
+/**
+ * Asks for a secret when it is sure that it can be kept, and keeps it. The call is not ended by an interruption: its
+ * answer has the only copy of the secret.
+ */
+async function withNewSecret<Answer extends { readonly id: number; readonly webhook_secret: string }>(
   io: Io,
   setting: Setting,
   ask: () => Promise<Answer>,
+  rotatedId?: number,
 ): Promise<Answer> {
-  // The main entry may be another webhook's, and what it held could not be asked for again.
-  const envName = setting(mainEntry) === undefined ? mainEntry : ownEntry;
-  const target = await openSecretTarget(io, { envName }, envName);
+  const envName = await entryFor(io, setting, rotatedId);
+  const rotated = rotatedId === undefined ? undefined : { id: String(rotatedId), isOnly: false };
+  const target = await openSecretTarget(io, { envName }, { service, defaultName: envName, rotated });
   let answer: Answer;
   try {
+    io.interrupted.throwIfAborted();
     answer = await ask();
   } catch (error) {
     await target.discard();
     throw error;
   }
-  await keepSecret(io, target, answer.webhook_secret, {});
+  await keepSecret(io, target, answer.webhook_secret, String(answer.id), {});
   return answer;
+}
+
+/** The webhook's own entry, or one that is free: others may hold another webhook's secret, which cannot be had again. */
+async function entryFor(io: Io, setting: Setting, id: number | undefined): Promise<string> {
+  const own = await entryOf(io, id);
+  if (own !== undefined) return own;
+  const free = [mainEntry, ownEntry, ...[2, 3, 4, 5, 6, 7, 8, 9].map((n) => `${ownEntry}_${n}`)];
+  const name = free.find((each) => setting(each) === undefined);
+  if (name === undefined) throw new Failure(`.env has ten secrets of webhooks: remove the entries that are of no use`);
+  return name;
+}
+
+/** The entry of `.env` that is marked as the webhook's, and that no variable of the environment hides. */
+async function entryOf(io: Io, id: number | undefined): Promise<string | undefined> {
+  const marks = marksIn(await readEnvText(io));
+  return [...marks].find(([name, mark]) => mark.service === service && mark.id === String(id) && !io.env[name])?.[0];
 }
 
 export interface TestRun {
