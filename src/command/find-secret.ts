@@ -4,7 +4,7 @@ import { Failure, UsageFailure } from './failure.js';
 import type { Io } from './io.js';
 import { readEnvFile } from './settings.js';
 import type { NamedSecret } from './verify/secret-variants.js';
-import { type SecretOptions, secretVariable } from './webhook-secrets.js';
+import { type SecretOptions, secretsOf, secretVariable } from './webhook-secrets.js';
 
 /** As `serve` reads it. */
 const listName = `${secretVariable}S`;
@@ -24,9 +24,12 @@ export async function findSecrets(io: Io, source: SecretOptions): Promise<readon
   add('--secret', secret, true);
   if (secretFile !== undefined) {
     const text = await readSecretFile(io, secretFile);
-    const lines = text.split('\n').flatMap((line) => line.trim() || []);
-    const value = text.replace(/\r?\n$/, '');
-    const note = value === text ? undefined : 'There is a newline at its end: code of your own has to trim it.';
+    const isAnswer = text.trimStart().startsWith('{');
+    const lines = secretsOf(text);
+    if (lines === undefined) throw new Failure(`${secretFile} holds something else than secrets`);
+    const value = isAnswer ? String(lines[0]) : text.replace(/\r?\n$/, '');
+    const note =
+      value === text || isAnswer ? undefined : 'There is a newline at its end: code of your own has to trim it.';
     if (lines.length === 1) add(secretFile, value, true, note);
     else for (const [index, line] of lines.entries()) add(`${secretFile}, secret ${index + 1}`, line, true);
   }

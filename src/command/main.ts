@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { endWithParent } from './parent.js';
 import { run } from './run.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
@@ -20,6 +21,7 @@ stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();
 });
+endWithParent({ env }, () => interruption.abort());
 process.exitCode = await run(
   process.argv.slice(2),
   { stdin, stdout, stderr, env, cwd: process.cwd(), interrupted: interruption.signal },

@@ -97,9 +97,11 @@ export async function openManager(io: Io, flags: ManagementFlags): Promise<Manag
 /** The same with an API key. `send` takes the place of the global `fetch`. */
 export async function connect(io: Io, flags: ManagementFlags, apiKey: string, send?: typeof fetch): Promise<Manager> {
   const { managers } = await import('./managers.js');
+  const { proxiedFetch } = await import('./proxied-fetch.js');
+  const through = send ?? proxiedFetch(await readSettings(io));
   try {
     return await managers[flags.provider](
-      { apiKey, baseUrl: flags.baseUrl, ...(send && { fetch: send }) },
+      { apiKey, baseUrl: flags.baseUrl, ...(through && { fetch: through }) },
       io.interrupted,
     );
   } catch (error) {

@@ -3,6 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type SinkError, toError } from '../errors.js';
+import { around } from '../forward/sink.js';
 import { type Secret, type Sink, type VastWebhook, vastWebhook } from '../index.js';
 import { type Outbox, sqliteOutbox } from '../sinks/index.js';
 import { Failure } from './failure.js';
@@ -23,6 +25,8 @@ export interface ReceiverSettings {
   readonly port: number;
   /** The endpoint; undefined for every path, as the guides' adapters have it, whose users register the bare address. */
   readonly path: string | undefined;
+  /** The largest body, as the middleware's `limit`. */
+  readonly limit: string;
 }
 
 /** How long what is under way may take to end, in milliseconds. Container hosts wait 10 s before they kill. */
@@ -37,6 +41,7 @@ export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: 
     const { sinks, outbox } = withOutbox(settings, log, io, closers);
     const hook = vastWebhook(settings.secret, {
       path: settings.path,
+      limit: settings.limit,
       store: store.store,
       sinks,
       onOutcome: log.outcome,
@@ -68,7 +73,7 @@ function withOutbox(
   const db = openSqliteFile('--outbox', file, cwd);
   closers.push(() => db.close());
   const outbox = sqliteOutbox(db, {
-    sinks,
+    sinks: sinks.map((sink) => watched(sink, log)),
     onError: (error, about) => log.note('error', `${about.sink ?? 'the outbox'}: ${error.message}`, aboutOf(about)),
   });
   // Also when nothing comes of listening: it must not find its file closed.
@@ -81,6 +86,40 @@ function withOutbox(
     throw unusable('--outbox', resolve(cwd, file), error);
   }
   return { sinks: [outbox], outbox };
+}
+
+/**
+ * A sink behind an outbox, where no outcome shows how it fares. The first of its failures is noted, and the end of
+ * them, with how many events have waited.
+ */
+function watched(sink: Sink, log: ReceiverLog): Sink {
+  const waiting = new Set<string>();
+  let isFailing = false;
+  return around(sink, {
+    async deliver(event, context) {
+      const { provider, id } = context.delivery;
+      const key = `${provider}:${id}`;
+      try {
+        await sink.deliver(event, context);
+      } catch (error) {
+        const { message, permanent } = toError(error) as SinkError;
+        // What is given up is reported by the outbox.
+        if (permanent === true) waiting.delete(key);
+        else waiting.add(key);
+        if (permanent !== true && !isFailing) {
+          isFailing = true;
+          const waits = 'its events wait in the outbox, and are tried again';
+          log.note('warn', `${sink.name}: ${message}; ${waits}`, { sink: sink.name, event_id: id });
+        }
+        throw error;
+      }
+      waiting.delete(key);
+      if (!isFailing) return;
+      isFailing = false;
+      const left = waiting.size === 0 ? 'no event waits any more' : `events that wait: ${waiting.size}`;
+      log.note('info', `${sink.name} takes events again; ${left}`, { sink: sink.name, waiting: waiting.size });
+    },
+  });
 }
 
 function aboutOf({ id, type, sink }: { id?: string; type?: string; sink?: string }): Record<string, unknown> {

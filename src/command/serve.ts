@@ -3,7 +3,7 @@ import { Failure, UsageFailure } from './failure.js';
 import type { Io } from './io.js';
 import type { LogFormat } from './receiver-log.js';
 import { readSettings } from './settings.js';
-import { collect, toPort } from './values.js';
+import { collect, positive, toByteLimit, toPort } from './values.js';
 import { addSecretOptions, type SecretOptions } from './webhook-secrets.js';
 
 interface Options extends SecretOptions {
@@ -18,19 +18,27 @@ interface Options extends SecretOptions {
   readonly port?: number;
   readonly path?: string;
   readonly log: LogFormat;
+  readonly sinkTimeout?: number;
+  readonly limit: string;
 }
 
 const manual = `
 Environment variables, also from .env; options win:
   VAST_WEBHOOK_SECRET   the signing secret
   VAST_WEBHOOK_SECRETS  several with labels instead, which the log shows: renter=SECRET,host=SECRET
-  SLACK_WEBHOOK_URL     a Slack incoming webhook
+  SLACK_WEBHOOK_URL     a Slack incoming webhook, or a workflow's trigger
   GOOGLE_CHAT_URL       a Google Chat incoming webhook
+                        Both may hold several, with white space between. An address with a label and an @ before it,
+                        such as host@https://..., hears of the webhook with that label only
   VAST_CONSOLE          the console that messages link to, if not https://cloud.vast.ai
   HOST, PORT            where to listen
   VAST_WEBHOOK_STORE    as --store, whose URL may hold a password
   VAST_WEBHOOK_OUTBOX   as --outbox
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY     a proxy on the way to the chats
+  REQUESTS_CA_BUNDLE, SSL_CERT_FILE     certificates to trust there, too
 Whoever can run \`ps\` on this machine sees what is given as an option, so keep secrets and URLs in variables or files.
+
+Run as a service, start node_modules/.bin/vast-webhook and not npx, which passes no signal on.
 
 Answers 204 to deliveries that were taken, and GET /health with 200 {"ok": true}. Ctrl-C and SIGTERM end it when what is
 under way has ended.`;
@@ -39,7 +47,7 @@ export function addServe(program: Command, io: Io): void {
   const command = program
     .command('serve')
     .description('receive deliveries, and tell Slack and Google Chat of each event once')
-    .option('--slack <url>', 'a Slack incoming webhook; may be repeated', collect)
+    .option('--slack <url>', "a Slack incoming webhook, or a workflow's trigger; may be repeated", collect)
     .option('--google-chat <url>', 'a Google Chat incoming webhook; may be repeated', collect)
     .option(
       '--sink <url>',
@@ -56,6 +64,12 @@ export function addServe(program: Command, io: Io): void {
     .option('--host <host>', 'where to listen (default: 127.0.0.1)')
     .option('--port <port>', 'where to listen (default: 8787)', toPort)
     .option('--path <path>', 'the endpoint (default: every path, for POST)')
+    .option(
+      '--sink-timeout <seconds>',
+      'how long a chat may take (default: until the sender gives up; 30 with --outbox)',
+      positive,
+    )
+    .option('--limit <size>', 'the largest body that is taken, in bytes, kb or mb', toByteLimit, '1mb')
     .addOption(new Option('--log <format>', 'how to write the log').choices(['text', 'json']).default('text'));
   addSecretOptions(command)
     .addHelpText('after', manual)
@@ -68,9 +82,16 @@ async function serve(options: Options, io: Io): Promise<void> {
     import('./receiver-log.js'),
     import('./sinks-from-urls.js'),
     import('./webhook-secrets.js'),
+    import('./proxied-fetch.js'),
   ]);
   const setting = await readSettings(io);
-  const [{ receive }, { receiverLog }, { sinksFromUrls }, { receiverSecret }] = await loading;
+  const [
+    { receive },
+    { receiverLog },
+    { sinksFromUrls, unheardLabel, withoutLabel },
+    { labelsOf, receiverSecret },
+    { proxiedFetch },
+  ] = await loading;
 
   const secret = await receiverSecret(options, setting, io);
   const urls = {
@@ -82,21 +103,40 @@ async function serve(options: Options, io: Io): Promise<void> {
   const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX');
   if (options.redeliver && outbox === undefined) throw new UsageFailure('--redeliver is for what is in an --outbox');
 
-  const log = receiverLog(io, options.log, secretsIn(secret, urls, store));
-  const sinks = sinksFromUrls(urls, setting('VAST_CONSOLE'));
+  const log = receiverLog(io, options.log, secretsIn(secret, Object.values(urls).flat().map(withoutLabel), store));
+  const consoleUrl = setting('VAST_CONSOLE');
+  if (consoleUrl !== undefined && !isAddress(consoleUrl)) {
+    throw new Failure('VAST_CONSOLE must be the address of a console, such as https://cloud.vast.ai');
+  }
+  const sinks = sinksFromUrls(urls, {
+    labels: labelsOf(secret),
+    consoleUrl,
+    timeoutMs: options.sinkTimeout && Math.ceil(options.sinkTimeout * 1_000),
+    fetch: proxiedFetch(setting),
+  });
   if (options.logEvents) sinks.push(log.events);
+  const unheard = options.logEvents ? undefined : unheardLabel(urls, labelsOf(secret));
+  if (unheard !== undefined && sinks.length > 0) {
+    throw new Failure(
+      `no chat gets the events of the webhook "${unheard}": give an address without a label, or with ${unheard}@ before it`,
+    );
+  }
   // It would take each event from the sender for good, and nobody would hear of it.
   if (sinks.length === 0) {
     throw new Failure('there is nobody to tell: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --log-events');
   }
   const host = options.host ?? setting('HOST') ?? '127.0.0.1';
   const port = options.port ?? portOf(setting('PORT')) ?? 8787;
-  const { path, redeliver = false } = options;
-  await receive({ secret, sinks, store, outbox, redeliver, host, port, path }, log, io);
+  const { path, redeliver = false, limit } = options;
+  await receive({ secret, sinks, store, outbox, redeliver, host, port, path, limit }, log, io);
 }
 
-function listOf(value: string | undefined): readonly string[] {
-  return value === undefined ? [] : [value];
+function listOf(value = ''): readonly string[] {
+  return value.split(/\s+/).filter(Boolean);
+}
+
+function isAddress(text: string): boolean {
+  return /^https?:\/\//i.test(text) && URL.canParse(text);
 }
 
 function portOf(text: string | undefined): number | undefined {
@@ -108,14 +148,10 @@ function portOf(text: string | undefined): number | undefined {
 }
 
 /** What must not stand in a log, whoever says it. */
-function secretsIn(
-  secret: unknown,
-  urls: Readonly<Record<string, readonly string[]>>,
-  store: string,
-): readonly string[] {
+function secretsIn(secret: unknown, urls: readonly string[], store: string): readonly string[] {
   const ofStore = URL.canParse(store) ? [new URL(store).password] : [];
   const own = typeof secret === 'string' ? [secret] : Object.values(Object(secret)).map(String);
-  const all = [...Object.values(urls).flat(), ...own, ...ofStore, ...ofStore.map(decoded)];
+  const all = [...urls, ...own, ...ofStore, ...ofStore.map(decoded)];
   return all.filter((text) => text.length >= 4);
 }
 

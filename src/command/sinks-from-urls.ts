@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { Sink, VastEvent } from '../index.js';
-import { type ChatParts, discord, googleChat, slack, slackWorkflow, teams } from '../sinks/index.js';
+import { type Sink, type VastEvent, when } from '../index.js';
+import { discord, googleChat, slack, slackWorkflow, teams } from '../sinks/index.js';
 import { Failure } from './failure.js';
 
+/** Addresses, each of which may have a webhook's label and `@` before it: then it hears of that webhook only. */
 export interface SinkUrls {
   readonly slack: readonly string[];
   readonly googleChat: readonly string[];
@@ -12,14 +13,19 @@ export interface SinkUrls {
 
 interface Options {
   readonly name: string;
-  readonly format?: (event: VastEvent, parts: ChatParts) => string;
+  readonly consoleUrl?: string;
+  readonly timeoutMs?: number;
+  readonly fetch?: typeof fetch;
 }
 
 interface Kind {
   make(url: string, options: Options): Sink;
-  /** Between the parts of a text. */
-  readonly separator: string;
   is(url: URL): boolean;
+}
+
+export interface SinkSettings extends Omit<Options, 'name'> {
+  /** Those of the secrets. */
+  readonly labels: readonly string[];
 }
 
 const slackHosts = ['hooks.slack.com', 'hooks.slack-gov.com'];
@@ -28,51 +34,45 @@ const slackHosts = ['hooks.slack.com', 'hooks.slack-gov.com'];
 const kinds = {
   slack: {
     make: slack<VastEvent>,
-    separator: '\n',
     is: ({ hostname, pathname }) => slackHosts.includes(hostname) && pathname.startsWith('/services/'),
   },
   slackWorkflow: {
     make: slackWorkflow<VastEvent>,
-    separator: '\n',
-    is: ({ hostname, pathname }) => slackHosts.includes(hostname) && /^\/(triggers|workflows)\//.test(pathname),
+    is: ({ hostname, pathname }) => slackHosts.includes(hostname) && isTriggerPath(pathname),
   },
   googleChat: {
     make: googleChat<VastEvent>,
-    separator: '\n\n',
     is: ({ hostname }) => hostname === 'chat.googleapis.com',
   },
   discord: {
     make: discord<VastEvent>,
-    separator: '\n\n',
     is: ({ hostname, pathname }) =>
       /^((ptb|canary)\.)?discord(app)?\.com$/.test(hostname) && pathname.startsWith('/api/webhooks/'),
   },
   teams: {
     make: teams<VastEvent>,
-    separator: '\n\n',
     is: ({ hostname }) => /\.(logic\.azure|powerplatform)\.(com|us|cn)$/.test(hostname),
   },
 } satisfies Readonly<Record<string, Kind>>;
 
-const defaultConsole = 'https://cloud.vast.ai';
-
-/** `console` is the base of the links to where one can act, if not the usual one. Throws for a URL that is no sink's. */
-export function sinksFromUrls({ slack: slacks, googleChat: chats, other }: SinkUrls, console?: string): Sink[] {
-  const urls = [
-    ...slacks.map((url) => ({ kind: 'slack' as const, url })),
-    ...chats.map((url) => ({ kind: 'googleChat' as const, url })),
-    ...other.map((url) => ({ kind: kindOf(url), url })),
+/** Throws a `Failure` or a `TypeError` for an address that is no sink's. */
+export function sinksFromUrls(
+  { slack: slacks, googleChat: chats, other }: SinkUrls,
+  { labels, ...options }: SinkSettings,
+): Sink[] {
+  const given = [
+    ...slacks.map((text) => ({ text, flag: '--slack', fallback: 'slack' as const })),
+    ...chats.map((text) => ({ text, flag: '--google-chat', fallback: 'googleChat' as const })),
+    ...other.map((text) => ({ text, flag: '--sink', fallback: undefined })),
   ];
-  const link = linkTo(console);
-  return urls.map(({ kind, url }) => {
-    const { make, separator } = kinds[kind];
-    return make(url, {
-      name: nameOf(kind, url),
-      // The built-in message links to the usual console.
-      ...(link && {
-        format: (_: VastEvent, parts: ChatParts) => textOf({ ...parts, url: link(parts.url) }, separator),
-      }),
-    });
+  const addresses = given.map(({ text, flag, fallback }) => {
+    const { label, url } = addressIn(text);
+    if (label !== undefined && !labels.includes(label)) throw new Failure(unknownLabel(flag, labels));
+    return { label, url, kind: kindOf(url, fallback) };
+  });
+  return addresses.map(({ kind, url, label }) => {
+    const sink = kinds[kind].make(url, { name: nameOf(kind, label === undefined ? url : `${label}@${url}`), ...options });
+    return label === undefined ? sink : when<VastEvent>((_, { webhook }) => webhook === label, sink);
   });
 }
 
@@ -80,32 +80,47 @@ export function sinksFromUrls({ slack: slacks, googleChat: chats, other }: SinkU
  * Not by its place in the list: a store and an outbox keep names, and must not take one sink for another when a third
  * is removed. The address itself is a secret.
  */
-function nameOf(kind: string, url: string): string {
-  return `${kind}-${createHash('sha256').update(url).digest('hex').slice(0, 8)}`;
+function nameOf(kind: string, address: string): string {
+  return `${kind}-${createHash('sha256').update(address).digest('hex').slice(0, 8)}`;
 }
 
-/** As in the adapters of the guides. */
-function textOf({ subject, message, url, details }: ChatParts, separator: string): string {
-  return [subject, message, `${url}\n${details}`].filter(Boolean).join(separator);
+/** The webhook whose events would be taken from the sender for good, and reach nobody. */
+export function unheardLabel(urls: SinkUrls, labels: readonly string[]): string | undefined {
+  const heard = Object.values(urls).flatMap((texts: readonly string[]) => texts.map((text) => addressIn(text).label));
+  return heard.includes(undefined) ? undefined : labels.find((label) => !heard.includes(label));
+}
+
+export function withoutLabel(text: string): string {
+  return addressIn(text).url;
+}
+
+/** `label@https://…`: an address begins with its scheme. */
+function addressIn(text: string): { readonly label?: string | undefined; readonly url: string } {
+  const [, label, url] = /^([\w.-]+)@(https?:\/\/.*)$/is.exec(text) ?? [];
+  return url === undefined ? { url: text } : { label, url };
+}
+
+/** The label is not repeated: it may be a part of an address. */
+function unknownLabel(flag: string, labels: readonly string[]): string {
+  const known = labels.length === 0 ? 'no secret has a label' : `the labels are ${labels.join(', ')}`;
+  return `${flag}: before the @ there must be the label of a secret in VAST_WEBHOOK_SECRETS, and ${known}`;
 }
 
 /** Says no more of the URL than its host: the rest is a secret. */
-function kindOf(text: string): keyof typeof kinds {
+function kindOf(text: string, fallback: 'slack' | 'googleChat' | undefined): keyof typeof kinds {
   const url = URL.canParse(text) ? new URL(text) : new URL('none:');
   const names = Object.keys(kinds) as (keyof typeof kinds)[];
+  // Wherever it is given: people put the address of a workflow's trigger where Slack's address goes.
   const kind = url.protocol === 'https:' ? names.find((name) => kinds[name].is(url)) : undefined;
   if (kind !== undefined) return kind;
+  if (fallback === 'slack' && isTriggerPath(url.pathname)) return 'slackWorkflow';
+  if (fallback !== undefined) return fallback;
   const what = url.hostname === '' ? 'this is no address' : `${url.hostname} is not known`;
   throw new Failure(
     `--sink: ${what}: give the https address of a webhook of Slack, Google Chat, Discord or Teams, or say what it is with --slack or --google-chat`,
   );
 }
 
-function linkTo(base: string | undefined): ((url: string) => string) | undefined {
-  const own = base?.replace(/\/+$/, '');
-  if (own === undefined || own === defaultConsole) return undefined;
-  if (!/^https?:\/\//i.test(own) || !URL.canParse(own)) {
-    throw new Failure(`VAST_CONSOLE must be the address of a console, such as ${defaultConsole}`);
-  }
-  return (url) => (url.startsWith(defaultConsole) ? own + url.slice(defaultConsole.length) : url);
+function isTriggerPath(path: string): boolean {
+  return /^\/(triggers|workflows)\//.test(path);
 }

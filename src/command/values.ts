@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { parseLimit } from '../receive/limit.js';
 
 export function positive(text: string): number {
   const value = Number(text);
@@ -16,6 +17,12 @@ export function integer(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.');
   return value;
+}
+
+/** As `limit` of the middleware. */
+export function toByteLimit(text: string): string {
+  if (parseLimit(text) === undefined) throw new InvalidArgumentError('It must be like 65536, 64kb or 1mb.');
+  return text;
 }
 
 export function toPort(text: string): number {

@@ -56,6 +56,10 @@ function oneSecret({ secret, secretEnv }: SecretOptions, setting: Settings): str
       `there is no signing secret: set ${secretEnv ?? secretVariable} in the environment or in .env, or give --secret-file`,
     );
   }
+  const [only, ...others] = secretsOf(found) ?? [];
+  if (found.trim() !== '' && (only === undefined || others.length > 0 || /^[{["]/.test(found.trim()))) {
+    throw new Failure('the signing secret is something else than one secret, such as JSON: give the secret alone');
+  }
   if (found === '') throw new Failure('the signing secret is empty, and anybody could sign with it: give a real one');
   return found;
 }
@@ -68,12 +72,43 @@ async function secretsIn(file: string, { cwd }: Io): Promise<readonly string[]> 
   } catch (error) {
     throw new Failure(`the secret's file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-  const secrets = text
-    .split('\n')
-    .map((line) => line.trim())
-    .filter(Boolean);
+  const secrets = secretsOf(text);
+  if (secrets === undefined) {
+    throw new Failure(
+      `the secret's file ${path} holds something else than secrets: write the signing secret into it, one a line if there are several`,
+    );
+  }
   if (secrets.length === 0) throw new Failure(`the secret's file ${path} is empty: write the signing secret into it`);
   return secrets;
+}
+
+/**
+ * The secrets in a file's text, one a line, or that of an answer of the service, which the guides keep as
+ * `vast-webhook.json`. Undefined for what would refuse every delivery: other JSON, entries of an `.env`, binary data.
+ */
+export function secretsOf(text: string): readonly string[] | undefined {
+  const whole = text.trim();
+  if (/^[{["]/.test(whole)) {
+    const secret = secretInAnswer(whole);
+    return secret === undefined ? undefined : [secret];
+  }
+  const lines = whole.split('\n').flatMap((line) => line.trim() || []);
+  return lines.some((line) => /\p{Cc}|^(export\s+)?[A-Z][A-Z\d_]*=[^=]/u.test(line)) ? undefined : lines;
+}
+
+function secretInAnswer(json: string): string | undefined {
+  try {
+    const answer = Object(JSON.parse(json)) as { webhook?: unknown };
+    const { webhook_secret: secret } = Object(answer.webhook ?? answer) as { webhook_secret?: unknown };
+    return typeof secret === 'string' && secret !== '' ? secret : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Those by which sinks may be limited to one webhook. */
+export function labelsOf(secret: Secret): readonly string[] {
+  return typeof secret === 'object' && !Array.isArray(secret) ? Object.keys(secret) : [];
 }
 
 /** `renter=SECRET,host=SECRET` */

@@ -50,6 +50,18 @@ export interface TokenProvider<Event> extends Sender<Event> {
 /** A sender's dialect: what its deliveries look like. */
 export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
 
+/** A value of an event as text for people: what is no text as JSON has it. */
+export function shown(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  if (typeof value !== 'object') return String(value).toWellFormed();
+  try {
+    return JSON.stringify(value).toWellFormed();
+  } catch {
+    // It is nested too deep to be written.
+    return '';
+  }
+}
+
 /** JSON can hold half a surrogate pair, which chats refuse. */
 export function text(value: unknown): string {
   return typeof value === 'string' ? value.toWellFormed() : '';

@@ -1,4 +1,4 @@
-import { type Severity, type SigningProvider, text } from './provider.js';
+import { type Severity, type SigningProvider, shown } from './provider.js';
 
 /** Whom a notification is for: who rents (`client`) or who hosts (`host`). */
 export type VastContext = 'client' | 'host';
@@ -17,7 +17,8 @@ export interface VastTypeInfo {
   readonly link: '/' | '/billing/' | '/instances/' | '/host/machines/';
 }
 
-const consoleUrl = 'https://cloud.vast.ai';
+/** What messages link to. */
+export const vastConsole = 'https://cloud.vast.ai';
 
 const client = ['client'] as const;
 const host = ['host'] as const;
@@ -111,16 +112,17 @@ export const vast = {
     timestamp: 'x-vast-timestamp',
     attempt: 'x-vast-delivery-attempt',
   },
-  idOf: (event) => event.event_id,
+  idOf: ({ event_id: id }: { event_id: unknown }) => (Number.isSafeInteger(id) ? String(id) : id),
   typeOf: (event) => event.notif_type,
   summarize(event) {
-    const type = text(event.notif_type);
+    const type = shown(event.notif_type);
     return {
-      subject: text(event.subject),
-      message: text(event.message),
+      subject: shown(event.subject),
+      // A field that is missing, or was renamed, must not make an empty alert.
+      message: shown(event.message).trim() || shown(event),
       type,
       severity: vastTypeInfo(type)?.severity ?? 'info',
-      url: consoleUrl + linkOf(type),
+      url: vastConsole + linkOf(type),
     };
   },
 } satisfies SigningProvider<VastEvent>;

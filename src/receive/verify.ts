@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { WebhookError } from '../errors.js';
 import type { Provider } from '../providers/provider.js';
 import { type VastEvent, vast } from '../providers/vast.js';
@@ -62,7 +62,7 @@ export function parseEvent(bytes: Buffer): object {
   let event: unknown;
   try {
     const text = bytes.toString('utf8');
-    event = JSON.parse(text.startsWith(byteOrderMark) ? text.slice(1) : text);
+    event = parseJson(text.startsWith(byteOrderMark) ? text.slice(1) : text);
   } catch {
     throw new WebhookError('invalid_json', 'the body is genuine, but not JSON');
   }
@@ -72,9 +72,34 @@ export function parseEvent(bytes: Buffer): object {
   return event;
 }
 
+/** A body that is empty is an event without fields. The guides' adapters take both, since Python does. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (text.trim() === '') return {};
+    const tokens = withPythonNumbers(text);
+    if (tokens === undefined) throw error;
+    return JSON.parse(tokens.text, (_, value) => tokens.numbers.get(value) ?? value);
+  }
+}
+
+/** `json.dumps` writes numbers that JSON does not have: here they become texts, each of which stands for one. */
+function withPythonNumbers(text: string): { text: string; numbers: ReadonlyMap<unknown, number> } | undefined {
+  const mark = randomUUID();
+  const numbers = new Map<unknown, number>();
+  // A quote without its partner takes the rest of the text, so that nothing is searched twice.
+  const replaced = text.replace(/"(?:[^"\\]|\\.)*"?|-?Infinity\b|\bNaN\b/gs, (token) => {
+    if (token.startsWith('"')) return token;
+    numbers.set(mark + token, Number(token));
+    return JSON.stringify(mark + token);
+  });
+  return numbers.size > 0 ? { text: replaced, numbers } : undefined;
+}
+
 /** The signed event id, or the hash of the body when there is none to use. */
 function idOf(id: unknown, bytes: Buffer): string {
-  if (typeof id === 'string' && id.length >= 1 && id.length <= 255 && !unusable.test(id)) return id;
+  if (typeof id === 'string' && id.length >= 1 && id.length <= 255 && !unusable.test(id) && id.trim() !== '') return id;
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 

@@ -1,5 +1,6 @@
 import type { Sink } from '../forward/sink.js';
 import { dialectOf } from '../providers/index.js';
+import { vastConsole } from '../providers/vast.js';
 import type { Delivery } from '../receive/delivery.js';
 import { type AnswerReader, type HttpSinkOptions, poster, saysNo } from './post.js';
 import { cut, oneLine } from './text.js';
@@ -18,6 +19,8 @@ export interface ChatParts {
 
 /** What every sink for a chat takes beside the URL. */
 export interface ChatOptions<Event, Message> extends HttpSinkOptions {
+  /** The console that messages of Vast.ai's events link to, in place of `https://cloud.vast.ai`. */
+  readonly consoleUrl?: string;
   /**
    * Makes the message in place of the built-in one: its text, or the whole of it. `parts` are the event's texts,
    * escaped for the chat; what is taken from `event` itself is not.
@@ -52,6 +55,7 @@ export function chatSink<Event extends object, Message extends object>(
   if (format !== undefined && typeof format !== 'function') {
     throw new TypeError(`${chat.service}: format must be a function`);
   }
+  const linkOf = linker(chat.service, options.consoleUrl);
   const messageOf = (event: Event, parts: ChatParts): Message => {
     if (format === undefined) return chat.messageOf(parts);
     const message = format(event, escaped(parts, chat));
@@ -59,22 +63,32 @@ export function chatSink<Event extends object, Message extends object>(
   };
   return {
     name,
-    async deliver(event, { delivery, signal }) {
-      const message = messageOf(event, partsOf(event, delivery));
-      await post(JSON.stringify({ ...message, ...chat.always }), signal);
+    async deliver(event, context) {
+      const message = messageOf(event, partsOf(event, context.delivery, linkOf));
+      await post(JSON.stringify({ ...message, ...chat.always }), context);
     },
   };
 }
 
 const maxTypeLength = 100;
 
-function partsOf(event: object, delivery: Delivery): ChatParts {
+type Linker = (url: string) => string;
+
+function linker(service: string, consoleUrl: string | undefined): Linker {
+  if (consoleUrl === undefined) return (url) => url;
+  const isAddress = typeof consoleUrl === 'string' && /^https?:\/\//i.test(consoleUrl) && URL.canParse(consoleUrl);
+  if (!isAddress) throw new TypeError(`${service}: consoleUrl must be an address such as ${vastConsole}`);
+  const base = consoleUrl.replace(/\/+$/, '');
+  return (url) => (url.startsWith(vastConsole) ? base + url.slice(vastConsole.length) : url);
+}
+
+function partsOf(event: object, delivery: Delivery, linkOf: Linker): ChatParts {
   const { subject, message, type: anyType, url } = dialectOf(delivery.provider).summarize(event);
   const type = oneLine(anyType);
   return {
     subject: oneLine(subject) || type || 'Notification',
     message: message.trim(),
-    url,
+    url: linkOf(url),
     details: `type=${cut(type, maxTypeLength)} event_id=${delivery.id}`,
   };
 }

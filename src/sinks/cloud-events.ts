@@ -15,9 +15,9 @@ export function cloudEvents<Event extends object>(url: string, options: HttpSink
   const post = poster('CloudEvents endpoint', url, options);
   return {
     name,
-    async deliver(event, { delivery, signal }) {
+    async deliver(event, context) {
       const headers = { 'Content-Type': 'application/cloudevents+json; charset=utf-8' };
-      await post(JSON.stringify(cloudEventOf(event, delivery)), signal, headers);
+      await post(JSON.stringify(cloudEventOf(event, context.delivery)), context, headers);
     },
   };
 }

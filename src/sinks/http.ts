@@ -31,7 +31,8 @@ export function http<Event extends object>(url: string, options: HttpOptions): S
   const post = poster('HTTP endpoint', url, options);
   return {
     name,
-    async deliver(_event, { delivery, signal }) {
+    async deliver(_event, context) {
+      const { delivery } = context;
       const id = headerValueOf(delivery.id);
       const timestamp = String(Math.floor(Date.now() / 1000));
       // Drops a byte-order mark, which JSON parsers refuse.
@@ -40,7 +41,7 @@ export function http<Event extends object>(url: string, options: HttpOptions): S
         const digest = createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64');
         return `v1,${digest}`;
       });
-      await post(body, signal, {
+      await post(body, context, {
         'webhook-id': id,
         'webhook-timestamp': timestamp,
         'webhook-signature': signatures.join(' '),

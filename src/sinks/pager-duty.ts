@@ -31,8 +31,8 @@ export function pagerDuty<Event extends object>(routingKey: string, options: Pag
   });
   return {
     name,
-    async deliver(event, { delivery, signal }) {
-      await post(JSON.stringify({ routing_key: routingKey, ...alertOf(event, delivery) }), signal);
+    async deliver(event, context) {
+      await post(JSON.stringify({ routing_key: routingKey, ...alertOf(event, context.delivery) }), context);
     },
   };
 }

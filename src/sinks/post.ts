@@ -1,5 +1,6 @@
 import { isPermanent } from '../answer.js';
 import { SinkError } from '../errors.js';
+import type { SinkContext } from '../forward/sink.js';
 import { unrefTimeout } from '../timer.js';
 
 /** What every sink that speaks HTTP takes. */
@@ -8,7 +9,10 @@ export interface HttpSinkOptions {
   readonly name?: string;
   /** Used in place of the global `fetch`, for a proxy or an agent of your own. */
   readonly fetch?: typeof fetch;
-  /** After how many milliseconds a request counts as failed: 5,000. */
+  /**
+   * After how many milliseconds a request counts as failed. Without it, 2 s after the delivery's deadline, which is
+   * when the sender has given up, and 30,000 where nobody waits, as behind an outbox.
+   */
   readonly timeoutMs?: number;
 }
 
@@ -32,7 +36,17 @@ export function saysNo({ ok, success }: Answer): boolean {
 }
 
 /** Posts a body, with headers beside or in place of `Content-Type: application/json`. */
-export type Post = (body: string, signal: AbortSignal, headers?: Readonly<Record<string, string>>) => Promise<void>;
+export type Post = (
+  body: string,
+  context: Pick<SinkContext, 'signal' | 'deadlineAt'>,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<void>;
+
+/** A request that is broken off may be taken all the same, and is repeated then. So it has as long as can be. */
+function timeFor(deadlineAt: number | undefined): number {
+  if (deadlineAt === undefined) return 30_000;
+  return Math.round(Math.max(5_000, deadlineAt - performance.now() + 2_000));
+}
 
 /** How many characters of an answer are read, at most. */
 const maxAnswerLength = 2_048;
@@ -47,15 +61,16 @@ const maxBodyWaitMs = 1_000;
 export function poster(
   service: string,
   url: string,
-  { fetch: send, timeoutMs = 5_000 }: HttpSinkOptions,
+  { fetch: send, timeoutMs: givenMs }: HttpSinkOptions,
   reader: AnswerReader = {},
 ): Post {
   const target = checkUrl(service, url);
   if (send !== undefined && typeof send !== 'function') throw new TypeError(`${service}: fetch must be a function`);
-  if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 2 ** 31 - 1) {
+  if (givenMs !== undefined && !(Number.isSafeInteger(givenMs) && givenMs >= 1 && givenMs < 2 ** 31)) {
     throw new TypeError(`${service}: timeoutMs must be a whole number of milliseconds`);
   }
-  return async function post(body, signal, headers) {
+  return async function post(body, { signal, deadlineAt }, headers) {
+    const timeoutMs = givenMs ?? timeFor(deadlineAt);
     const abort = new AbortController();
     const stop = () => abort.abort();
     const timer = unrefTimeout(stop, timeoutMs);

@@ -43,8 +43,13 @@ const graphemes = new Intl.Segmenter();
  * neither an emoji of several code points nor a letter with its accents.
  */
 export function cut(text: string, max: number, measure: (text: string) => number = (text) => text.length): string {
-  if (measure(text) <= max) return text;
-  const fits = (end: number) => measure(text.slice(0, end) + ellipsis) <= max;
+  return measure(text) <= max ? text : fitting(text, max, (part) => measure(part + ellipsis)) + ellipsis;
+}
+
+/** As much of a text, from its beginning, as measures `max` at most. Cuts no character in two, unless it is too long. */
+export function fitting(text: string, max: number, measure: (text: string) => number): string {
+  const fits = (end: number) => measure(text.slice(0, end)) <= max;
+  if (fits(text.length)) return text;
   let end = 0;
   let tooMuch = text.length;
   while (tooMuch - end > 1) {
@@ -56,5 +61,5 @@ export function cut(text: string, max: number, measure: (text: string) => number
   end = segments.containing(end)?.index ?? end;
   // A measure that looks at neighbours may give more for the shorter text.
   while (end > 0 && !fits(end)) end = segments.containing(end - 1)?.index ?? 0;
-  return text.slice(0, end) + ellipsis;
+  return text.slice(0, end);
 }

@@ -57,8 +57,11 @@ describe("serve takes the place of the guides' adapters", () => {
     const event = anEvent({ subject: 'Outbid <!channel>', message: 'Now' });
     expect((await deliver(url, event)).status).toBe(204);
     const details = `https://console.example/instances/\ntype=outbid event_id=${event.event_id}`;
-    expect(slack.messages).toEqual([{ text: expect.stringMatching(/^Outbid &lt;\u200B?!channel&gt;\nNow\n/) }]);
+    expect(slack.messages[0]?.text).toMatch(/^Outbid &lt;\u200B?!channel&gt;\nNow\n/);
     expect(slack.messages[0]?.text).toContain(`Now\n${details}`);
+    expect(JSON.stringify(slack.messages[0]?.blocks)).toContain(
+      '<https://console.example/instances/|Open the console>',
+    );
     expect(googleChat.messages[0]?.text).toContain(`\n\nNow\n\n${details}`);
     expect(googleChat.messages[0]?.text).not.toContain('<!channel>');
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { sinksFromUrls } from '../../src/command/sinks-from-urls.js';
 
 function namesOf(...other: string[]): string[] {
-  return sinksFromUrls({ slack: [], googleChat: [], other }).map(({ name }) => name);
+  return sinksFromUrls({ slack: [], googleChat: [], other }, { labels: [] }).map(({ name }) => name);
 }
 
 describe('an address', () => {
@@ -41,7 +41,7 @@ describe('an address', () => {
     expect(new Set(names).size).toBe(3);
     expect(namesOf(...urls.slice(1))).toEqual(names.slice(1));
     expect(namesOf(...urls.toReversed())).toEqual(names.toReversed());
-    const given = sinksFromUrls({ slack: urls.slice(0, 1), googleChat: [], other: [] });
+    const given = sinksFromUrls({ slack: urls.slice(0, 1), googleChat: [], other: [] }, { labels: [] });
     expect(given.map(({ name }) => name)).toEqual(names.slice(0, 1));
   });
 });

@@ -125,11 +125,12 @@ describe('the summary of an event', () => {
     });
   });
 
-  it('has empty texts for what is no text, and calls an unknown type informative', () => {
-    expect(vast.summarize({ subject: 7, message: null, notif_type: ['outbid'] } as never)).toEqual({
-      subject: '',
-      message: '',
-      type: '',
+  it('has what is no text as JSON, the payload in place of a message, and an unknown type as informative', () => {
+    const event = { subject: 7, message: null, notif_type: ['outbid'] };
+    expect(vast.summarize(event as never)).toEqual({
+      subject: '7',
+      message: JSON.stringify(event),
+      type: '["outbid"]',
       severity: 'info',
       url: 'https://cloud.vast.ai/',
     });

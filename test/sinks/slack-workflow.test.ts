@@ -37,7 +37,7 @@ describe('slackWorkflow tells', () => {
   });
 
   it('of nothing but an object', async () => {
-    expect(await textFor({})).toMatch(/^Notification\ntype= event_id=sha256:/);
+    expect(await textFor({})).toMatch(/^Notification\n\{\}\ntype= event_id=sha256:/);
   });
 });
 

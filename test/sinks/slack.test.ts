@@ -25,13 +25,16 @@ async function messageFor(event: object, options?: SlackOptions<never>) {
   expect(chat.messages).toHaveLength(before + 1);
   const message = chat.messages[before] as SlackStandInMessage;
   const { text, blocks = [] } = message;
-  const section = blocks.find((block) => block.type === 'section' && block.text?.type === 'plain_text');
+  const sections = blocks.flatMap(({ type, text }) =>
+    type === 'section' && text?.type === 'plain_text' ? text.text : [],
+  );
   const link = blocks.find((block) => block.text?.type === 'mrkdwn');
   return {
     message,
     text,
     header: blocks.find(({ type }) => type === 'header')?.text?.text ?? '',
-    section: section?.text?.text,
+    section: sections[0],
+    sections,
     link: link?.text?.text,
     context: blocks.find(({ type }) => type === 'context')?.elements?.[0]?.text,
   };
@@ -61,7 +64,7 @@ describe('slack tells', () => {
   });
 
   it('of the signed id where there is no usable event_id', async () => {
-    const { context } = await messageFor(eventWith({ event_id: 7 }));
+    const { context } = await messageFor(eventWith({ event_id: 7.5 }));
     expect(context).toMatch(/^type=instance_offline event_id=sha256:[0-9a-f]{64}$/);
   });
 });
@@ -139,13 +142,38 @@ describe("Slack's limits", () => {
   });
 
   it.each([
-    [2_999, '', 2_999],
-    [3_000, '', 3_000],
-    [3_001, '…', 3_000],
-  ])('leave a message of %i characters', async (length, end, sent) => {
-    const { section, text } = await messageFor(eventWith({ message: 'm'.repeat(length) }));
-    expect(section).toBe('m'.repeat(sent - end.length) + end);
+    [2_999, [2_999]],
+    [3_000, [3_000]],
+    [3_001, [3_000, 1]],
+    [9_001, [3_000, 3_000, 3_000, 1]],
+  ])('leave a message of %i characters whole, in sections of %j', async (length, sizes) => {
+    const { sections, text } = await messageFor(eventWith({ message: 'm'.repeat(length) }));
+    expect(sections).toEqual(sizes.map((size) => 'm'.repeat(size)));
     expect(text).toContain('m'.repeat(length));
+  });
+
+  it('show the whole of a subject that is too long for a header, above the message', async () => {
+    const subject = `${'s'.repeat(100)} ${'t'.repeat(100)}`;
+    const { header, sections } = await messageFor(eventWith({ subject, message: 'm' }));
+    expect(header).toHaveLength(150);
+    expect(sections).toEqual([`${subject}\nm`]);
+  });
+
+  it('divide a message where a line ends, and cut neither entities nor characters', async () => {
+    const lines = `${'l'.repeat(2_000)}\n${'m'.repeat(2_000)}`;
+    expect((await messageFor(eventWith({ message: lines }))).sections).toEqual(lines.split(/(?<=\n)/));
+    const { sections } = await messageFor(eventWith({ message: '&🚀'.repeat(2_000) }));
+    expect(sections.join('')).toBe('&amp;🚀'.repeat(2_000));
+    for (const section of sections) expect(section).toMatch(/^(&amp;|🚀)+$/u);
+  });
+
+  it('are kept by 40,000 characters in fifty blocks at most, and by one letter with as many accents', async () => {
+    for (const message of ['m\n'.repeat(30_000), `e${'\u0301'.repeat(9_000)}`, `&${'\u0301'.repeat(9_000)}`]) {
+      const { sections, message: sent } = await messageFor(eventWith({ message }));
+      expect(sections.join('').length).toBeGreaterThan(8_000);
+      expect(sections.every((section) => section.length <= 3_000)).toBe(true);
+      expect(sent.blocks.length).toBeLessThanOrEqual(50);
+    }
   });
 
   it.each([
@@ -162,14 +190,13 @@ describe("Slack's limits", () => {
   describe.each(Object.entries(clusters))('do not cut %s in two', (_what, cluster) => {
     it.each([0, 1, 2, 3, 5, 8, 12, 13])('%i characters before the end', async (before) => {
       const fillTo = (limit: number) => 'x'.repeat(limit - before) + cluster.repeat(20);
-      const event = eventWith({ subject: fillTo(150), message: fillTo(3_000) });
-      const { header, section = '' } = await messageFor(event);
-      for (const [part, limit] of [
-        [header, 150],
+      const { header } = await messageFor(eventWith({ subject: fillTo(150) }));
+      expect(header.endsWith('…')).toBe(true);
+      const { section = '' } = await messageFor(eventWith({ message: fillTo(3_000) }));
+      for (const [kept, limit] of [
+        [header.slice(0, -1), 150],
         [section, 3_000],
       ] as const) {
-        expect(part.endsWith('…')).toBe(true);
-        const kept = part.slice(0, -1);
         expect(isMadeOf(cluster, kept)).toBe(true);
         expect(isWellFormed(kept)).toBe(true);
         // Nor is more cut than need be.
@@ -194,9 +221,7 @@ describe('odd events reach Slack all the same', () => {
     ['no subject', { subject: undefined }],
     ['an empty subject', { subject: '' }],
     ['a blank subject', { subject: ' \n\t ' }],
-    ['a subject that is a number', { subject: 7 }],
     ['a subject that is null', { subject: null }],
-    ['a subject that is an object', { subject: { text: 'x' } }],
   ])('%s: the type stands in its place', async (_what, fields) => {
     expect((await messageFor(eventWith(fields))).header).toBe('instance_offline');
   });
@@ -205,8 +230,6 @@ describe('odd events reach Slack all the same', () => {
     ['missing', undefined],
     ['empty', ''],
     ['blank', ' \n '],
-    ['a number', 5],
-    ['an array', ['x']],
   ])('neither subject nor type, which is %s: a word stands in their place', async (_what, type) => {
     const { header, text, context } = await messageFor(eventWith({ subject: '', notif_type: type }));
     expect(header).toBe('Notification');
@@ -218,12 +241,19 @@ describe('odd events reach Slack all the same', () => {
     ['no message', undefined],
     ['an empty message', ''],
     ['a blank message', ' \r\n '],
-    ['a message that is a number', 7],
-    ['a message that is an object', { a: 1 }],
-  ])('%s: no section for it', async (_what, message) => {
-    const { section, text } = await messageFor(eventWith({ subject: 's', message }));
-    expect(section).toBeUndefined();
-    expect(text).toMatch(/^s\nhttps:/);
+  ])('%s: the payload stands in its place', async (_what, message) => {
+    const event = eventWith({ subject: 's', message });
+    expect((await messageFor(event)).section).toBe(JSON.stringify(event));
+  });
+
+  it.each([
+    [7, '7'],
+    [{ a: [1] }, '{"a":[1]}'],
+    [['x', 'y'], '["x","y"]'],
+    [true, 'true'],
+  ])('the message %j and a subject like it are shown', async (value, text) => {
+    const { header, section } = await messageFor(eventWith({ subject: value, message: value }));
+    expect([header, section]).toEqual([text, text]);
   });
 
   it('a subject of several lines becomes one', async () => {
@@ -253,7 +283,9 @@ describe('odd events reach Slack all the same', () => {
   });
 
   it('nothing but an object', async () => {
-    expect((await messageFor({})).text).toMatch(/^Notification\nhttps:\/\/cloud\.vast\.ai\/\ntype= event_id=sha256:/);
+    expect((await messageFor({})).text).toMatch(
+      /^Notification\n\{\}\nhttps:\/\/cloud\.vast\.ai\/\ntype= event_id=sha256:/,
+    );
   });
 });
 

@@ -45,9 +45,9 @@ describe('teams tells', () => {
     }
   });
 
-  it('of nothing but an object, and leaves out an empty message', async () => {
+  it('of nothing but an object', async () => {
     const { texts } = await messageFor({});
-    expect(texts).toEqual(['Notification', expect.stringMatching(/^type= event_id=sha256:/)]);
+    expect(texts).toEqual(['Notification', '{}', expect.stringMatching(/^type= event_id=sha256:/)]);
   });
 });
 

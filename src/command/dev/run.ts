@@ -12,10 +12,11 @@ import type { DevOptions } from '../dev.js';
 import { Failure, UsageFailure } from '../failure.js';
 import type { Io } from '../io.js';
 import { asUsage, findApiKey } from '../management.js';
+import { proxiedFetch } from '../proxied-fetch.js';
 import { type ReceiverLog, receiverLog } from '../receiver-log.js';
 import { isAccepted, sender, statusOf } from '../send.js';
 import { readSettings } from '../settings.js';
-import { sinksFromUrls } from '../sinks-from-urls.js';
+import { sinksFromUrls, withoutLabel } from '../sinks-from-urls.js';
 import { DeliveryLog } from './delivery-log.js';
 import { devPage } from './page-server.js';
 import { endpointPath, type Receiver, receiver } from './receiver.js';
@@ -71,7 +72,10 @@ class Session {
     const given = this.#tunnelUrl();
     this.#setting = await readSettings(this.#io);
     const apiKey = await findApiKey(this.#io, { provider: 'vast', ...this.#options });
-    const api = apiKey === undefined ? undefined : vastApi({ apiKey, baseUrl: this.#options.baseUrl });
+    const api =
+      apiKey === undefined
+        ? undefined
+        : vastApi({ apiKey, baseUrl: this.#options.baseUrl, fetch: proxiedFetch(this.#setting) });
     if (apiKey !== undefined) this.#secrets.push(apiKey);
     const sinks = this.#sinks();
 
@@ -122,12 +126,17 @@ class Session {
   #sinks() {
     const { slack, googleChat, sink } = this.#options;
     const urls = {
+      // Whichever webhook they are for: here is one only.
       slack: slack ?? listOf(this.#setting('SLACK_WEBHOOK_URL')),
       googleChat: googleChat ?? listOf(this.#setting('GOOGLE_CHAT_URL')),
       other: sink ?? [],
     };
     this.#secrets.push(...Object.values(urls).flat());
-    return sinksFromUrls(urls, this.#setting('VAST_CONSOLE'));
+    return sinksFromUrls(urls, {
+      labels: [],
+      consoleUrl: this.#setting('VAST_CONSOLE'),
+      fetch: proxiedFetch(this.#setting),
+    });
   }
 
   #serve(req: IncomingMessage, res: ServerResponse): void {
@@ -257,8 +266,8 @@ class Session {
   }
 }
 
-function listOf(value: string | undefined): readonly string[] {
-  return value === undefined ? [] : [value];
+function listOf(value = ''): readonly string[] {
+  return value.split(/\s+/).filter(Boolean).map(withoutLabel);
 }
 
 function endpointOf(url: URL): string {
