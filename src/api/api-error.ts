@@ -15,10 +15,17 @@ export class ApiError extends Error {
    */
   readonly code: string;
 
-  constructor(message: string, detail: { status: number; code: string }) {
+  /** What the service adds to its error, such as the fields that are wrong. Undefined where it adds nothing. */
+  readonly details: unknown;
+  /** The service's number of the call, for its support. */
+  readonly requestId: string | undefined;
+
+  constructor(message: string, detail: { status: number; code: string; details?: unknown; requestId?: string }) {
     super(message);
     this.status = detail.status;
     this.code = detail.code;
+    this.details = detail.details;
+    this.requestId = detail.requestId;
   }
 }
 

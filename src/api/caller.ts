@@ -150,9 +150,9 @@ export function caller(service: Service, options: ApiOptions): Call {
       const message = sentences(`${answered} ${oddity(contentType, body)}`, 'Is baseUrl right?', inDoubt);
       throw new ApiError(message, { status, code: 'invalid_answer' });
     }
-    const { code = `http_${status}`, text } = reasonOf(contentType, body ?? '', redact);
+    const { code = `http_${status}`, text, ...more } = reasonOf(contentType, body ?? '', redact);
     const said = text === undefined ? answered : `${answered}: ${text}`;
-    throw new ApiError(sentences(said, hintFor(status), status >= 500 && inDoubt), { status, code });
+    throw new ApiError(sentences(said, hintFor(status), status >= 500 && inDoubt), { status, code, ...more });
   }
 }
 

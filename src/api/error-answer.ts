@@ -6,6 +6,9 @@ export interface Reason {
   readonly code?: string;
   /** For people: one line. */
   readonly text?: string;
+  /** What the service adds, without what is secret in it. */
+  readonly details?: unknown;
+  readonly requestId?: string;
 }
 
 const maxTextLength = 300;
@@ -22,7 +25,28 @@ export function reasonOf(contentType: string, body: string, redact: (text: strin
   // Whole or not at all: a part of it would be another code.
   const code = word !== undefined && redact(word) === word ? word : undefined;
   const text = textIn(answer) ?? (answer === undefined && !isHtml(contentType, body) ? body : '');
-  return { code, text: oneLine(redact(text)) || code };
+  const said = oneLine(redact(text)) || code;
+  const { details, requestId } = isFields(answer) && isFields(answer.error) ? answer.error : {};
+  return {
+    code,
+    // A service's own word says more than its text at times.
+    text:
+      code !== undefined && said !== undefined && !said.includes(code) && isVastForm(answer)
+        ? `${said} (${code})`
+        : said,
+    ...(details !== undefined && details !== null && { details: redacted(details, redact) }),
+    ...(typeof requestId === 'string' && redact(requestId) === requestId && { requestId: oneLine(requestId) }),
+  };
+}
+
+/** A word beside the text for people: `{error: 'invalid_args', msg: '...'}`. */
+function isVastForm(answer: unknown): boolean {
+  return isFields(answer) && typeof answer.error === 'string' && typeof answer.msg === 'string';
+}
+
+function redacted(value: unknown, redact: (text: string) => string): unknown {
+  if (typeof value === 'string') return redact(value);
+  return JSON.parse(JSON.stringify(value), (_, each) => (typeof each === 'string' ? redact(each) : each));
 }
 
 export function isHtml(contentType: string, body: string): boolean {

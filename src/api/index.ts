@@ -3,6 +3,7 @@ export type { ApiOptions, CallOptions } from './caller.js';
 export {
   type ShodaiApi,
   type ShodaiApiFilters,
+  type ShodaiApiMeta,
   type ShodaiApiTestResult,
   type ShodaiApiWebhook,
   type ShodaiApiWebhookChanges,

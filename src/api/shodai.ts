@@ -1,7 +1,7 @@
 import type { Check } from '../check-options.js';
 import { type ApiOptions, type CallOptions, caller } from './caller.js';
 import { fieldOf, isFields, listWith, objectWith } from './read.js';
-import { checkChanges, checkFields, type FieldRules, httpsUrl, isText, listOf, segment } from './rules.js';
+import { checkChanges, checkFields, type FieldRules, httpsUrl, isText, segment } from './rules.js';
 
 /** The event types that a webhook can subscribe to. Source: CNSLabs/agreements-api-sdk. */
 export const shodaiEventTypes = ['agreement.transitioned', 'agreement.notification.triggered'] as const;
@@ -41,6 +41,20 @@ export interface ShodaiApiWebhook {
   readonly createdAt: string;
   /** ISO 8601. */
   readonly updatedAt: string;
+  /** Whose webhook it is. */
+  readonly principalId?: string;
+  /** The API key that it was made with, by Shodai's name for it. */
+  readonly createdByApiKeyId?: string;
+  /** Of the call, and not of the webhook. Absent in lists. */
+  readonly meta?: ShodaiApiMeta;
+}
+
+/** What Shodai says of a call. */
+export interface ShodaiApiMeta {
+  /** Of the API: `2026-06-01`. */
+  readonly apiVersion?: string;
+  /** Shodai's number of the call, for its support. */
+  readonly requestId?: string;
 }
 
 /** What `createWebhook` gives: the only answer that holds the secret. */
@@ -53,8 +67,8 @@ export interface ShodaiApiWebhookWithSecret extends ShodaiApiWebhook {
 export interface ShodaiApiWebhookInput {
   /** https. */
   readonly url: string;
-  /** Left out: `agreement.transitioned`. */
-  readonly eventTypes?: readonly ShodaiEventType[];
+  /** Left out, null or empty: `agreement.transitioned`. */
+  readonly eventTypes?: readonly ShodaiEventType[] | null;
   /** Left out: everything of these types is delivered. */
   readonly filters?: ShodaiApiFilters;
 }
@@ -110,7 +124,10 @@ const filterNames: readonly (keyof ShodaiApiFilters)[] = [
 
 const webhookFields: FieldRules = {
   url: httpsUrl,
-  eventTypes: listOf(isText, `event type (${shodaiEventTypes.join(', ')})`),
+  eventTypes: [
+    (value) => value === null || (Array.isArray(value) && value.every(isText)),
+    `a list of event types (${shodaiEventTypes.join(', ')}), or null`,
+  ],
   filters: [areFilters, `an object with lists of strings under ${filterNames.join(', ')}`],
 };
 
@@ -167,7 +184,9 @@ export function shodaiApi(options: ApiOptions): ShodaiApi {
 }
 
 function webhookIn(answer: unknown): ShodaiApiWebhook | undefined {
-  return objectWith<ShodaiApiWebhook>(fieldOf(answer, 'data'), 'id', 'string');
+  const webhook = objectWith<ShodaiApiWebhook>(fieldOf(answer, 'data'), 'id', 'string');
+  const meta = fieldOf(answer, 'meta');
+  return webhook && isFields(meta) ? { ...webhook, meta } : webhook;
 }
 
 function areFilters(value: unknown): boolean {

@@ -113,7 +113,7 @@ export function v0Api(options: ApiOptions): V0Api {
     },
     async createWebhook(webhook, { signal } = {}) {
       checkFields('createWebhook', webhook, webhookFields, ['name', 'url', 'events']);
-      return call({ method: 'POST', path: '/hooks', body: webhook, signal }, webhookIn);
+      return call({ method: 'POST', path: '/hooks', body: { chatId: null, ...webhook }, signal }, webhookIn);
     },
     async updateWebhook(id, changes, { signal } = {}) {
       const path = pathOf('updateWebhook', id);

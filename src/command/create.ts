@@ -1,19 +1,30 @@
 import type { Command } from 'commander';
 import { UsageFailure } from './failure.js';
 import type { Io } from './io.js';
-import { addManagementOptions, asUsage, gather, type ManagementFlags, openManager, services } from './management.js';
+import {
+  addFilterOptions,
+  addManagementOptions,
+  asUsage,
+  type FilterFlags,
+  filtersIn,
+  gather,
+  type ManagementFlags,
+  openManager,
+  services,
+} from './management.js';
 import type { WebhookInput } from './managers.js';
 import { printJson, printNote } from './print.js';
 import { addSecretTarget, keepSecret, openSecretTarget, type SecretFlags } from './write-secret.js';
 
-interface Flags extends ManagementFlags, SecretFlags {
+interface Flags extends ManagementFlags, SecretFlags, FilterFlags {
+  readonly chatId?: string;
   readonly name?: string;
   readonly url: string;
   readonly type?: readonly string[];
 }
 
 export function addCreate(program: Command, io: Io): void {
-  addSecretTarget(
+  const command = addSecretTarget(
     addManagementOptions(program.command('create'))
       .description('Create a webhook, and keep its secret in .env or a file. The service gives the secret only once.')
       .requiredOption('--url <url>', 'where deliveries go: https, and public')
@@ -23,16 +34,20 @@ export function addCreate(program: Command, io: Io): void {
         'event types, repeatable or a comma list: client:outbid, outbid, "client:*", all',
         gather,
       ),
-  )
+  );
+  addFilterOptions(command)
+    .option('--chat-id <id>', 'v0: only of this chat (default: all chats)')
     .option('--json', 'print the webhook as JSON')
     .action((flags: Flags) => create(io, flags));
 }
 
 async function create(io: Io, flags: Flags): Promise<void> {
   const { expandTypes } = await import('./expand-types.js');
-  const { presentable, printWebhooks } = await import('./show-webhook.js');
+  const { presentable, printMore, printWebhooks } = await import('./show-webhook.js');
   const { provider, name, url } = flags;
   requireTypes(flags);
+  const filters = filtersIn(flags);
+  if (flags.chatId !== undefined && provider !== 'v0') throw new UsageFailure('--chat-id is for --provider v0');
   if (provider === 'v0') refuseSecretFlags(flags);
   const manager = await openManager(io, flags);
   const types =
@@ -41,7 +56,7 @@ async function create(io: Io, flags: Flags): Promise<void> {
       flags.type,
       (await manager.types()).map(({ key }) => key),
     );
-  const input: WebhookInput & { readonly url: string } = { name, url, types };
+  const input: WebhookInput & { readonly url: string } = { name, url, types, filters, chatId: flags.chatId };
   const { title, secretName } = services[provider];
   const owner = { service: title, defaultName: secretName };
   const target = provider === 'v0' ? undefined : await openSecretTarget(io, flags, owner);
@@ -57,7 +72,10 @@ async function create(io: Io, flags: Flags): Promise<void> {
   if (target && secret !== undefined) await keepSecret(io, target, secret, webhook.id, flags);
   else await target?.discard();
   if (flags.json) printJson(io, presentable(webhook, flags.showSecret));
-  else printWebhooks(io, [presentable(webhook, flags.showSecret)]);
+  else {
+    printWebhooks(io, [presentable(webhook, flags.showSecret)]);
+    printMore(io, webhook);
+  }
   adviseOn(io, flags, types ?? []);
 }
 

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { ShodaiApiFilters } from '../api/index.js';
 import { Failure, UsageFailure } from './failure.js';
 import type { Io } from './io.js';
 import type { Manager } from './managers.js';
@@ -112,6 +113,38 @@ export async function connect(io: Io, flags: ManagementFlags, apiKey: string, se
 /** What the clients refuse before a call was given wrongly on the command line. */
 export function asUsage(error: unknown): unknown {
   return error instanceof TypeError ? new UsageFailure(error.message) : error;
+}
+
+/** Shodai's filters, by their flags. */
+const filterFlags = {
+  agreementId: 'agreementIds',
+  templateId: 'templateIds',
+  inputId: 'inputIds',
+  fromState: 'fromStates',
+  toState: 'toStates',
+  ruleId: 'ruleIds',
+} as const;
+
+export type FilterFlags = { readonly [Flag in keyof typeof filterFlags]?: readonly string[] };
+
+export function addFilterOptions(command: Command): Command {
+  return command
+    .option('--agreement-id <ids>', 'Shodai: only of these agreements, repeatable or a comma list', gather)
+    .option('--template-id <ids>', 'Shodai: only of agreements from these templates', gather)
+    .option('--input-id <ids>', 'Shodai: only of these inputs', gather)
+    .option('--from-state <states>', 'Shodai: only transitions out of these states', gather)
+    .option('--to-state <states>', 'Shodai: only transitions into these states', gather)
+    .option('--rule-id <ids>', 'Shodai: only notifications of these rules', gather);
+}
+
+export function filtersIn(flags: FilterFlags & ManagementFlags): ShodaiApiFilters | undefined {
+  const entries = Object.entries(filterFlags).flatMap(([flag, name]): [string, readonly string[]][] => {
+    const list = flags[flag as keyof FilterFlags];
+    return list === undefined ? [] : [[name, list]];
+  });
+  if (entries.length === 0) return undefined;
+  if (flags.provider !== 'shodai') throw new UsageFailure('only the webhooks of --provider shodai have filters');
+  return Object.fromEntries(entries);
 }
 
 /** Gathers an option that may be repeated, each time with a comma list. */

@@ -1,4 +1,10 @@
-import type { ShodaiApiWebhook, V0ApiWebhook, VastApiWebhook } from '../api/index.js';
+import type {
+  ShodaiApiFilters,
+  ShodaiApiWebhook,
+  V0ApiWebhook,
+  VastApiEnabledPreferences,
+  VastApiWebhook,
+} from '../api/index.js';
 import { ApiError, shodaiApi, v0Api, vastApi } from '../api/index.js';
 import { shodaiEventTypes } from '../api/shodai.js';
 import { v0EventTypes } from '../api/v0.js';
@@ -16,6 +22,14 @@ export interface Webhook {
   readonly isActive: boolean;
   /** ISO 8601. */
   readonly createdAt?: string;
+  /** ISO 8601. */
+  readonly updatedAt?: string;
+  /** The types that the call has switched on in the account's settings, full keys. */
+  readonly enabledTypes?: readonly string[];
+  /** The chat that it is limited to. */
+  readonly chatId?: string;
+  /** What is delivered of its types. */
+  readonly filters?: ShodaiApiFilters;
   /** The account that it belongs to, where preferences are kept by account. */
   readonly userId?: number;
 }
@@ -31,6 +45,10 @@ export interface WebhookInput {
   readonly name?: string;
   readonly url?: string;
   readonly types?: readonly string[];
+  /** v0's. */
+  readonly chatId?: string;
+  /** Shodai's. */
+  readonly filters?: ShodaiApiFilters;
 }
 
 /** What the subcommands do with a service. The calls reject with a `Failure`, an `ApiError` or a `TypeError`. */
@@ -131,14 +149,19 @@ function vast(connection: Connection, signal: AbortSignal): Manager {
   };
 }
 
-function ofVast({ id, name, webhook_url, event_types, created_at, user_id }: VastApiWebhook): Webhook {
+function ofVast(webhook: VastApiWebhook & Partial<VastApiEnabledPreferences>): Webhook {
+  const { id, name, webhook_url, event_types, created_at, updated_at, user_id } = webhook;
+  const { enabled_notification_preferences: enabled = [] } = webhook;
+  const isoOf = (seconds: number) => (Number.isFinite(seconds) ? new Date(seconds * 1000).toISOString() : undefined);
   return {
     id: String(id),
     name: name || undefined,
     url: String(webhook_url ?? ''),
     types: Array.isArray(event_types) ? event_types : [],
     isActive: true,
-    createdAt: Number.isFinite(created_at) ? new Date(created_at * 1000).toISOString() : undefined,
+    createdAt: isoOf(created_at),
+    updatedAt: isoOf(updated_at),
+    ...(enabled.length > 0 && { enabledTypes: enabled }),
     userId: user_id,
   };
 }
@@ -153,16 +176,24 @@ function shodai(connection: Connection, signal: AbortSignal): Manager {
     async list() {
       return (await api.listWebhooks(options)).map(ofShodai);
     },
-    async create({ name, url, types }) {
+    async create({ name, url, types, filters }) {
       refuseName(name);
       signal.throwIfAborted();
       // As above.
-      const { secret, ...webhook } = await api.createWebhook({ url, ...(types && { eventTypes: types }) });
+      const { secret, ...webhook } = await api.createWebhook({
+        url,
+        ...(types && { eventTypes: types }),
+        ...(filters && { filters }),
+      });
       return { webhook: ofShodai(webhook), secret };
     },
-    async update(id, { name, url, types }) {
+    async update(id, { name, url, types, filters }) {
       refuseName(name);
-      const changes = { ...(url !== undefined && { url }), ...(types && { eventTypes: types }) };
+      const changes = {
+        ...(url !== undefined && { url }),
+        ...(types && { eventTypes: types }),
+        ...(filters && { filters }),
+      };
       return ofShodai(await api.updateWebhook(id, changes, options));
     },
     async delete(id) {
@@ -183,8 +214,8 @@ function shodai(connection: Connection, signal: AbortSignal): Manager {
   };
 }
 
-function ofShodai({ id, url, eventTypes, status, createdAt }: ShodaiApiWebhook): Webhook {
-  return { id, url, types: eventTypes ?? [], isActive: status !== 'disabled', createdAt };
+function ofShodai({ id, url, eventTypes, status, createdAt, updatedAt, filters }: ShodaiApiWebhook): Webhook {
+  return { id, url, types: eventTypes ?? [], isActive: status !== 'disabled', createdAt, updatedAt, filters };
 }
 
 function refuseName(name: string | undefined): void {
@@ -205,9 +236,9 @@ function v0(connection: Connection, signal: AbortSignal): Manager {
       for (const { id } of await api.listWebhooks(options)) webhooks.push(ofV0(await api.getWebhook(id, options)));
       return webhooks;
     },
-    async create({ name, url, types = [] }) {
+    async create({ name, url, types = [], chatId }) {
       if (name === undefined) throw new UsageFailure('--name is needed with --provider v0');
-      return { webhook: ofV0(await api.createWebhook({ name, url, events: types }, options)) };
+      return { webhook: ofV0(await api.createWebhook({ name, url, events: types, chatId: chatId ?? null }, options)) };
     },
     async update(id, { name, url, types }) {
       const changes = {
@@ -228,8 +259,9 @@ function v0(connection: Connection, signal: AbortSignal): Manager {
   };
 }
 
-function ofV0({ id, name, url, events, createdAt }: V0ApiWebhook): Webhook {
-  return { id, name, url: String(url ?? ''), types: events ?? [], isActive: true, createdAt };
+function ofV0({ id, name, url, events, createdAt, chatId }: V0ApiWebhook): Webhook {
+  const limited = chatId ? { chatId } : {};
+  return { id, name, url: String(url ?? ''), types: events ?? [], isActive: true, createdAt, ...limited };
 }
 
 function ofKey(key: string): WebhookType {

@@ -7,7 +7,7 @@ import { addDoctor } from './doctor.js';
 import { Failure } from './failure.js';
 import type { Io } from './io.js';
 import { addList } from './list.js';
-import { printNote } from './print.js';
+import { printNote, withoutControls } from './print.js';
 import { addReplay } from './replay.js';
 import { addRotateSecret } from './rotate-secret.js';
 import { addServe } from './serve.js';
@@ -62,5 +62,9 @@ function statusOf(error: unknown, io: Io): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const { name, message } = toError(error);
   printNote(io, `vast-webhook: ${name === 'AbortError' && io.interrupted.aborted ? 'it was interrupted' : message}`);
+  // By its name, so that the clients are not loaded for each subcommand.
+  const { details, requestId } = (name === 'ApiError' ? error : {}) as { details?: unknown; requestId?: string };
+  if (details !== undefined) printNote(io, withoutControls(`details: ${JSON.stringify(details)}`));
+  if (requestId !== undefined) printNote(io, `request: ${requestId}`);
   return error instanceof Failure ? error.status : 1;
 }

@@ -1,31 +1,44 @@
 import type { Command } from 'commander';
 import { UsageFailure } from './failure.js';
 import type { Io } from './io.js';
-import { addManagementOptions, asUsage, gather, type ManagementFlags, openManager } from './management.js';
+import {
+  addFilterOptions,
+  addManagementOptions,
+  asUsage,
+  type FilterFlags,
+  filtersIn,
+  gather,
+  type ManagementFlags,
+  openManager,
+} from './management.js';
 import { printJson } from './print.js';
 
-interface Flags extends ManagementFlags {
+interface Flags extends ManagementFlags, FilterFlags {
   readonly name?: string;
   readonly url?: string;
   readonly type?: readonly string[];
 }
 
 export function addUpdate(program: Command, io: Io): void {
-  addManagementOptions(program.command('update').argument('<webhook>', 'its id, or its name'))
+  const command = addManagementOptions(program.command('update').argument('<webhook>', 'its id, or its name'))
     .description("Change a webhook's URL, name or event types. Its secret stays.")
     .option('--url <url>', 'where deliveries go: https, and public')
     .option('--name <name>', 'what to call it')
-    .option('--type <types>', 'all the event types that it shall have, repeatable or a comma list', gather)
+    .option('--type <types>', 'all the event types that it shall have, repeatable or a comma list', gather);
+  addFilterOptions(command)
     .option('--json', 'print the webhook as JSON')
     .action((idOrName: string, flags: Flags) => update(io, idOrName, flags));
 }
 
 async function update(io: Io, idOrName: string, flags: Flags): Promise<void> {
   const { name, url, type } = flags;
-  if ((name ?? url ?? type) === undefined) throw new UsageFailure('say what to change: --url, --name or --type');
+  const filters = filtersIn(flags);
+  if ((name ?? url ?? type ?? filters) === undefined) {
+    throw new UsageFailure('say what to change: --url, --name, --type or a filter');
+  }
   const { expandTypes } = await import('./expand-types.js');
   const { findWebhook } = await import('./find-webhook.js');
-  const { presentable, printWebhooks } = await import('./show-webhook.js');
+  const { presentable, printMore, printWebhooks } = await import('./show-webhook.js');
   const manager = await openManager(io, flags);
   const types =
     type &&
@@ -34,9 +47,12 @@ async function update(io: Io, idOrName: string, flags: Flags): Promise<void> {
       (await manager.types()).map(({ key }) => key),
     );
   const { id } = findWebhook(await manager.list(), idOrName);
-  const webhook = await manager.update(id, { name, url, types }).catch((error: unknown) => {
+  const webhook = await manager.update(id, { name, url, types, filters }).catch((error: unknown) => {
     throw asUsage(error);
   });
   if (flags.json) printJson(io, presentable(webhook));
-  else printWebhooks(io, [presentable(webhook)]);
+  else {
+    printWebhooks(io, [presentable(webhook)]);
+    printMore(io, webhook);
+  }
 }

@@ -21,7 +21,7 @@ describe('an error’s code and message come from', () => {
       failures.json(400, { success: false, error: 'bad_args', msg: 'No' }),
       400,
       'bad_args',
-      '400: No.',
+      '400: No (bad_args).',
     ],
     ['msg alone', failures.json(404, { success: false, msg: 'None' }), 404, 'http_404', '404: None.'],
     ['error alone, a word', failures.json(400, { error: 'bad_args' }), 400, 'bad_args', '400: bad_args.'],
@@ -79,7 +79,7 @@ describe('an error’s code and message come from', () => {
       failures.json(200, { success: false, error: 'auth_error', msg: 'No' }),
       200,
       'auth_error',
-      '200: No.',
+      '200: No (auth_error).',
     ],
   ])('%s', async (_, failure, status, code, message) => {
     const error = await errorAfter(failure);

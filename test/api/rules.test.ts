@@ -146,7 +146,6 @@ describe('shodaiApi', () => {
   };
   it.each<[string, string, unknown]>([
     ...badUrls.map(([what, value]): [string, string, unknown] => ['url', what, value]),
-    ['eventTypes', 'none', []],
     ['eventTypes', 'a string', 'agreement.transitioned'],
     ['eventTypes', 'an empty one', ['']],
     ['filters', 'a list', []],

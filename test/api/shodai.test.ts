@@ -18,13 +18,14 @@ async function setUp(options?: ManagementOptions) {
 
 it('creates with the least, and gives the secret once', async () => {
   const { standIn, api } = await setUp();
-  const created = await api.createWebhook(input);
+  const { meta, ...created } = await api.createWebhook(input);
+  expect(meta?.requestId).toMatch(/^[\da-f-]{36}$/);
   expect(created).toEqual(standIn.webhooks[0]);
   expect(created).toMatchObject({ status: 'active', eventTypes: ['agreement.transitioned'] });
   expect(created.secret).toMatch(/^whsec_[0-9a-f]{64}$/);
   const { secret, ...known } = created;
   expect(await api.listWebhooks()).toEqual([known]);
-  expect(await api.getWebhook(created.id)).toEqual(known);
+  expect(await api.getWebhook(created.id)).toEqual({ ...known, meta: expect.anything() });
   expect(standIn.requests[0]?.headers['x-api-key']).toBe(standIn.apiKey);
   expect(standIn.calls).toEqual(['POST /v0/webhooks', 'GET /v0/webhooks', `GET /v0/webhooks/${created.id}`]);
 });
@@ -42,6 +43,7 @@ it('creates with all, and updates', async () => {
   expect(await api.updateWebhook(created.id, changes)).toEqual({
     ...created,
     ...changes,
+    meta: expect.anything(),
     updatedAt: expect.any(String),
   });
   expect(standIn.calls.at(-1)).toBe(`PATCH /v0/webhooks/${created.id}`);

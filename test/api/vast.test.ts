@@ -82,7 +82,7 @@ describe('createWebhook', () => {
     const error = await errorOf(api.createWebhook(input));
     expect(error).toMatchObject({ status: 401, code: 'auth_error' });
     expect(error.message).toBe(
-      'Vast.ai answered 401: This action requires the permission group user_write. The key may be wrong, or lack a scope that this call needs.',
+      'Vast.ai answered 401: This action requires the permission group user_write (auth_error). The key may be wrong, or lack a scope that this call needs.',
     );
     expect(standIn.webhooks).toEqual([]);
   });
@@ -164,7 +164,7 @@ describe('testWebhook', () => {
     const { id } = await api.createWebhook(input);
     const error = await errorOf(api.testWebhook(id));
     expect(error).toMatchObject({ status: 400, code: 'invalid_args' });
-    expect(error.message).toBe('Vast.ai answered 400: Webhook URL is not deliverable.');
+    expect(error.message).toBe('Vast.ai answered 400: Webhook URL is not deliverable (invalid_args).');
     expect(events).toEqual([]);
     expect(standIn.calls.filter((call) => call.endsWith('/test/'))).toHaveLength(1);
   });

@@ -4,7 +4,6 @@ import {
   type Answer,
   deliver,
   fieldViolation,
-  isListOf,
   isString,
   type ManagementOptions,
   type ManagementStandIn,
@@ -21,6 +20,8 @@ interface ShodaiStandInWebhook {
   readonly createdAt: string;
   updatedAt: string;
   readonly secret: string;
+  readonly principalId: string;
+  readonly createdByApiKeyId: string;
 }
 
 const filterNames = ['agreementIds', 'templateIds', 'inputIds', 'fromStates', 'toStates', 'ruleIds'];
@@ -45,7 +46,8 @@ export function startShodaiManagement(
 
   const rules = {
     url: (url: unknown) => urlViolation(url, Number.POSITIVE_INFINITY, options),
-    eventTypes: isListOf((type) => eventTypes.includes(type as string)),
+    eventTypes: (types: unknown) =>
+      types === null || (Array.isArray(types) && types.every((type) => eventTypes.includes(type))),
     filters: (filters: unknown) =>
       typeof filters === 'object' &&
       filters !== null &&
@@ -62,8 +64,13 @@ export function startShodaiManagement(
     const webhook: ShodaiStandInWebhook = {
       id: `wh_${randomUUID()}`,
       status: 'active',
-      eventTypes: ['agreement.transitioned'],
       ...(body as { url: string }),
+      // Null and an empty list mean the default, too.
+      eventTypes: (body as ShodaiStandInWebhook).eventTypes?.length
+        ? (body as ShodaiStandInWebhook).eventTypes
+        : ['agreement.transitioned'],
+      principalId: 'prn_1',
+      createdByApiKeyId: 'key_1',
       createdAt: now,
       updatedAt: now,
       secret: `whsec_${randomBytes(32).toString('hex')}`,

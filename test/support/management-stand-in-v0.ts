@@ -40,7 +40,7 @@ export function startV0Management(options: ManagementOptions = {}): Promise<Mana
   const rules = { ...changeable, chatId: (id: unknown) => id === null || isString(id) };
 
   const create = (body: unknown): Answer => {
-    const violation = fieldViolation(body, rules, ['name', 'url', 'events']);
+    const violation = fieldViolation(body, rules, ['name', 'url', 'events', 'chatId']);
     if (violation) return badRequest(violation);
     const hook: V0StandInHook = {
       id: `hook_${randomBytes(8).toString('hex')}`,
