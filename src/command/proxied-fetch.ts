@@ -51,7 +51,7 @@ async function exchange(url: URL, init: Init, proxy: URL | undefined, ca: Author
   const throughProxy = proxy && !isTls;
   if (throughProxy) Object.assign(options.headers, authorization(proxy));
   const request = throughProxy
-    ? clientOf(proxy).request(proxy, { ...options, path: url.href, headers: { ...options.headers, Host: url.host } })
+    ? clientOf(proxy).request(withoutCredentials(proxy), { ...options, path: url.href, headers: { ...options.headers, Host: url.host } })
     : socket
       ? https.request(url, { ...options, createConnection: () => tls.connect({ socket, servername, ca }) })
       : clientOf(url).request(url, options);
@@ -75,7 +75,7 @@ function answerTo(request: http.ClientRequest, body: string | undefined): Promis
 function tunnel(url: URL, proxy: URL, ca: Authorities, signal: AbortSignal | undefined): Promise<Socket> {
   const path = `${url.hostname}:${url.port || 443}`;
   const headers = { Host: path, ...authorization(proxy) };
-  const request = clientOf(proxy).request(proxy, { method: 'CONNECT', path, headers, signal, ca, agent: false });
+  const request = clientOf(proxy).request(withoutCredentials(proxy), { method: 'CONNECT', path, headers, signal, ca, agent: false });
   return new Promise((resolve, reject) => {
     request.on('connect', ({ statusCode }, socket: Socket) => {
       if (statusCode === 200) return resolve(socket);
@@ -88,6 +88,11 @@ function tunnel(url: URL, proxy: URL, ca: Authorities, signal: AbortSignal | und
 
 function clientOf({ protocol }: URL): typeof http | typeof https {
   return protocol === 'https:' ? https : http;
+}
+
+/** Node.js would make an `Authorization` of them, which is for the host behind the proxy. */
+function withoutCredentials(proxy: URL): URL {
+  return Object.assign(new URL(proxy), { username: '', password: '' });
 }
 
 /** Without the brackets of an IPv6 address. */

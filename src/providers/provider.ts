@@ -50,14 +50,17 @@ export interface TokenProvider<Event> extends Sender<Event> {
 /** A sender's dialect: what its deliveries look like. */
 export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
 
-/** A value of an event as text for people: what is no text as JSON has it. */
+/** A value of an event as text for people: what is no text as JSON, and nothing for what says nothing. */
 export function shown(value: unknown): string {
-  if (value === undefined || value === null) return '';
-  if (typeof value !== 'object') return String(value).toWellFormed();
+  if (!value || (typeof value === 'object' && Object.keys(value).length === 0)) return '';
+  return typeof value === 'object' ? jsonOf(value) : String(value).toWellFormed();
+}
+
+/** Empty for what is nested too deep to be written. */
+export function jsonOf(value: object): string {
   try {
     return JSON.stringify(value).toWellFormed();
   } catch {
-    // It is nested too deep to be written.
     return '';
   }
 }

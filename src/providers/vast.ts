@@ -1,4 +1,4 @@
-import { type Severity, type SigningProvider, shown } from './provider.js';
+import { jsonOf, type Severity, type SigningProvider, shown } from './provider.js';
 
 /** Whom a notification is for: who rents (`client`) or who hosts (`host`). */
 export type VastContext = 'client' | 'host';
@@ -119,7 +119,7 @@ export const vast = {
     return {
       subject: shown(event.subject),
       // A field that is missing, or was renamed, must not make an empty alert.
-      message: shown(event.message).trim() || shown(event),
+      message: shown(event.message).trim() || jsonOf(event),
       type,
       severity: vastTypeInfo(type)?.severity ?? 'info',
       url: vastConsole + linkOf(type),
