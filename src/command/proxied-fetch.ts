@@ -51,9 +51,18 @@ async function exchange(url: URL, init: Init, proxy: URL | undefined, ca: Author
   const throughProxy = proxy && !isTls;
   if (throughProxy) Object.assign(options.headers, authorization(proxy));
   const request = throughProxy
-    ? clientOf(proxy).request(withoutCredentials(proxy), { ...options, path: url.href, headers: { ...options.headers, Host: url.host } })
+    ? clientOf(proxy).request(withoutCredentials(proxy), {
+        ...options,
+        path: url.href,
+        headers: { ...options.headers, Host: url.host },
+      })
     : socket
-      ? https.request(url, { ...options, createConnection: () => tls.connect({ socket, servername, ca }) })
+      ? // A connection of one's own is heeded without an agent only.
+        https.request(url, {
+          ...options,
+          agent: undefined,
+          createConnection: () => tls.connect({ socket, servername, ca }),
+        })
       : clientOf(url).request(url, options);
   const response = await answerTo(request, body);
   const { statusCode: status = 0 } = response;
@@ -75,7 +84,14 @@ function answerTo(request: http.ClientRequest, body: string | undefined): Promis
 function tunnel(url: URL, proxy: URL, ca: Authorities, signal: AbortSignal | undefined): Promise<Socket> {
   const path = `${url.hostname}:${url.port || 443}`;
   const headers = { Host: path, ...authorization(proxy) };
-  const request = clientOf(proxy).request(withoutCredentials(proxy), { method: 'CONNECT', path, headers, signal, ca, agent: false });
+  const request = clientOf(proxy).request(withoutCredentials(proxy), {
+    method: 'CONNECT',
+    path,
+    headers,
+    signal,
+    ca,
+    agent: false,
+  });
   return new Promise((resolve, reject) => {
     request.on('connect', ({ statusCode }, socket: Socket) => {
       if (statusCode === 200) return resolve(socket);

@@ -176,8 +176,9 @@ describe('serve behind a proxy', () => {
       REQUESTS_CA_BUNDLE: cert,
     };
     const slack = ['--slack', 'https://chat.test/services/x', '--slack', 'http://plain.test/y', '--slack', direct.url];
-    const { url } = await serving(slack, { cwd, env });
-    expect((await deliver(url)).status).toBe(204);
+    const { url, io } = await serving(slack, { cwd, env });
+    const answer = await deliver(url);
+    expect([answer.status, io.out]).toEqual([204, expect.anything()]);
     const credentials = Buffer.from('me:pass@word').toString('base64');
     expect(asked.sort()).toEqual([`CONNECT chat.test:443 Basic ${credentials}`, 'POST plain.test']);
     expect(bodies).toHaveLength(1);
