@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Program } from '../examples/checkout.js';
 import { databaseUrl, describeWithPostgres, describeWithRedis, redisUrl } from '../support/backends.js';
 import { slackStandIn } from '../support/chat-stand-in.js';
 import { type Installed, installed } from './installed.js';
@@ -27,6 +28,39 @@ describe('the installed command', () => {
     expect(program.stdout).toContain('closing');
     expect(program.stderr).toBe('');
   });
+
+  it('ends when npm, which has started it, has gone, and stays when a shell has', async () => {
+    const inner = (project: string, npm: Record<string, string>) =>
+      `const { spawn } = require('node:child_process');
+       const child = spawn(process.execPath, ['node_modules/vast-webhook/dist/command/main.js', 'serve', '--port', '0', '--log-events'],
+         { cwd: ${JSON.stringify(project)}, env: ${JSON.stringify({ ...env, ...npm })}, stdio: 'inherit', detached: true });
+       console.log('pid', child.pid);
+       setInterval(() => {}, 1e6);`;
+    const isAlive = (pid: number) => {
+      try {
+        return process.kill(pid, 0);
+      } catch {
+        return false;
+      }
+    };
+    const project = await command.projectWith();
+    for (const [npm, isOver] of [
+      [{ npm_command: 'exec' }, true],
+      [{}, false],
+    ] as const) {
+      const parent = new Program(['-e', inner(project, npm)], project, {});
+      const [, pid] = await parent.printed(/pid (\d+)/);
+      await parent.printed(/listening on/);
+      parent.kill('SIGKILL');
+      await parent.exited;
+      if (isOver) await vi.waitUntil(() => !isAlive(Number(pid)), { timeout: 10_000 });
+      else {
+        await sleep(1_500);
+        expect(isAlive(Number(pid))).toBe(true);
+        process.kill(Number(pid), 'SIGKILL');
+      }
+    }
+  }, 30_000);
 
   it('ends with 130 when it is asked twice', async () => {
     const slack = await during(slackStandIn());

@@ -42,7 +42,11 @@ function commandsIn(text: string): string[][] {
 /** What the reader would stumble on, as `README.md:12: ...`. */
 export async function faultsOf({ at, words }: CommandLine): Promise<string[]> {
   const [program = '', ...args] = words;
-  const check = program.includes('/') ? () => missingFile(program) : checks[program];
+  const check = program.endsWith('/.bin/vast-webhook')
+    ? vastWebhook
+    : program.includes('/')
+      ? () => missingFile(program)
+      : checks[program];
   if (check === undefined) return [`${at}: ${program} is not a command that the pages may use`];
   return (await check(args)).map((fault) => `${at}: ${fault}`);
 }
