@@ -35,7 +35,7 @@ const isFalse = (value: unknown) =>
   !value || (typeof value === 'object' && Object.keys(value as object).length === 0 && !Object.is(value, Number.NaN));
 
 /** Texts of which one must be seen, since Python and JSON write what is no text differently. */
-export function textsOf(value: unknown): readonly string[] {
+function textsOf(value: unknown): readonly string[] {
   if (typeof value === 'string') return value.split('\n').map((line) => line.trim());
   if (typeof value === 'object') return JSON.stringify(value).match(/[\p{L}\p{N}]+/gu) ?? [];
   return [String(value)];
