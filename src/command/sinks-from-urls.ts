@@ -71,7 +71,10 @@ export function sinksFromUrls(
     return { label, url, kind: kindOf(url, fallback) };
   });
   return addresses.map(({ kind, url, label }) => {
-    const sink = kinds[kind].make(url, { name: nameOf(kind, label === undefined ? url : `${label}@${url}`), ...options });
+    const sink = kinds[kind].make(url, {
+      name: nameOf(kind, label === undefined ? url : `${label}@${url}`),
+      ...options,
+    });
     return label === undefined ? sink : when<VastEvent>((_, { webhook }) => webhook === label, sink);
   });
 }

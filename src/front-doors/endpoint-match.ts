@@ -60,8 +60,15 @@ export class EndpointMatch {
   /** For a request whose target does not match. */
   isEndpoint(visit: Visit): boolean {
     if (visit.rewritten.some(this.#test)) return true;
-    if (origins.some((name) => /[/\\?#]/.test(visit.headers[name]?.toString() ?? ''))) return true;
-    const { place } = visit;
+    const odd = origins.find((name) => isOdd(visit.headers[name]));
+    if (odd !== undefined) {
+      this.#once(
+        'origin',
+        `${visit.method} ${shown(visit.target)} was refused, because its header ${odd} holds more than it may, from which some readers would take another path: mend the proxy that sets it`,
+      );
+      return true;
+    }
+    const { place, isAtRoot, method } = visit;
     if (place === 'route') {
       if (this.#isGiven)
         this.#once(
@@ -73,8 +80,9 @@ export class EndpointMatch {
     if (this.#isGiven || place === 'use') return this.#passOn(visit);
     if (place === 'mount') return true;
     // A handler for the router's own root may be what the middleware guards.
-    if (place === 'nested' && !(visit.isAtRoot && visit.method === 'POST')) return this.#passOn(visit);
-    if (!visit.isAtRoot || visit.rewritten.length === 0) this.#guessed(visit);
+    if (place === 'nested' && (!isAtRoot || /^(?:GET|HEAD|OPTIONS)$/.test(method ?? ''))) return this.#passOn(visit);
+    // The root of a mount is what somebody is likely to have meant.
+    if (place === 'nested' || !isAtRoot || visit.rewritten.length === 0) this.#guessed(visit);
     return true;
   }
 
@@ -101,6 +109,11 @@ export class EndpointMatch {
     this.#reported.add(what);
     this.#report(new Error(message));
   }
+}
+
+/** No host and no scheme is empty, or holds a path. */
+function isOdd(header: string | string[] | undefined): boolean {
+  return header !== undefined && /^$|[/\\?#]/.test(header.toString());
 }
 
 /** The path of a target, as far as that needs no reading. */

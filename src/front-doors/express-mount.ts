@@ -14,6 +14,9 @@ interface Layer {
 type Stack = readonly Layer[];
 
 interface App {
+  /** Where a `use` has put it, as that was written. */
+  readonly mountpath?: unknown;
+  readonly parent?: App;
   /** Express 4, whose `router` throws. */
   readonly _router?: { readonly stack: Stack };
   readonly router?: { readonly stack: Stack };
@@ -48,13 +51,17 @@ export function expressPlaces(middleware: Middleware): (req: RoutedRequest, next
     if (next === undefined) return 'use';
     if (baseUrl === undefined) return 'unknown';
     const isBelowMount = baseUrl !== '' || isMoved(req);
-    if (!isBelowMount && route === undefined) return 'use';
+    if (!isBelowMount && route === undefined) {
+      passed.add(req);
+      return 'use';
+    }
     // A route calls its handlers with a `next` of its own.
     if (route !== undefined && next !== req.next) return 'unknown';
+    // It may be around us, and what it holds is an app or a router that need not show its own.
+    if (route?.stack?.some(({ handle }) => isContainer(handle))) return 'unknown';
     const places = placesIn(req, isSelf);
-    if (places.length !== 1) return 'unknown';
-    if (places[0] === 'mount') return isBelowMount ? 'mount' : 'unknown';
-    if (passed.has(req)) return 'unknown';
+    if (places.length === 1 && places[0] === 'mount') return isBelowMount ? 'mount' : 'unknown';
+    if (places.length === 0 || places.includes('mount') || passed.has(req)) return 'unknown';
     passed.add(req);
     return baseUrl === '' ? 'use' : 'nested';
   };
@@ -68,12 +75,21 @@ function isMoved({ url = '', originalUrl = url }: RoutedRequest): boolean {
 /** The places of the middleware below the mounts that the request has come through. */
 function placesIn({ app, baseUrl = '' }: RoutedRequest, isSelf: (handle: unknown) => boolean): Place[] {
   const { stack } = app?._router ?? app?.router ?? { stack: [] };
-  // How much of it is from outside the app is not known: a router does not tell an app that it is mounted.
-  return endsOf(baseUrl).flatMap((base) => placesBelow(stack, base, false, isSelf));
+  const outside = pathAbove(app);
+  if (!baseUrl.toLowerCase().startsWith(outside.toLowerCase())) return [];
+  return placesBelow(stack, baseUrl.slice(outside.length), false, isSelf);
 }
 
-function endsOf(base: string): string[] {
-  return [...base.matchAll(/\//g)].map(({ index }) => base.slice(index)).concat('');
+/** What an app's own mounts have cut off, where that is the same for each request. */
+function pathAbove(app: App | undefined): string {
+  if (app?.parent === undefined) return '';
+  const path = app.mountpath === '/' ? '' : String(app.mountpath);
+  return pathAbove(app.parent) + path;
+}
+
+function isContainer(handle: unknown): boolean {
+  const { stack, handle: handles } = Object(handle) as { stack?: unknown; handle?: unknown };
+  return Array.isArray(stack) || typeof handles === 'function';
 }
 
 function placesBelow(stack: Stack, base: string, isInRoute: boolean, isSelf: (handle: unknown) => boolean): Place[] {

@@ -1,8 +1,10 @@
-import { type Place, pathOf } from './endpoint-match.js';
+import { pathOf, type Visit } from './endpoint-match.js';
 
 interface RouterLayer {
   readonly methods: readonly string[];
   readonly stack: readonly unknown[];
+  /** A pattern, behind the router's prefix. */
+  readonly path?: unknown;
   /** `ignoreCaptures`: that a `use` layer has no path of its own. */
   readonly opts?: { readonly ignoreCaptures?: boolean };
 }
@@ -10,7 +12,6 @@ interface RouterLayer {
 /** What Koa's routers leave on a context. */
 export interface RoutedContext {
   readonly path: string;
-  readonly originalUrl: string;
   /** Set by @koa/router: the routes and `use` layers with this path, of all routers so far. */
   readonly matched?: readonly RouterLayer[];
   /** Set by other routers. */
@@ -18,28 +19,42 @@ export interface RoutedContext {
   readonly routePath?: unknown;
 }
 
-/** Tells where in Koa the middleware is called. */
-export function koaPlaces(middleware: unknown): (ctx: RoutedContext) => Place {
+/** Tells where in Koa the middleware is called. `target` is the whole one, as it came. */
+export function koaPlaces(
+  middleware: unknown,
+): (ctx: RoutedContext, target: string) => Pick<Visit, 'place' | 'isAtRoot'> {
   /** Contexts that were let pass although a second place may hold the middleware, wrapped. */
   const passed = new WeakSet<object>();
 
-  return (ctx) => {
-    const { matched = [], params, routePath } = ctx;
+  return (ctx, target) => {
+    const { matched = [], path, params, routePath } = ctx;
+    const isMoved = path !== pathOf(target);
+    const isAtRoot = path === '/';
     const own = matched.filter(({ stack }) => stack.includes(middleware));
-    if (own.some(isRoute)) return 'route';
+    if (own.some(isRoute)) return { place: 'route', isAtRoot };
     const [layer] = own;
     if (layer !== undefined) {
-      if (own.length > 1 || passed.has(ctx)) return 'unknown';
-      if (layer.opts?.ignoreCaptures !== true) return 'mount';
+      if (own.length > 1 || passed.has(ctx)) return { place: 'unknown', isAtRoot };
+      if (layer.opts?.ignoreCaptures !== true) return { place: 'mount', isAtRoot };
       // Behind a route, that one may hold the middleware, too, wrapped.
-      if (matched.slice(0, matched.indexOf(layer)).some(isRoute)) return 'unknown';
+      if (matched.slice(0, matched.indexOf(layer)).some(isRoute)) return { place: 'unknown', isAtRoot };
       passed.add(ctx);
-      return 'use';
+      const prefix = prefixOf(layer);
+      if (prefix === '' && !isMoved) return { place: 'use', isAtRoot };
+      return { place: 'nested', isAtRoot: path.replace(/\/$/, '').toLowerCase() === prefix };
     }
-    if (matched.some(isRoute) || params !== undefined || routePath !== undefined) return 'unknown';
+    const isRouted = matched.some(isRoute) || params !== undefined || routePath !== undefined;
     // koa-mount cuts its prefix off the path; so may others.
-    return ctx.path === pathOf(ctx.originalUrl) ? 'use' : 'unknown';
+    return { place: isRouted || isMoved ? 'unknown' : 'use', isAtRoot };
   };
+}
+
+/** What comes before the pattern of a `use` layer without a path of its own. */
+function prefixOf({ path }: RouterLayer): string {
+  return String(path ?? '')
+    .replace(/[({[:*\\].*/s, '')
+    .replace(/\/$/, '')
+    .toLowerCase();
 }
 
 function isRoute({ methods }: RouterLayer): boolean {

@@ -7,6 +7,7 @@ import type { Provider } from '../providers/provider.js';
 import type { Received } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 import { EndpointMatch } from './endpoint-match.js';
+import type { RoutedRequest } from './express-mount.js';
 import { koaPlaces, type RoutedContext } from './koa-mount.js';
 import { isClosed, NodeExchange, whenAnswered } from './node-exchange.js';
 import { isKoaCall, misuse, refuse } from './wrong-form.js';
@@ -69,11 +70,12 @@ export function koaWebhook<Event extends object>(
   const placeOf = koaPlaces(middleware);
 
   function isEndpoint(ctx: KoaContext & RoutedContext): boolean {
-    const { originalUrl: target, path, req } = ctx;
+    // Express and others, in which the app may be mounted, leave the whole one on their request.
+    const target = (ctx.req as RoutedRequest).originalUrl ?? ctx.originalUrl;
     if (match.matches(target)) return true;
-    const { method, headers, url = '' } = req;
-    const rewritten = url === target ? [] : [url];
-    return match.isEndpoint({ method, target, headers, rewritten, isAtRoot: path === '/', place: placeOf(ctx) });
+    const { method, headers, url = '' } = ctx.req;
+    const rewritten = url === target ? [] : [url, ctx.originalUrl];
+    return match.isEndpoint({ method, target, headers, rewritten, ...placeOf(ctx, target) });
   }
 
   return middleware;

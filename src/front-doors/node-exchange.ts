@@ -90,13 +90,18 @@ export function whenAnswered(
   }
 }
 
-/** For a response that may reach nobody, and then has no event for it. */
+/** For a response that may reach nobody, and then has no event for it, and does not keep its status. */
 function whenEnded(res: ServerResponse, ended: () => void): void {
-  const { end } = res;
+  const { end, writeHead } = res;
+  function writeUnheard(this: ServerResponse, status: number, ...args: unknown[]) {
+    if (!res.headersSent) res.statusCode = status;
+    return Reflect.apply(writeHead, this, [status, ...args]);
+  }
   function endUnheard(this: ServerResponse, ...args: unknown[]) {
     ended();
     return Reflect.apply(end, this, args);
   }
+  res.writeHead = writeUnheard as ServerResponse['writeHead'];
   res.end = endUnheard as ServerResponse['end'];
 }
 

@@ -71,7 +71,7 @@ function mayEndWith(target: string, names: readonly string[]): boolean {
 /** Whether a path has no segments that stay, or may be an authority and nothing behind. */
 function isRoot(target: string): boolean {
   return spellingsOf(target).some((spelling) =>
-    [spelling, spelling.replace(/^(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}[^/\\?#]*/i, '')].some((path) => {
+    [spelling, spelling.replace(/^(?:[a-z][a-z0-9+.-]*:[/\\]*|[/\\]{2,})[^/\\?#]*/i, '')].some((path) => {
       const reader = new Reader([]);
       reader.read(path);
       return reader.isNothingLeft;
@@ -124,10 +124,10 @@ class Reader {
       if (at >= 0 && char !== '/' && char !== '\\' && char !== ';' && char !== '?' && char !== '#') continue;
       this.#readName(nameOf(segment.slice(at + 1, end)));
       end = at;
-      // A parameter: what is behind may have been dropped with it.
+      // A parameter: what is behind in its segment may have been dropped with it.
       if (char === ';') for (const [found, states] of before.entries()) this.#add(found, states);
       // The path may end here.
-      if (char === '?' || char === '#') this.#add(0, 1);
+      if (char === '?' || char === '#' || char === ';') this.#add(0, 1);
     }
   }
 

@@ -374,7 +374,7 @@ const cases: Record<string, Case> = {
     handled: 1,
   },
   ...Object.fromEntries(
-    ['', '{', 'hello', '{"a":1}x', "{'a':1}", 'undefined'].map((body): [string, Case] => [
+    ['{', 'hello', '{"a":1}x', "{'a':1}", 'undefined'].map((body): [string, Case] => [
       `invalid_json: ${JSON.stringify(body)}`,
       {
         message: () => signed(body),

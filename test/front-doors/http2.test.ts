@@ -35,9 +35,12 @@ const forms: Record<string, Form> = {
       const hook = vastWebhook(secret, { path, ...options });
       const behind = async (req: { vast?: unknown }, res: Http2ServerResponse) => {
         try {
-          res.statusCode = await handler(req.vast);
+          const status = await handler(req.vast);
+          if (status >= 500) throw new Error('failed');
+          res.statusCode = status;
         } catch {
-          res.statusCode = 500;
+          // Which HTTP/2 does not keep for a stream that is gone.
+          res.writeHead(500);
         }
         res.end();
       };

@@ -139,8 +139,10 @@ function expected({ method, signatures, timestamps, encodings, body }: Anything)
   if (!isRight && signatures[0] !== signature(body, secret, timestamp)) {
     return encoding !== '' && encoding !== 'identity' ? 415 : 401;
   }
+  const text = body.toString().replace(/^\uFEFF/, '');
+  if (text.trim() === '') return 204;
   try {
-    const parsed: unknown = JSON.parse(body.toString().replace(/^\uFEFF/, ''));
+    const parsed: unknown = JSON.parse(text);
     return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? 204 : 400;
   } catch {
     return 400;

@@ -69,6 +69,8 @@ const behinds: Readonly<Record<string, Behind>> = {
   },
   async Fastify(observer, random) {
     const app = fastify({
+      // What was the default before, and ends the path.
+      useSemicolonDelimiter: random.chance(0.5),
       routerOptions: {
         caseSensitive: random.chance(0.3),
         ignoreTrailingSlash: random.chance(0.5),

@@ -1,8 +1,9 @@
 import { createRequire } from 'node:module';
 import type { RequestHandler, Router } from 'express';
 import { vastWebhook } from '../../src/index.js';
+import { vastWebhook as koaVastWebhook } from '../../src/koa.js';
 import type { WebhookOptions } from '../../src/options.js';
-import { expresses, nowMs, secret } from '../support/front-doors.js';
+import { expresses, koas, nowMs, secret } from '../support/front-doors.js';
 import type { Generator, Observer } from './mounting.js';
 import type { Random } from './random.js';
 
@@ -43,6 +44,7 @@ interface Kit {
   /** The path of what the container is in. */
   readonly prefix: string;
   readonly random: Random;
+  readonly observer: Observer;
 }
 
 const p = '/hooks/vast';
@@ -99,6 +101,34 @@ const leaves: Readonly<Record<string, (kit: Kit) => Leaf>> = {
     to.post(p, inner, handler);
     return { endpoint: p, leavesOthers: true };
   },
+  'post(path, app with hook, handler)'({ to, express, wrap, handler }) {
+    const inner = express();
+    inner.use(wrap(hookWith()));
+    to.post(p, inner as unknown as RequestHandler, handler);
+    return { endpoint: p, leavesOthers: true };
+  },
+  'use(hook), and a wrapped mount'({ to, handler, prefix, random }) {
+    const hook = hookWith();
+    const wrapped: RequestHandler = (req, res, next) => hook(req, res, next);
+    const isFirst = random.chance(0.5);
+    if (isFirst) to.use(p, wrapped, handler);
+    to.use(hook);
+    if (!isFirst) to.use(p, wrapped, handler);
+    return { endpoint: p, isWide: true, leavesOthers: prefix === '' };
+  },
+  'a Koa app'({ to, random, observer }) {
+    const koa = new (random.pick(Object.values(koas)))();
+    koa.silent = true;
+    const path = random.chance(0.5) ? { path: p } : {};
+    koa.use(koaVastWebhook(secret, { now: () => nowMs, onOutcome() {}, onError() {}, ...path }) as never);
+    koa.use((ctx) => {
+      if (ctx.path !== '/') return;
+      observer.handled((ctx.state as { vast?: unknown }).vast);
+      ctx.status = 204;
+    });
+    to.use(p, koa.callback() as unknown as RequestHandler);
+    return { endpoint: p, leavesOthers: true };
+  },
   'a connect app'({ to, wrap, handler }) {
     const inner = connect();
     inner.use(p, wrap(hookWith()));
@@ -153,6 +183,7 @@ export const express: Generator = (random, observer) => {
   const plain: RequestHandler = (req, res) => void res.status(200).send(`plain ${req.originalUrl}`);
   const isRouted = before === 'a route for everything';
   let prefix = '';
+  let hidesPath = false;
   let to = app as unknown as Router;
   for (let depth = random.below(3); depth > 0; depth--) {
     const [pattern, path] = random.pick(paths);
@@ -162,11 +193,14 @@ export const express: Generator = (random, observer) => {
     if (pattern === undefined) to.use(used);
     else to.use(pattern as string, used);
     said.push(`${kind} at ${String(pattern)}`);
+    // Express keeps the path of an app only where a \`use\` of another app has it as a text.
+    if (kind === 'an app')
+      hidesPath ||= said.some((one) => one.includes('router')) || !/^[/\w]*$/.test(String(pattern ?? ''));
     to = inner;
     prefix += path;
   }
   const wrapping = random.chance(0.5) ? 'plain' : random.pick(Object.keys(wrappings));
-  const isWrapped = wrapping !== 'plain' || said.some((one) => one.includes('wrapped'));
+  const isWrapped = wrapping !== 'plain' || hidesPath || said.some((one) => one.includes('wrapped'));
   const name = random.pick(Object.keys(leaves));
   const leaf = (leaves[name] as (kit: Kit) => Leaf)({
     to,
@@ -177,6 +211,7 @@ export const express: Generator = (random, observer) => {
     handler: handlerOf(observer),
     prefix,
     random,
+    observer,
   });
   said.push(name, wrapping);
   // Where a route has matched before, or the middleware is wrapped below a mount, nothing tells what it is.

@@ -39,6 +39,7 @@ const changes: readonly Change[] = [
       '%00',
       '%C2%A0',
       ';a',
+      ';/x',
       '%3Ba',
       '/.',
       '/x/..',

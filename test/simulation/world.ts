@@ -176,7 +176,7 @@ export class World {
         onError: (error: Error) => machine.log(`${life.name}: onError ${error.message}`),
       };
       const secret = plan.secretFunction ? () => this.#secret(life) : 'secret-0';
-      const make = (more: object) => new Endpoint(vast, secret, { ...options, ...more }, life.clock);
+      const make = (more: object) => new Endpoint<VastEvent>(vast, secret, { ...options, ...more }, life.clock);
       try {
         endpoints.push(make(this.usesScopes && receiver > 0 ? { scope: 'other' } : {}));
       } catch (error) {
@@ -608,10 +608,11 @@ class SimExchange implements Exchange<VastEvent> {
     this.#running.life.io(0.2, 'body', () => done(undefined, this.#body));
   }
 
-  answer({ status }: Answer): void {
+  answer({ status }: Answer): number {
     this.#answers++;
     if (this.#answers > 1) this.#world.violate('one outcome a request', `${this.#sent.id} was answered twice`);
     this.#respond(status);
+    return status;
   }
 
   handOn({ delivery }: Received<VastEvent>, settle: (answer: HandlerAnswer) => void): void {
