@@ -198,8 +198,9 @@ export class Claim {
         this.#complete({ ok: then, fail });
       } else if (what[0] === undefined) {
         this.#stop();
-        if (calls.isOverdue) fail();
-        else if (clock.now() >= this.#leaseUntil) then(true);
+        // First, since a call that hangs for good is overdue for ever.
+        if (clock.now() >= this.#leaseUntil) then(true);
+        else if (calls.isOverdue) fail();
         else this.#callRelease({ ok: () => then(true), fail });
       } else {
         this.delivered(what[0], { ok: () => this.persist(what.slice(1), then, 0), fail });

@@ -13,6 +13,8 @@ export type Place =
   | 'use'
   /** The same, in a router or app that has a path. */
   | 'nested'
+  /** Nowhere: there is nobody behind, to whom anything could be passed on. */
+  | 'alone'
   /** Nothing tells. */
   | 'unknown';
 
@@ -79,6 +81,8 @@ export class EndpointMatch {
     }
     if (this.#isGiven || place === 'use') return this.#passOn(visit);
     if (place === 'mount') return true;
+    // A function of a platform, whose path is not its own affair: a delivery that is signed must not end as a 404.
+    if (place === 'alone') return method === 'POST' && this.#mayBeSigned(visit);
     // A handler for the router's own root may be what the middleware guards.
     if (place === 'nested' && (!isAtRoot || /^(?:GET|HEAD|OPTIONS)$/.test(method ?? ''))) return this.#passOn(visit);
     // The root of a mount is what somebody is likely to have meant.
@@ -93,9 +97,14 @@ export class EndpointMatch {
     );
   }
 
+  #mayBeSigned({ headers }: Visit): boolean {
+    return this.#signatureHeader === undefined || headers[this.#signatureHeader] !== undefined;
+  }
+
   /** A sender whose webhook has never worked is worth a line. */
-  #passOn({ method, target, headers }: Visit): false {
-    if (method === 'POST' && this.#signatureHeader !== undefined && headers[this.#signatureHeader] !== undefined) {
+  #passOn(visit: Visit): false {
+    const { method, target } = visit;
+    if (method === 'POST' && this.#signatureHeader !== undefined && this.#mayBeSigned(visit)) {
       this.#once(
         'passed on',
         `a request with the header ${this.#signatureHeader} came to ${shown(target)} and was passed on, because the endpoint is ${this.path}: register the webhook with that path, or give the middleware the other one as { path }`,

@@ -47,8 +47,7 @@ export function expressPlaces(middleware: Middleware): (req: RoutedRequest, next
   return (req, next) => {
     const { route, baseUrl } = req;
     if (route?.stack?.some(({ handle }) => isSelf(handle))) return 'route';
-    // Without anybody behind, nothing can be passed on.
-    if (next === undefined) return 'use';
+    if (next === undefined) return 'alone';
     if (baseUrl === undefined) return 'unknown';
     const isBelowMount = baseUrl !== '' || isMoved(req);
     if (!isBelowMount && route === undefined) {

@@ -198,7 +198,7 @@ describe('what dev logs of a delivery', () => {
     ['of another method', {}, 405, { code: 'method_not_allowed', method: 'GET', cannotResend: expect.any(String) }],
     [
       'that is compressed',
-      { ...signed('{}'), headers: { ...signed('{}').headers, 'Content-Encoding': 'gzip' } },
+      { ...signed('{}'), headers: { ...signed('{ }').headers, 'Content-Encoding': 'gzip' } },
       415,
       { code: 'unsupported_encoding', body: '{}' },
     ],

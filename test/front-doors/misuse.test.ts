@@ -122,6 +122,22 @@ describe('the middleware as the listener of a server', () => {
     expect(outcomes[1]?.error?.message).toContain('there is no next() to hand the event to');
   });
 
+  it('takes what is signed on every path, unless it is told one', async () => {
+    const delivered: unknown[] = [];
+    function note(event: unknown) {
+      delivered.push(event);
+    }
+    const send = async (path: string | undefined, message: Message) => {
+      const hook = vastWebhook(secret, { ...quiet, onError() {}, path, sinks: [note] });
+      return (await ask(hook as never, { target: '/api/function', ...message })).status;
+    };
+    expect(await send(undefined, signed())).toBe(204);
+    expect(await send(undefined, signed({}, { key: 'forged' }))).toBe(401);
+    expect(await send(undefined, { body: 'a=b' })).toBe(404);
+    expect(await send('/vast/webhooks', signed())).toBe(404);
+    expect(delivered).toHaveLength(1);
+  });
+
   it('needs nobody behind it with sinks', async () => {
     const delivered: unknown[] = [];
     const hook = vastWebhook(secret, {

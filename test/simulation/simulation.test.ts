@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { bySeed, explore, search, shrink } from './simulate.js';
 
 describe('what is promised', () => {
-  it('holds in 10,000 worlds, whatever fails, dies, freezes and hangs up there', { timeout: 600_000 }, async () => {
-    const found = await search(1, 10_000);
+  it('holds in 5,000 worlds, whatever fails, dies, freezes and hangs up there', { timeout: 600_000 }, async () => {
+    const found = await search(1, 5_000);
     expect(found, 'npm run simulate -- --seed <seed> shows what happens').toBeUndefined();
   });
 
