@@ -26,7 +26,7 @@ export function createForwarder<Event extends object = VastEvent>(options: Forwa
 }
 
 /** The same by another clock. */
-export function createForwarderOn<Event extends object>(clock: Clock, options: ForwarderOptions<Event>): Forward {
+function createForwarderOn<Event extends object>(clock: Clock, options: ForwarderOptions<Event>): Forward {
   const { rateLimit, ...settings } = forwarderSettingsOf(options);
   const inFlight = new InFlight(clock);
   const forwarder = new Forwarder({ ...settings, scope: 'forwarder', inFlight, clock });

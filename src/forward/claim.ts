@@ -4,7 +4,7 @@ import type { ClaimResult } from './store.js';
 import { maxAbandoned, type Next, type StoreCalls, unavailable } from './store-calls.js';
 
 /** How long a claim is renewed for work that does not settle. */
-export const maxWorkMs = 5 * 60_000;
+const maxWorkMs = 5 * 60_000;
 
 /** How soon the store is asked again for what it has failed to do. Doubled each time, up to the second. */
 const minPersistMs = 100;

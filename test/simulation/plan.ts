@@ -1,7 +1,7 @@
 import type { Choices } from './choices.js';
 import type { Fare } from './store.js';
 
-export type FaultKind = 'kill' | 'freeze' | 'block' | 'close' | 'forget' | 'step' | 'rotate' | 'cutOff';
+type FaultKind = 'kill' | 'freeze' | 'block' | 'close' | 'forget' | 'step' | 'rotate' | 'cutOff';
 
 /** Something that happens to a process just before a step of it. */
 export interface Fault {
