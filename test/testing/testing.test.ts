@@ -108,7 +108,7 @@ describe('signedDelivery', () => {
   });
 
   it('takes an event without an id, or with an odd one, and sends no id header then', () => {
-    for (const event_id of [undefined, 7, null]) {
+    for (const event_id of [undefined, {}, null]) {
       const { headers } = signedDelivery({ ...sampleEvent('outbid'), event_id }, secret);
       expect(headers).not.toHaveProperty('X-Vast-Event-Id');
     }
