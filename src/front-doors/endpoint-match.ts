@@ -82,7 +82,7 @@ export class EndpointMatch {
     if (this.#isGiven || place === 'use') return this.#passOn(visit);
     if (place === 'mount') return true;
     // A function of a platform, whose path is not its own affair: a delivery that is signed must not end as a 404.
-    if (place === 'alone') return method === 'POST' && this.#mayBeSigned(visit);
+    if (place === 'alone') return method === 'POST' && (this.#signatureHeader === undefined || this.#isSigned(visit));
     // A handler for the router's own root may be what the middleware guards.
     if (place === 'nested' && (!isAtRoot || /^(?:GET|HEAD|OPTIONS)$/.test(method ?? ''))) return this.#passOn(visit);
     // The root of a mount is what somebody is likely to have meant.
@@ -90,24 +90,25 @@ export class EndpointMatch {
     return true;
   }
 
-  #guessed({ method, target }: Visit): void {
+  #guessed(visit: Visit): void {
+    // A delivery is where it belongs.
+    if (this.#isSigned(visit)) return;
     this.#once(
       'guess',
-      `${method} ${shown(target)} was refused, because the middleware cannot tell how it is mounted and so takes every request for a delivery: give it its path, as in { path: '${this.path}' }`,
+      `${visit.method} ${shown(visit.target)} was refused, because the middleware cannot tell how it is mounted and so takes every request for a delivery: give it its path, as in { path: '${this.path}' }`,
     );
   }
 
-  #mayBeSigned({ headers }: Visit): boolean {
-    return this.#signatureHeader === undefined || headers[this.#signatureHeader] !== undefined;
+  #isSigned({ headers }: Visit): boolean {
+    return this.#signatureHeader !== undefined && headers[this.#signatureHeader] !== undefined;
   }
 
   /** A sender whose webhook has never worked is worth a line. */
   #passOn(visit: Visit): false {
-    const { method, target } = visit;
-    if (method === 'POST' && this.#signatureHeader !== undefined && this.#mayBeSigned(visit)) {
+    if (visit.method === 'POST' && this.#isSigned(visit)) {
       this.#once(
         'passed on',
-        `a request with the header ${this.#signatureHeader} came to ${shown(target)} and was passed on, because the endpoint is ${this.path}: register the webhook with that path, or give the middleware the other one as { path }`,
+        `a request with the header ${this.#signatureHeader} came to ${shown(visit.target)} and was passed on, because the endpoint is ${this.path}: register the webhook with that path, or give the middleware the other one as { path }`,
       );
     }
     return false;

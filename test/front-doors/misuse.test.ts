@@ -182,6 +182,14 @@ describe('what is said once', () => {
     expect(warn.mock.calls[0]?.[0]).toContain("{ path: '/vast/webhooks' }");
   });
 
+  it('nothing of a delivery that comes to where nothing tells', async () => {
+    const errors: Error[] = [];
+    const hook = vastWebhook(secret, { ...quiet, onError: (error) => errors.push(error) });
+    const listener: RequestListener = (req, res) => hook(req, res, () => res.end());
+    expect((await ask(listener, { target: '/hooks/vast', ...signed() })).status).toBe(200);
+    expect(errors).toEqual([]);
+  });
+
   it.each(Object.entries(expresses))('%s: a path with which the route can never agree', async (_, express) => {
     const errors: Error[] = [];
     const app = express().set('env', 'test');

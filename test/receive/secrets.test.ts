@@ -21,6 +21,13 @@ function steerClock({ stands = false } = {}): { pass(ms: number): void } {
 const forged = () => signed(anEvent(), { key: 'forged' });
 const by = (key: string) => signed(anEvent(), { key });
 
+it('of an environment that is there at run time only is shown as a function', () => {
+  const { NO_SUCH_SECRET } = process.env;
+  expect(() => vastWebhook(NO_SUCH_SECRET as string)).toThrow('give a function: () => process.env.NAME');
+  expect(() => vastWebhook([NO_SUCH_SECRET as string])).toThrow('give a function: () => process.env.NAME');
+  expect(() => vastWebhook(() => NO_SUCH_SECRET as string)).not.toThrow();
+});
+
 describe.each([
   ['vast-webhook', vastWebhook],
   ['vast-webhook/koa', koaVastWebhook],
