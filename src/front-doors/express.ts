@@ -9,7 +9,7 @@ import type { Secret } from '../receive/secrets.js';
 import { EndpointMatch, pathOf } from './endpoint-match.js';
 import { expressPlaces, type RoutedRequest } from './express-mount.js';
 import { shareShape } from './express-shape.js';
-import { NodeExchange, whenAnswered } from './node-exchange.js';
+import { type HandedOn, handedOn, NodeExchange, whenAnswered } from './node-exchange.js';
 import { isNodeCall, misuse } from './wrong-form.js';
 
 /** A request as far as the middleware looks at it. */
@@ -32,17 +32,16 @@ export function expressWebhook<Event extends object>(
   options?: WebhookOptions<Event>,
 ): ExpressWebhook {
   const endpoint = new Endpoint(provider, secret, options);
-  const handedOn = new WeakSet<object>();
   const match = new EndpointMatch(endpoint.settings, provider);
   const middleware = Object.assign(
     function webhook(req: Request, res: ServerResponse, next?: Next): void {
       if (!isNodeCall(res)) throw misuse('Express', provider.name, req);
-      if (next !== undefined && handedOn.has(req)) {
+      if (next !== undefined && (req as HandedOn)[handedOn] === endpoint) {
         // In a second place, the event is not to be claimed again.
         next();
       } else if (isEndpoint(req, next)) {
         shareShape(req, res);
-        endpoint.serve(new ExpressExchange(provider.name, req, res, next, handedOn));
+        endpoint.serve(new ExpressExchange(provider.name, req, res, next, endpoint));
       } else if (next !== undefined) {
         next();
       } else {
@@ -72,7 +71,7 @@ export function expressWebhook<Event extends object>(
 class ExpressExchange<Event> extends NodeExchange<Event> {
   readonly #property: string;
   readonly #next: Next | undefined;
-  readonly #handedOn: WeakSet<object>;
+  readonly #endpoint: object;
   readonly rawBody: unknown;
   readonly body: unknown;
 
@@ -81,10 +80,10 @@ class ExpressExchange<Event> extends NodeExchange<Event> {
     req: Request & { rawBody?: unknown },
     res: ServerResponse,
     next: Next | undefined,
-    handedOn: WeakSet<object>,
+    endpoint: object,
   ) {
     super(req, res);
-    this.#handedOn = handedOn;
+    this.#endpoint = endpoint;
     this.#property = property;
     this.#next = next;
     this.rawBody = req.rawBody;
@@ -104,7 +103,7 @@ class ExpressExchange<Event> extends NodeExchange<Event> {
     req[this.#property] = received;
     req.body = received.event;
     req._body = true;
-    this.#handedOn.add(req);
+    (this.req as HandedOn)[handedOn] = this.#endpoint;
     whenAnswered(this.res, settle);
     if (this.#next === undefined) {
       settle({ status: 500, error: new Error(nobodyBehind) });

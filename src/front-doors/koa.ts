@@ -9,7 +9,7 @@ import type { Secret } from '../receive/secrets.js';
 import { EndpointMatch } from './endpoint-match.js';
 import type { RoutedRequest } from './express-mount.js';
 import { koaPlaces, type RoutedContext } from './koa-mount.js';
-import { isClosed, NodeExchange, whenAnswered } from './node-exchange.js';
+import { type HandedOn, handedOn, isClosed, NodeExchange, whenAnswered } from './node-exchange.js';
 import { isKoaCall, misuse, refuse } from './wrong-form.js';
 
 /** A Koa context as far as the middleware looks at it. */
@@ -48,18 +48,17 @@ export function koaWebhook<Event extends object>(
   options?: WebhookOptions<Event>,
 ): KoaWebhook {
   const endpoint = new Endpoint(provider, secret, options);
-  /** In a second place, the event is not to be claimed again. */
-  const handedOn = new WeakSet<object>();
   const match = new EndpointMatch(endpoint.settings, provider);
   const middleware = Object.assign(
     function webhook(ctx: KoaContext, next: () => Promise<unknown>, ...others: unknown[]): Promise<void> {
       if (!isKoaCall(ctx, next)) {
         return refuse(misuse('Koa', provider.name, ctx), [ctx, next, ...others], endpoint.settings.report);
       }
-      if (handedOn.has(ctx) || !isEndpoint(ctx)) return next() as Promise<void>;
+      // In a second place, the event is not to be claimed again.
+      if ((ctx.req as HandedOn)[handedOn] === endpoint || !isEndpoint(ctx)) return next() as Promise<void>;
       // Handing on, the answer is written after this promise, and settles the event only then.
       return new Promise((resolve, reject) => {
-        endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject, handedOn));
+        endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject, endpoint));
       });
     },
     {
@@ -87,7 +86,7 @@ class KoaExchange<Event> extends NodeExchange<Event> {
   readonly #next: () => Promise<unknown>;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
-  readonly #handedOn: WeakSet<object>;
+  readonly #endpoint: object;
   readonly rawBody: unknown;
   readonly body: unknown;
 
@@ -97,10 +96,10 @@ class KoaExchange<Event> extends NodeExchange<Event> {
     next: () => Promise<unknown>,
     resolve: () => void,
     reject: (error: unknown) => void,
-    handedOn: WeakSet<object>,
+    endpoint: object,
   ) {
     super(ctx.req, ctx.res);
-    this.#handedOn = handedOn;
+    this.#endpoint = endpoint;
     this.#property = property;
     this.#ctx = ctx;
     this.#next = next;
@@ -118,7 +117,7 @@ class KoaExchange<Event> extends NodeExchange<Event> {
   handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {
     (this.#ctx.state as Record<string, unknown>)[this.#property] = received;
     (this.#ctx.request as { body?: unknown }).body = received.event;
-    this.#handedOn.add(this.#ctx);
+    (this.req as HandedOn)[handedOn] = this.#endpoint;
     let ended: HandlerAnswer | undefined;
     whenAnswered(this.res, settle, () => ended);
     const end = (answer: HandlerAnswer) => {

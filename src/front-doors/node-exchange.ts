@@ -6,6 +6,11 @@ import type { OnBody } from '../receive/body.js';
 import type { Received } from '../receive/delivery.js';
 import { type BodySource, readRawBody } from '../receive/raw-body.js';
 
+/** Which endpoint has handed the request's event on. A WeakSet costs the garbage collector more. */
+export const handedOn: unique symbol = Symbol('vast-webhook.handedOn');
+
+export type HandedOn = IncomingMessage & { [handedOn]?: object };
+
 /** What Express and Koa have in common: a request and a response of `node:http`. */
 export abstract class NodeExchange<Event> implements Exchange<Event>, BodySource {
   readonly req: IncomingMessage;

@@ -31,7 +31,7 @@ describe.skipIf(executable === undefined)('the page of dev, in Chromium', { time
       await expectText(row.locator('summary').first(), /#1.*accepted\s*204\s*outbid\s*Outbid!/);
       expect(await page.getByText('None yet.').isVisible()).toBe(false);
       await row.locator('summary').first().click();
-      await expectText(row.getByRole('table', { name: 'Sinks' }), /slack\s*delivered/);
+      await expectText(row.getByRole('table', { name: 'Sinks' }), /slack-[0-9a-f]{8}\s*delivered/);
       await expectText(row.getByRole('table', { name: 'Headers' }), /X-Vast-Signature-256\s*sha256=[0-9a-f]{64}/);
       await expectText(row.getByRole('region', { name: 'Body, pretty-printed' }), /^\{\n {2}"event_id": "/);
       await row.getByText('Body as sent').click();
@@ -47,7 +47,7 @@ describe.skipIf(executable === undefined)('the page of dev, in Chromium', { time
       const row = rowOf(page, 1);
       await row.locator('summary').first().click();
       await expectText(row.locator('summary').first(), /failed\s*502.*sink_failed/);
-      await expectText(row.getByRole('table', { name: 'Sinks' }), /slack\s*Slack answered 404 \(no_service\)/);
+      await expectText(row.getByRole('table', { name: 'Sinks' }), /slack-[0-9a-f]{8}\s*Slack answered 404 \(no_service\)/);
       expect(await page.content()).not.toContain(chat.token);
     });
 
