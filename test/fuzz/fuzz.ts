@@ -68,7 +68,8 @@ const warmUp = 1_000_000;
 const atOnce = 7;
 const shrinkMs = 30_000;
 /** What a heap may have grown by: compiled code and what V8 keeps of hidden classes, but no request. */
-const heapToleranceBytes = 4_000_000;
+// Each service remembers which sinks took an event that is not done, of up to 10,000 events.
+const heapToleranceBytes = 8_000_000;
 /** And for each request: of events whose record the store has failed to take, a process remembers the last 10,000. */
 const rememberedBytes = 40;
 
