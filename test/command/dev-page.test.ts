@@ -47,7 +47,10 @@ describe.skipIf(executable === undefined)('the page of dev, in Chromium', { time
       const row = rowOf(page, 1);
       await row.locator('summary').first().click();
       await expectText(row.locator('summary').first(), /failed\s*502.*sink_failed/);
-      await expectText(row.getByRole('table', { name: 'Sinks' }), /slack-[0-9a-f]{8}\s*Slack answered 404 \(no_service\)/);
+      await expectText(
+        row.getByRole('table', { name: 'Sinks' }),
+        /slack-[0-9a-f]{8}\s*Slack answered 404 \(no_service\)/,
+      );
       expect(await page.content()).not.toContain(chat.token);
     });
 
