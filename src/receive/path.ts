@@ -89,6 +89,7 @@ class Reader {
   #states: number[];
   /** States that have just removed a segment, and may have to remove more: what one reader splits another does not. */
   #removing: number[];
+  #hasFound = false;
 
   constructor(names: readonly string[]) {
     this.#names = names;
@@ -109,7 +110,7 @@ class Reader {
       const segment = segments[at] as string;
       // The first one may have a scheme before it.
       this.#readSegment(decode(at === 0 ? segment.replace(/^[a-z][a-z0-9+.-]*:/i, '') : segment));
-      if (this.#states[this.#names.length] !== 0 && this.#names.length > 0) return true;
+      if (this.#hasFound) return true;
     }
     return false;
   }
@@ -142,7 +143,10 @@ class Reader {
       // Dropped by some readers, and removed like any other by others.
       if (name === '' || name === '.') states[found] = (states[found] as number) | here;
       if (name === '..') states[found] = (states[found] as number) | removeOneMore(here);
-      if ((here & 1) !== 0 && name === this.#names.at(-1 - found)) states[found + 1] = 1;
+      if ((here & 1) !== 0 && name === this.#names.at(-1 - found)) {
+        states[found + 1] = 1;
+        this.#hasFound ||= found + 1 === this.#names.length;
+      }
     }
     this.#states = states;
     this.#removing = removing;

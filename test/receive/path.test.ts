@@ -43,6 +43,18 @@ describe('a target that some reader takes for the endpoint is on it', () => {
   });
 });
 
+describe('whatever stands before the endpoint, and whichever separator is between', () => {
+  it.each(
+    ['/', '\\', '%2f', '%5C', '%255c', ';/', ';a/'].flatMap((separator) =>
+      ['/api', '/api/v1', '/api\\v1', 'x://h/api/v1', '/a;b'].flatMap((before) =>
+        ['vast/webhooks', 'vast\\webhooks', 'vast%2fwebhooks'].map((end) => before + separator + end),
+      ),
+    ),
+  )('%s', (target) => {
+    expect(isEndpoint(target)).toBe(true);
+  });
+});
+
 describe('a target that nobody takes for it is not', () => {
   it.each([
     '/',
