@@ -115,6 +115,7 @@ class PostgresStore implements IdempotencyStore {
   async #failed(error: PostgresError, query: PostgresQuery): Promise<Result> {
     const giveUpAt = performance.now() + retryForMs;
     let waitMs = 2;
+    let locked: Result | undefined;
     for (
       let latest = error;
       isOneOf(retryable, latest) && performance.now() < giveUpAt;
@@ -122,11 +123,15 @@ class PostgresStore implements IdempotencyStore {
     ) {
       await sleep(Math.random() * waitMs);
       try {
-        return await this.#client.query(query);
+        const result = await this.#client.query(query);
+        // The lock may be that of the undone attempt, whose error comes before its end.
+        if (!isLocked(result)) return result;
+        locked = result;
       } catch (next) {
         latest = next as PostgresError;
       }
     }
+    if (locked !== undefined) return locked;
     // The table may have been dropped.
     this.#hasTable = false;
     throw explained(error, query);
@@ -152,6 +157,11 @@ function claimResultOf({ rows }: Result): ClaimResult {
   if (answer.startsWith('[')) return { state: 'acquired', delivered: JSON.parse(answer) };
   if (answer === 'completed') return { state: 'completed' };
   return { state: 'in_flight', retryAfterMs: Math.max(1, Math.ceil(Number(answer))) };
+}
+
+/** Whether a claim was refused only because another statement holds the event's lock. */
+function isLocked({ rows: [row] }: Result): boolean {
+  return row !== undefined && Number((row as { answer: string | null }).answer) <= 0;
 }
 
 function hasChanged({ rowCount }: Result): boolean {

@@ -217,6 +217,25 @@ describeWithPostgres('postgresStore', () => {
       },
     );
 
+    it('a claim that was undone is not refused for the lock of its own undone attempt', async () => {
+      const { url } = await aSchema();
+      const [pool, undone] = [aPool(url), await aClient(url)];
+      await postgresStore(pool).claim('k', 'a', minute);
+      await postgresStore(pool).release('k', 'a', minute);
+      let isFirst = true;
+      const query = async (text: Parameters<Postgres['query']>[0]) => {
+        if (!isFirst || !text.text.includes('INSERT')) return pool.query(text);
+        isFirst = false;
+        await undone.query('BEGIN');
+        await undone.query(text);
+        // Postgres sends the error before it ends the transaction.
+        setTimeout(() => undone.query('ROLLBACK'), 50);
+        throw Object.assign(new Error('could not serialize access'), { code: '40001' });
+      };
+      expect(await postgresStore({ query }).claim('k', 'b', minute)).toEqual(acquired);
+      expect(isFirst).toBe(false);
+    });
+
     it('in a transaction of the user’s: the error is the one that names the conflict, at once', async () => {
       const { url } = await aSchema();
       const [client, another] = [await aClient(url), aPool(url)];
