@@ -13,10 +13,15 @@ const app = express();
 // Runs for genuine, new events only. A 2xx settles an event; with a 5xx, or an error, it comes again.
 app.post('/vast/webhooks', webhook, async (req, res) => {
   const { event, delivery } = req.vast;
-  if (event.notif_type === 'outbid') await raiseBid(event);
-  else console.log(`nothing to do for ${event.notif_type}`);
-  console.log(`done with ${delivery.id}`);
-  res.sendStatus(204);
+  try {
+    if (event.notif_type === 'outbid') await raiseBid(event);
+    else console.log(`nothing to do for ${event.notif_type}`);
+    console.log(`done with ${delivery.id}`);
+    res.sendStatus(204);
+  } catch (error) {
+    console.error(error);
+    res.sendStatus(500); // Express 4 answers nothing by itself when an async handler throws
+  }
 });
 
 /** Your own work goes here. */
