@@ -5,11 +5,12 @@ import type { HandlerAnswer } from '../forward/run.js';
 import type { WebhookOptions } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import type { Received } from '../receive/delivery.js';
+import { isClosed } from '../receive/raw-body.js';
 import type { Secret } from '../receive/secrets.js';
 import { EndpointMatch } from './endpoint-match.js';
 import type { RoutedRequest } from './express-mount.js';
 import { koaPlaces, type RoutedContext } from './koa-mount.js';
-import { type HandedOn, handedOn, isClosed, NodeExchange, whenAnswered } from './node-exchange.js';
+import { type HandedOn, handedOn, NodeExchange, whenAnswered } from './node-exchange.js';
 import { isKoaCall, misuse, refuse } from './wrong-form.js';
 
 /** A Koa context as far as the middleware looks at it. */

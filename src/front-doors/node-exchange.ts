@@ -4,7 +4,7 @@ import type { Exchange } from '../endpoint.js';
 import type { HandlerAnswer } from '../forward/run.js';
 import type { OnBody } from '../receive/body.js';
 import type { Received } from '../receive/delivery.js';
-import { type BodySource, readRawBody } from '../receive/raw-body.js';
+import { type BodySource, isClosed, readRawBody } from '../receive/raw-body.js';
 
 /** Which endpoint has handed the request's event on. A WeakSet costs the garbage collector more. */
 export const handedOn: unique symbol = Symbol('vast-webhook.handedOn');
@@ -108,9 +108,4 @@ function whenEnded(res: ServerResponse, ended: () => void): void {
   }
   res.writeHead = writeUnheard as ServerResponse['writeHead'];
   res.end = endUnheard as ServerResponse['end'];
-}
-
-/** A response of HTTP/2 has only its stream to tell. */
-export function isClosed(res: ServerResponse & { readonly stream?: { readonly destroyed: boolean } }): boolean {
-  return res.destroyed || res.stream?.destroyed === true;
 }

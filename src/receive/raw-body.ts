@@ -35,7 +35,7 @@ export function readRawBody(source: BodySource, limit: number, timeoutMs: number
     else takeWithin(limit, kept, done);
   } else if (isUnread) {
     readStream(source, limit, timeoutMs, done);
-  } else if (stream.destroyed && !(stream.complete && stream.readableDidRead)) {
+  } else if (isClosed(stream) && !(stream.complete && stream.readableDidRead)) {
     done(aborted());
   } else if (typeof rawBody === 'string') {
     takeWithin(limit, rawBody, done);
@@ -74,6 +74,14 @@ function readStream(source: BodySource, limit: number, timeoutMs: number, done: 
 function meaningOf(error: getRawBody.RawBodyError, source: BodySource, limit: number): WebhookError {
   if (error.type === 'entity.too.large') return tooLarge(limit);
   if (error.type === 'stream.encoding.set') return unavailable(source.cure);
-  if (error.type === 'request.aborted' || source.req.destroyed) return aborted();
+  if (error.type === 'request.aborted' || isClosed(source.req)) return aborted();
   return new WebhookError('internal', `the body could not be read: ${error.message}`, { cause: error });
+}
+
+/** Of a request or a response: those of HTTP/2 have only their stream to tell. */
+export function isClosed(message: {
+  readonly destroyed: boolean;
+  readonly stream?: { readonly destroyed: boolean };
+}): boolean {
+  return message.destroyed || message.stream?.destroyed === true;
 }

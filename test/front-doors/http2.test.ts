@@ -84,12 +84,14 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.each(Object.entries(forms))('HTTP/2, %s', (_name, form) => {
   describe.each(['without TLS', 'with TLS'])('%s', (mode) => {
-    async function serve(options: WebhookOptions, handler: Handler) {
+    /** `before`: what stands in front of it all, and may call it later. */
+    async function serve(options: WebhookOptions, handler: Handler, before = (go: () => void) => go()) {
       const outcomes: Outcome[] = [];
-      const { listener, hook } = form.make(
+      const { listener: inner, hook } = form.make(
         { now: () => nowMs, onOutcome: (outcome) => outcomes.push(outcome), onError() {}, ...options },
         handler,
       );
+      const listener: Listener = (req, res) => before(() => inner(req, res));
       const server = mode === 'with TLS' ? createSecureServer(tls, listener) : createServer(listener);
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
@@ -145,6 +147,28 @@ describe.each(Object.entries(forms))('HTTP/2, %s', (_name, form) => {
       expect(await last).toBe(204);
       expect(release).toHaveLength(statuses.length);
       await hook.close();
+    });
+
+    it('a reset before the middleware is called is told as such', async () => {
+      let goOn: (() => void) | undefined;
+      const { session, hook, outcomes } = await serve(
+        {},
+        async () => 204,
+        (go) => {
+          goOn ??= go;
+          if (goOn !== go) go();
+        },
+      );
+      const stream = open(session, signed());
+      await vi.waitFor(() => expect(goOn).toBeDefined());
+      await reset(stream);
+      expect(await send(session, signed())).toBe(204);
+      goOn?.();
+      await hook.close();
+      expect(outcomes.map(({ status, error }) => [status, (error as { code?: string } | undefined)?.code])).toEqual([
+        [204, undefined],
+        [0, 'aborted'],
+      ]);
     });
 
     it('a reset while the store claims is settled, and close() resolves', async () => {
