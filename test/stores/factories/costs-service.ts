@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { compileFunction } from 'node:vm';
+import { transformSync } from 'esbuild';
 import express, { type Express, type RequestHandler } from 'express';
 import pg from 'pg';
 import { vastWebhook } from '../../../src/index.js';
@@ -60,7 +61,7 @@ function exampleOf(file: string): string {
   const example = /^\*\*Writes of your own, together with the event\..*?^```ts\n(.*?)^```/ms.exec(text)?.[1];
   if (example === undefined) throw new Error(`${file} has no example of writes of your own`);
   // A function has no imports: what they bring are its parameters.
-  return example.replace(/^import .*\n/gm, '');
+  return transformSync(example.replace(/^import .*\n/gm, ''), { loader: 'ts' }).code;
 }
 
 /** That nobody listens on. */
