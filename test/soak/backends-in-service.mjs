@@ -1,9 +1,14 @@
 // What a service and a worker make of their configuration: the user's own clients, given to the package.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { config } from './in-child.mjs';
+import { config, journal } from './in-child.mjs';
 
 /** The store of the middleware, unless it is to have its default. */
 export async function openStore(backend) {
+  const store = await storeOf(backend);
+  return store && journal.ofStore(store);
+}
+
+async function storeOf(backend) {
   const { memoryStore, postgresStore, redisStore, sqliteStore } = await import('vast-webhook/stores');
   switch (backend) {
     case 'memory':

@@ -6,24 +6,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
 import { startPostgres, startRedis } from '../support/servers.mjs';
 
 /**
  * `isQueue`: a 2xx means that the event is kept, not that all have been told. `start` gives what the service must
- * know, the outages, each a function that lasts for some milliseconds, and `close`.
+ * know, the outages, each a function that lasts for some milliseconds, `recorded`, which reads what is on record where
+ * the service cannot note it, as `{ event, sink }`, and `close`.
  */
 export const backends = {
   memory: { isQueue: false, isDurable: false, start: nothing },
-  sqlite: { isQueue: false, isDurable: true, start: sqliteFile },
+  sqlite: { isQueue: false, isDurable: true, start: () => sqliteFile() },
   redis: { isQueue: false, isDurable: true, start: () => server(startRedis) },
   postgres: { isQueue: false, isDurable: true, start: () => server(startPostgres) },
-  outbox: { isQueue: true, isDurable: true, start: sqliteFile },
+  outbox: { isQueue: true, isDurable: true, start: () => sqliteFile(recordedIn) },
   'bullmq-redis': { isQueue: true, isDurable: true, hasWorker: true, start: () => server(startRedis) },
   'bullmq-postgres': { isQueue: true, isDurable: true, hasWorker: true, start: () => server(startPostgres) },
 };
 
 async function nothing() {
-  return { config: {}, outages: {}, close: async () => {} };
+  return { config: {}, outages: {}, recorded: noRecords, close: async () => {} };
 }
 
 async function server(start) {
@@ -44,15 +46,33 @@ async function server(start) {
         running.thaw();
       },
     },
+    recorded: noRecords,
     close: () => running.close(),
   };
 }
 
-async function sqliteFile() {
+async function noRecords() {
+  return [];
+}
+
+/** Of an outbox. */
+async function recordedIn(file) {
+  const db = new Database(file, { timeout: 30_000 });
+  try {
+    const isThere = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'vast_webhook_outbox'").get();
+    if (isThere === undefined) return [];
+    return db.prepare("SELECT event_id AS event, sink FROM vast_webhook_outbox WHERE state = 'told'").all();
+  } finally {
+    db.close();
+  }
+}
+
+async function sqliteFile(recorded = noRecords) {
   const folder = await mkdtemp(join(tmpdir(), 'vast-webhook-soak-'));
   const file = join(folder, 'soak.sqlite');
   return {
     config: { file },
+    recorded: () => recorded(file),
     outages: {
       // By another process, since within one a file's locks are shared.
       async locked(ms) {

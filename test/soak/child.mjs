@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { now } from './clock.mjs';
 
 const logLines = 3_000;
 
@@ -22,6 +23,8 @@ export class Child {
   lives = [];
   /** What it printed last: `{ life, line }`. */
   log = [];
+  /** Waited for when it was killed, before it is started again. */
+  onKilled = async () => {};
 
   /** `configOf` is asked at each start, with the life's name. */
   constructor(script, configOf) {
@@ -52,11 +55,11 @@ export class Child {
       });
     });
     child.once('exit', (status, signal) => {
-      record.overAt ??= performance.now();
+      record.overAt ??= now();
       this.#ended(child, life, status ?? signal);
     });
     return ready.then((message) => {
-      record.readyAt = performance.now();
+      record.readyAt = now();
       return message;
     });
   }
@@ -68,9 +71,10 @@ export class Child {
     const record = this.lives.at(-1);
     this.#isExpected = true;
     if (!child.kill('SIGKILL')) return;
-    record.overAt = performance.now();
+    record.overAt = now();
     this.kills.push({ life: record.life, at: record.overAt });
     await exit;
+    await this.onKilled(record.life, record.overAt);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
     // That it ended again at once has been noted.
     await this.start().catch(() => {});

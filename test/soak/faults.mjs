@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { now } from './clock.mjs';
 import { Random } from './random.mjs';
 
 /** How long before the sender is done with beginning new deliveries the last fault may begin. */
@@ -22,7 +23,7 @@ export async function kill({ children, sender, sinks, seed, times, withinMs, isO
       }),
   ];
   for (const dueAt of moments(random, times, withinMs)) {
-    await sleep(Math.max(0, dueAt - performance.now()));
+    await sleep(Math.max(0, dueAt - now()));
     if (isOver()) return;
     await random.pick(occasions)();
     await random.pick(children).kill(random.between(0, 300));
@@ -50,19 +51,19 @@ export async function disturb({ outages, record, seed, storeTimeoutMs, times, wi
   // In turn from a random one on, so that a short run has seen them all.
   let turn = Math.floor(random.next() * kinds.length);
   for (const dueAt of moments(random, times, withinMs)) {
-    await sleep(Math.max(0, dueAt - performance.now()));
+    await sleep(Math.max(0, dueAt - now()));
     if (isOver()) return;
     const kind = kinds[turn++ % kinds.length];
-    const outage = { kind, from: performance.now(), to: Number.POSITIVE_INFINITY };
+    const outage = { kind, from: now(), to: Number.POSITIVE_INFINITY };
     record.push(outage);
     await outages[kind](storeTimeoutMs + random.between(200, 2_000));
-    outage.to = performance.now();
+    outage.to = now();
   }
 }
 
 /** Spread over the time from now on, each somewhere in its share of it. */
 function moments(random, times, withinMs) {
-  const from = performance.now() + calmMs;
+  const from = now() + calmMs;
   const share = (withinMs - 2 * calmMs) / times;
   return Array.from({ length: times }, (_, i) => from + (i + random.next()) * share);
 }

@@ -1,7 +1,11 @@
 // What service and worker have in common.
 import { googleChat, slack } from 'vast-webhook/sinks';
+import { Journal } from './journal.mjs';
 
 export const config = JSON.parse(process.env.SOAK);
+
+/** None in the long run, which is not killed. */
+export const journal = config.journal === undefined ? undefined : new Journal(config.journal, config.life);
 
 /** Nothing is left behind when the soak itself is stopped. */
 process.on('disconnect', () => process.exit());
@@ -20,7 +24,8 @@ export function whenAsked(close) {
 
 export function chatSinks() {
   const { slackUrl, googleChatUrl, sinkTimeoutMs: timeoutMs } = config;
-  return [slack(slackUrl, { timeoutMs }), googleChat(googleChatUrl, { timeoutMs })];
+  const sinks = [slack(slackUrl, { timeoutMs }), googleChat(googleChatUrl, { timeoutMs })];
+  return sinks.map((sink) => journal.ofSink(sink));
 }
 
 export function logOutcome({ result, status, code, reason, id, sinks, durationMs, error }) {

@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { now } from './clock.mjs';
 import { chanceOf } from './random.mjs';
 
 const timeoutMs = 10_000;
@@ -21,7 +22,7 @@ export class Sender {
   #free = workers;
   #waiting = [];
   #stopped = new AbortController();
-  /** `{ id, deliveries, answeredAt?, droppedWith? }`, times by `performance.now()`. */
+  /** `{ id, deliveries, answeredAt?, droppedWith? }`, times by `now()`. */
   events = [];
   /** `{ event, start, end, status, code? }`: status 0 without an answer. */
   attempts = [];
@@ -42,10 +43,10 @@ export class Sender {
   async send(count, overMs) {
     const first = this.events.length;
     const deliveries = [];
-    const startedAt = performance.now();
+    const startedAt = now();
     for (let i = first; i < first + count; i++) {
       const dueAt = startedAt + ((i - first + chanceOf(this.#seed, 'start', i)) * overMs) / count;
-      deliveries.push(this.#sendEvent(i, Math.max(0, dueAt - performance.now())));
+      deliveries.push(this.#sendEvent(i, Math.max(0, dueAt - now())));
     }
     await Promise.all(deliveries);
   }
@@ -98,7 +99,7 @@ export class Sender {
   async #attempt(event, number) {
     if (this.#free > 0) this.#free--;
     else await new Promise((resolve) => this.#waiting.push(resolve));
-    const attempt = { event: event.id, start: performance.now(), end: undefined, status: 0, code: undefined };
+    const attempt = { event: event.id, start: now(), end: undefined, status: 0, code: undefined };
     this.attempts.push(attempt);
     try {
       const { status, body } = await this.#post(event.id, number);
@@ -107,7 +108,7 @@ export class Sender {
     } catch (error) {
       attempt.code = error.code ?? error.name;
     }
-    attempt.end = performance.now();
+    attempt.end = now();
     const next = this.#waiting.shift();
     if (next === undefined) this.#free++;
     else next();

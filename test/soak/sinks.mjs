@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { now } from './clock.mjs';
 import { chanceOf } from './random.mjs';
 
 /** How often a sink misbehaves in each way. */
@@ -71,7 +72,7 @@ export class SinkStandIn {
       case 'hang':
         break;
       default: {
-        const telling = { event, life, at: performance.now() };
+        const telling = { event, life, at: now() };
         this.tellings.push(telling);
         res.writeHead(200).end('ok');
         this.onTold(telling);

@@ -1,10 +1,15 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { backends } from './backends.mjs';
 import { Child } from './child.mjs';
+import { now } from './clock.mjs';
 import { disturb, kill } from './faults.mjs';
+import { journalsIn } from './journal.mjs';
 import { Sender } from './sender.mjs';
 import { SinkStandIn, usualFaults } from './sinks.mjs';
 
@@ -14,7 +19,7 @@ const storeTimeoutMs = 500;
 const sinkTimeoutMs = 2_000;
 const concurrency = 24;
 /** How long nothing may happen before what is missing counts as lost. */
-const patienceMs = 10_000;
+const patienceMs = 15_000;
 
 /**
  * Sends events to a service in a process of its own while things go wrong, and reports all that was seen.
@@ -34,6 +39,9 @@ export async function soak({
   const lag = monitorEventLoopDelay();
   lag.enable();
   const storage = await start();
+  const journal = await mkdtemp(join(tmpdir(), 'vast-webhook-journal-'));
+  /** What was on disk at a kill, where only the disk tells. */
+  const onDisk = [];
   const sinks = await Promise.all(
     ['slack', 'googleChat'].map((name) => new SinkStandIn(name, seed, faultsOf(backend, faults)).listen()),
   );
@@ -44,6 +52,7 @@ export async function soak({
     ...storage.config,
     ...scriptOptions,
     backend,
+    journal,
     secret,
     port,
     leaseMs,
@@ -55,6 +64,11 @@ export async function soak({
   });
   const service = new Child(script, configOf);
   const children = hasWorker ? [service, new Child('./worker.mjs', configOf)] : [service];
+  for (const child of children) {
+    child.onKilled = async (life, at) => {
+      for (const { event, sink } of await storage.recorded()) onDisk.push({ life, what: 'recorded', event, sink, at });
+    };
+  }
   const url = `http://127.0.0.1:${port}`;
   const sender = new Sender({ url: `${url}/vast/webhooks`, secret, seed });
   const outages = [];
@@ -62,7 +76,7 @@ export async function soak({
   let isSent = false;
   const isOver = () => isSent;
   const withinMs = Math.max(3_000, events * 5);
-  const startedAt = performance.now();
+  const startedAt = now();
   try {
     await Promise.all(children.map((child) => child.start()));
     const told = () => sinks.map(({ tellings }) => tellings.length);
@@ -102,7 +116,7 @@ export async function soak({
     // For what comes too much.
     await sleep(leaseMs / 2);
     clearInterval(progress);
-    const ended = await Promise.all(children.map((child) => child.end(8_000)));
+    const ended = await Promise.all(children.map((child) => child.end(30_000)));
     return {
       backend,
       isQueue,
@@ -113,13 +127,14 @@ export async function soak({
       events: sender.events,
       attempts: sender.attempts,
       sinks: sinks.map(({ name, tellings, failures }) => ({ name, tellings, failures })),
+      notes: [...onDisk, ...(await journalsIn(journal))].sort((a, b) => a.at - b.at),
       kills: children.flatMap(({ kills }) => kills),
       outages,
       pings: pings.map((ping) => ({ ...ping, wasUp: wasUp(service, ping) })),
       crashes: children.flatMap(({ crashes }) => crashes),
       closed: ended.every(Boolean),
       heldUpMs: lag.max / 1e6,
-      seconds: (performance.now() - startedAt) / 1000,
+      seconds: (now() - startedAt) / 1000,
       log: children.flatMap(({ log }) => log),
     };
   } finally {
@@ -128,6 +143,7 @@ export async function soak({
     await Promise.all(children.map((child) => child.end(0)));
     await Promise.all(sinks.map((sink) => sink.close()));
     await storage.close();
+    await rm(journal, { recursive: true, force: true });
     lag.disable();
   }
 }
@@ -135,12 +151,12 @@ export async function soak({
 /** Waits until it is so, as long as the figure goes on changing. */
 async function patiently(isSo, figure) {
   let seen = figure();
-  let since = performance.now();
-  while (!isSo() && performance.now() - since < patienceMs) {
+  let since = now();
+  while (!isSo() && now() - since < patienceMs) {
     await sleep(50);
     if (figure() === seen) continue;
     seen = figure();
-    since = performance.now();
+    since = now();
   }
 }
 
@@ -158,15 +174,15 @@ function hasAll({ tellings }, events) {
 /** Asks the service's other route all the time. */
 async function ping(url, record, isOver) {
   while (!isOver()) {
-    const from = performance.now();
+    const from = now();
     const isAnswered = await new Promise((resolve) => {
-      get(url, { agent: false, timeout: 10_000 }, (res) => resolve(res.resume().statusCode === 200))
+      get(url, { agent: false, timeout: 20_000 }, (res) => resolve(res.resume().statusCode === 200))
         .on('timeout', function () {
           this.destroy();
         })
         .on('error', () => resolve(false));
     });
-    record.push({ from, to: performance.now(), isAnswered });
+    record.push({ from, to: now(), isAnswered });
     await sleep(50);
   }
 }

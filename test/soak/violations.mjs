@@ -1,14 +1,9 @@
-/** A telling of the loop or worker that is this old has been recorded, unless the store was away. */
-const recordedAfterMs = 1_000;
 /** How many of a kind are spelled out. */
 const spelledOut = 5;
 
 /** The figures of a report, as the table shows them. */
 export function figuresOf(report) {
   const { backend, events, attempts, sinks, kills, outages, pings, seconds } = report;
-  const most = sinks
-    .map((sink) => ({ repeats: repeatsOf(report, sink).length, allowed: allowedOf(report, sink) }))
-    .sort((a, b) => b.repeats - a.repeats)[0];
   return {
     backend,
     events: events.length,
@@ -18,8 +13,8 @@ export function figuresOf(report) {
     outages: outages.length,
     'sink failures': sum(sinks.map(({ failures }) => failures)),
     told: sum(sinks.map(({ tellings }) => tellings.length)),
-    repeats: most.repeats,
-    allowed: most.allowed,
+    repeats: sum(sinks.map((sink) => repeatsOf(report, sink).length)),
+    allowed: sum(sinks.map((sink) => repeatsOf(report, sink).filter(({ why }) => why === undefined).length)),
     lost: lostOf(report).length,
     '4xx': attempts.filter(isDrop).length,
     'early 2xx': earlyOf(report).length,
@@ -44,15 +39,8 @@ export function violationsOf(report) {
       ({ id }) => `${id} was never answered 2xx, whatever the number of attempts`,
     ),
     ...sinks.flatMap((sink) => {
-      const repeats = repeatsOf(report, sink);
-      const allowed = allowedOf(report, sink);
-      const unexplained = repeats.filter(({ why }) => why !== undefined);
-      return [
-        ...(repeats.length > allowed
-          ? [`${sink.name} was told ${repeats.length} times again, with ${allowed} in flight at the kills`]
-          : []),
-        ...some(unexplained, ({ event, why }) => `${sink.name} was told again of ${event}, ${why}`),
-      ];
+      const unexplained = repeatsOf(report, sink).filter(({ why }) => why !== undefined);
+      return some(unexplained, ({ event, why }) => `${sink.name} was told again of ${event}, ${why}`);
     }),
     ...some(
       pings.filter(({ wasUp, isAnswered }) => wasUp && !isAnswered),
@@ -86,68 +74,65 @@ function isDrop({ status }) {
   return status >= 300 && status <= 499 && status !== 408 && status !== 429;
 }
 
-/** Each telling that was not a sink's first of an event, and why it cannot be, if so. */
-function repeatsOf(report, { tellings }) {
+/** Each telling that was not a sink's first of an event, and why it must not be, if so. */
+function repeatsOf(report, { name: sink, tellings }) {
   const last = new Map();
   const repeats = [];
   for (const telling of tellings) {
     const before = last.get(telling.event);
     last.set(telling.event, telling);
-    if (before !== undefined) repeats.push({ event: telling.event, why: whyNot(report, before, telling) });
+    if (before !== undefined) repeats.push({ event: telling.event, why: whyNot(report, sink, before, telling) });
   }
   return repeats;
 }
 
-/** Only a process that was killed between a sink's success and its record may have a sink told again. */
-function whyNot(report, before, telling) {
-  if (before.life === telling.life) {
-    const between = `${Math.round(telling.at - before.at)} ms later`;
-    return `${between} by the same process ${before.life} ${duringOf(report, before.at, telling.at)}`;
+/**
+ * Judged by what the processes knew when the repeat was begun, which they have written down, and not by how long
+ * anything took: what is on record is not repeated by anybody, and what a process has seen a sink take not by that
+ * process. Otherwise the process before was killed, or saw the sink fail, as when its answer came too late.
+ */
+function whyNot(report, sink, before, telling) {
+  const notes = notesOn(report, telling.event).filter((note) => note.sink === undefined || note.sink === sink);
+  const begun = notes.findLast(({ what, life, at }) => what === 'begun' && life === telling.life && at <= telling.at);
+  const earlier = notes.filter(({ at }) => at < begun.at);
+  const record = earlier.find(({ what }) => what === 'recorded');
+  const during = duringOf(report, before.at, telling.at);
+  if (record !== undefined) return `by ${telling.life}, although ${record.life} had recorded it, ${during}`;
+  const ofBefore = earlier.filter(({ life }) => life === before.life);
+  const isSame = before.life === telling.life;
+  if (isSame && ofBefore.some(({ what }) => what === 'took')) {
+    return `though it had been seen to take it, by the same process ${before.life} ${during}`;
   }
-  const kill = report.kills.find(({ life }) => life === before.life);
-  if (kill === undefined) return `by ${telling.life} after ${before.life}, which had not been killed`;
-  if (isOpen(report, before, kill)) return undefined;
-  return `by ${telling.life}, although ${before.life} had recorded it when it was killed`;
+  const isAtWork = ofBefore.filter(({ what }) => what === 'begun').length > ofBefore.filter(isEnd).length;
+  if (isSame && isAtWork) return `while it was at it, by the same process ${before.life} ${during}`;
+  const isKilled = report.kills.some(({ life }) => life === before.life);
+  if (!isSame && !isKilled && !ofBefore.some(({ what }) => what === 'failed')) {
+    return `by ${telling.life} after ${before.life}, which had not been killed`;
+  }
+  return undefined;
 }
 
-/** Whether a telling may have been unrecorded when its process was killed. */
-function isOpen(report, { event, at }, kill) {
-  if (report.isQueue) return kill.at - at < recordedAfterMs || outageWithin(report, at, kill.at) !== undefined;
-  // What was told is on record with the answer, unless that says that the store was away or that others are at work.
-  return !attemptsOn(report, event).some(({ status, start, end }) => {
-    if (!(end >= at && end <= kill.at)) return false;
-    return status === 204 || (status === 502 && outageWithin(report, start, end) === undefined);
-  });
-}
-
-/** How many of a sink's tellings were in flight at the kills: told, but not settled. */
-function allowedOf(report, { tellings }) {
-  const { kills, isQueue, concurrency } = report;
-  return sum(
-    kills.map((kill) => {
-      const open = tellings.filter((telling) => telling.life === kill.life && isOpen(report, telling, kill)).length;
-      return isQueue ? Math.min(open, concurrency) : open;
-    }),
-  );
+function isEnd({ what }) {
+  return what === 'took' || what === 'failed';
 }
 
 const indexes = new WeakMap();
 
-function attemptsOn(report, event) {
+function notesOn(report, event) {
   let index = indexes.get(report);
   if (index === undefined) {
-    index = groupByEvent(report.attempts);
+    index = groupByEvent(report.notes);
     indexes.set(report, index);
   }
   return index.get(event) ?? [];
 }
 
-function groupByEvent(attempts) {
+function groupByEvent(notes) {
   const index = new Map();
-  for (const attempt of attempts) {
-    const list = index.get(attempt.event);
-    if (list === undefined) index.set(attempt.event, [attempt]);
-    else list.push(attempt);
+  for (const note of notes) {
+    const list = index.get(note.event);
+    if (list === undefined) index.set(note.event, [note]);
+    else list.push(note);
   }
   return index;
 }
