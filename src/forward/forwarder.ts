@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.js';
-import { WebhookError } from '../errors.js';
 import type { Received } from '../receive/delivery.js';
-import { Claim, type ClaimSettings } from './claim.js';
-import type { InFlight } from './in-flight.js';
+import { AbandonedClaims } from './abandoned-claims.js';
+import { inFlight } from './failures.js';
 import { hashOf, KeyMap } from './key-map.js';
 import { type Forwarded, type Handler, Run, type RunSettings } from './run.js';
 import type { IdempotencyStore } from './store.js';
@@ -11,12 +10,10 @@ import { StoreCalls } from './store-calls.js';
 import { Unrecorded } from './unrecorded.js';
 
 export interface ForwarderSettings<Event>
-  extends Omit<ClaimSettings, 'calls' | 'clock'>,
-    Omit<RunSettings<Event>, 'unrecorded' | 'clock'> {
+  extends Omit<RunSettings<Event>, 'calls' | 'clock' | 'unrecorded' | 'abandoned' | 'running'> {
   readonly clock?: Clock;
   readonly store: IdempotencyStore;
   readonly storeTimeoutMs: number;
-  readonly inFlight: InFlight;
   /** Keeps apart what a receiver and a worker remember of one event in one store. */
   readonly scope: string;
 }
@@ -26,16 +23,9 @@ export function keyOf(scope: string, provider: string, id: string): string {
   return `${scope}:${provider}:${id}`;
 }
 
-const duplicate: Forwarded = { duplicate: true };
-
-function inFlight(retryAfterMs: number): Forwarded {
-  const message = 'another delivery of the event is being processed';
-  return { duplicate: false, error: new WebhookError('in_flight', message, { retryAfterMs }) };
-}
-
 /** Takes a delivery to its end: claimed, told to the sinks, handed on, completed or released. */
 export class Forwarder<Event> {
-  readonly #settings: ForwarderSettings<Event> & ClaimSettings & RunSettings<Event>;
+  readonly #settings: RunSettings<Event> & { readonly scope: string };
   readonly #prefixes = new Map<string, string>();
   /**
    * Fencing tokens are this and a number, which costs less than a UUID for each. Made with the first claim: a process that
@@ -43,14 +33,18 @@ export class Forwarder<Event> {
    */
   #origin: string | undefined;
   #claims = 0;
-  /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
-  readonly #running: KeyMap<Run<Event>>;
 
   constructor(settings: ForwarderSettings<Event>) {
-    const { clock = systemClock } = settings;
-    const calls = new StoreCalls(settings.store, settings.storeTimeoutMs, clock);
-    this.#settings = { ...settings, clock, calls, unrecorded: new Unrecorded() };
-    this.#running = new KeyMap((run) => run.knownUntil <= clock.now());
+    const { clock = systemClock, store, storeTimeoutMs } = settings;
+    const calls = new StoreCalls(store, storeTimeoutMs, clock);
+    this.#settings = {
+      ...settings,
+      clock,
+      calls,
+      unrecorded: new Unrecorded(),
+      abandoned: new AbandonedClaims({ ...settings, clock, calls }),
+      running: new KeyMap((run) => run.knownUntil <= clock.now()),
+    };
   }
 
   /**
@@ -67,56 +61,27 @@ export class Forwarder<Event> {
     ended?: () => void,
   ): void {
     const settings = this.#settings;
-    const running = this.#running;
+    const { running, clock } = settings;
     const { provider, id } = received.delivery;
     const key = this.#prefixOf(provider) + id;
     const hash = hashOf(key);
     const other = running.get(key, hash);
     if (other !== undefined) {
-      const leftMs = other.knownUntil - settings.clock.now();
+      const leftMs = other.knownUntil - clock.now();
       if (leftMs > 0) {
-        done(inFlight(leftMs));
+        done({ duplicate: false, error: inFlight(leftMs) });
         ended?.();
         return;
       }
       // It may go on, but whatever it has reached must not be done again.
       other.remember();
     }
-    const claim = new Claim(settings, key, this.#nextToken(), (error) => settings.onError(error, { id, type }));
-    const leave = () => {
-      settings.inFlight.leave();
-      ended?.();
-    };
-    settings.inFlight.enter();
-    claim.take(
-      deadlineAt - settings.clock.now(),
-      (result) => {
-        if (result.state === 'acquired') {
-          const over = () => {
-            if (running.get(key, hash) === run) running.delete(key, hash);
-            leave();
-          };
-          const run = new Run(settings, received, type, claim, handler, done, over);
-          running.set(key, hash, run);
-          run.start(result.delivered, deadlineAt);
-          return;
-        }
-        if (result.state === 'completed') {
-          settings.unrecorded.take(key);
-          done(duplicate);
-        } else {
-          done(inFlight(result.retryAfterMs));
-        }
-        leave();
-      },
-      (error) => done({ duplicate: false, error }),
-      leave,
-    );
+    new Run(settings, received, type, key, hash, this.#nextToken(), deadlineAt, handler, done, ended).start();
   }
 
   /** How many events this process is at. */
   get runningCount(): number {
-    return this.#running.size;
+    return this.#settings.running.size;
   }
 
   #nextToken(): string {

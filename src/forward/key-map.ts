@@ -40,11 +40,13 @@ export class KeyMap<Value> {
     this.#enter({ key, hash, value, next: undefined });
   }
 
-  delete(key: string, hash: number): void {
+  /** Leaves alone what has been set in place of `value`, if that is given. */
+  delete(key: string, hash: number, value?: Value): void {
     const at = this.#bucketOf(hash);
     let before: Entry<Value> | undefined;
     for (let entry = this.#buckets[at]; entry !== undefined; entry = entry.next) {
       if (entry.key === key) {
+        if (value !== undefined && entry.value !== value) return;
         if (before === undefined) this.#buckets[at] = entry.next;
         else before.next = entry.next;
         this.#size--;

@@ -1,11 +1,16 @@
-import { isPermanent } from '../answer.js';
 import type { Clock, Timer } from '../clock.js';
 import { type SinkTrace, traceSink } from '../diagnostics.js';
-import { toError, WebhookError } from '../errors.js';
+import { toError, type WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
 import type { Delivery, Received } from '../receive/delivery.js';
-import type { Claim } from './claim.js';
+import type { AbandonedClaims } from './abandoned-claims.js';
+import { Core, type Effects, type Held, type Operation, type SinkState } from './core.js';
+import { inFlight, unavailable } from './failures.js';
+import type { InFlight } from './in-flight.js';
+import type { KeyMap } from './key-map.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
+import type { ClaimResult } from './store.js';
+import type { StoreCaller, StoreCalls } from './store-calls.js';
 import type { Unrecorded } from './unrecorded.js';
 
 /** How the service's own handler ended: its HTTP status, 0 when it gave none. */
@@ -26,11 +31,18 @@ export interface Forwarded {
   readonly sinks?: Readonly<Record<string, SinkResult>>;
 }
 
-/** What all runs of a forwarder share. */
+/** What all runs of a forwarder share. Durations are milliseconds. */
 export interface RunSettings<Event> {
   readonly sinks: readonly Sink<Event>[];
-  readonly unrecorded: Unrecorded;
+  readonly calls: StoreCalls;
   readonly clock: Clock;
+  readonly leaseMs: number;
+  readonly completedTtlMs: number;
+  readonly inFlight: InFlight;
+  readonly unrecorded: Unrecorded;
+  readonly abandoned: AbandonedClaims;
+  /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
+  readonly running: KeyMap<Run<Event>>;
   /** Hears what no outcome can carry. Does not throw. */
   readonly onError: (error: Error, context: ErrorContext) => void;
 }
@@ -45,136 +57,224 @@ export interface ErrorContext {
   readonly sink?: string;
 }
 
+const duplicate: Forwarded = { duplicate: true };
 const none: readonly never[] = [];
 
 /** Stands among the sinks for the handler. No sink has an empty name. */
-const handled = '';
+const handler = '';
 
 /**
- * The work that one claim on an event is held for: the sinks, then the handler, then done or given back. It goes from
- * step to step without promises of its own: a delivery that nobody keeps waiting runs through in one go.
+ * Does for one event what its core asks for: with the store, timers, sinks and promises. It makes no promise of its own:
+ * a delivery that nobody keeps waiting runs through in one go.
  */
-export class Run<Event> {
+export class Run<Event> implements Effects, StoreCaller {
   readonly #settings: RunSettings<Event>;
+  readonly #core: Core;
   readonly #received: Received<Event>;
   readonly #type: string | undefined;
-  readonly #claim: Claim;
+  readonly #key: string;
+  readonly #hash: number;
+  readonly #token: string;
+  readonly #deadlineAt: number;
   readonly #handler: Handler | undefined;
   readonly #done: (forwarded: Forwarded) => void;
-  readonly #leave: () => void;
-  readonly #results: Record<string, SinkResult> = {};
+  readonly #ended: (() => void) | undefined;
+  #context: Context | undefined;
   /** Those that somebody traces. */
   #traces: readonly SinkTrace[] = none;
-  /** How many sinks are at work, and how many records of sinks on their way to the store. */
-  #atWork = 0;
-  #recording = 0;
-  #failed = 0;
-  /** Who has had the event without the store's knowing, and why it does not. */
-  #unrecorded: readonly string[] = none;
-  #storeError: WebhookError | undefined;
-  #concluded = false;
-  #handedOn = false;
-  /** An earlier run here has had a 2xx of the handler, which the store does not know. */
-  #isHandled = false;
-  #handlerStatus: number | undefined;
-  #deadline: Timer | undefined;
-  /** Whether `done` was called before all was settled. */
-  #late = false;
-  #answered = false;
-  /** Lost, while sinks of this process are still at work. */
-  #isLingering = false;
-  #isOver = false;
+  #timer: Timer | undefined;
 
   /**
-   * `done` is called once: at the end, or at the deadline. What goes wrong after that goes to `onError`. `leave` is
-   * called when nothing more will happen.
+   * `done` is called once: at the end, or at the deadline, a time of the clock's `now()`. What goes wrong after that
+   * goes to `onError`. `ended` is called when nothing more will happen.
    */
   constructor(
     settings: RunSettings<Event>,
     received: Received<Event>,
     type: string | undefined,
-    claim: Claim,
+    key: string,
+    hash: number,
+    token: string,
+    deadlineAt: number,
     handler: Handler | undefined,
     done: (forwarded: Forwarded) => void,
-    leave: () => void,
+    ended: (() => void) | undefined,
   ) {
     this.#settings = settings;
+    this.#core = new Core(this, settings, deadlineAt, handler !== undefined);
     this.#received = received;
     this.#type = type;
-    this.#claim = claim;
+    this.#key = key;
+    this.#hash = hash;
+    this.#token = token;
+    this.#deadlineAt = deadlineAt;
     this.#handler = handler;
     this.#done = done;
-    this.#leave = leave;
+    this.#ended = ended;
   }
 
-  /**
-   * `told` names the sinks that earlier claims have served. At `deadlineAt`, a time of the clock's `now()`, it is
-   * late: the work goes on without an answer. A handler that has the event is waited for.
-   */
-  start(told: readonly string[], deadlineAt: number): void {
-    const remembered = this.#settings.unrecorded.take(this.#claim.key);
-    this.#isHandled = remembered.includes(handled);
-    this.#unrecorded =
-      remembered.length === 0 ? none : remembered.filter((sink) => sink !== handled && !told.includes(sink));
-    const due = this.#due(told);
-    this.#atWork = due.length;
-    if (due.length === 0) {
-      this.#conclude();
+  start(): void {
+    const { calls, inFlight, leaseMs } = this.#settings;
+    inFlight.enter();
+    if (calls.isCongested()) {
+      this.#done({ duplicate: false, error: unavailable('claim', 'too many calls to it are overdue') });
+      this.#leave();
     } else {
-      this.#claim.whenOver(() => this.#conclude());
-      const context = new Context(this.#received.delivery, this.#claim, deadlineAt);
-      for (const sink of due) this.#tell(sink, context);
-      if (!this.#concluded) this.#claim.keepUp();
-    }
-    if (!this.#answered && !this.#handedOn && deadlineAt !== Number.POSITIVE_INFINITY) {
-      this.#deadline = this.#settings.clock.unrefTimeout(
-        () => this.#answerLate(),
-        deadlineAt - this.#settings.clock.now(),
-      );
+      calls.claim(this.#key, this.#token, leaseMs, this.#deadlineAt, this);
     }
   }
 
-  #due(told: readonly string[]): Sink<Event>[] {
-    const due: Sink<Event>[] = [];
-    for (const sink of this.#settings.sinks) {
-      if (told.includes(sink.name) || this.#unrecorded.includes(sink.name)) {
-        this.#results[sink.name] = 'already';
-        continue;
-      }
+  /** Until when other deliveries of the event are kept from it here. */
+  get knownUntil(): number {
+    return this.#core.knownUntil;
+  }
+
+  claimed(result: ClaimResult | WebhookError): void {
+    const { unrecorded, running, abandoned } = this.#settings;
+    if (result instanceof Error) {
+      this.#done({ duplicate: false, error: result });
+      abandoned.add(this.#key, this.#token, () => this.#leave());
+    } else if (result.state === 'acquired') {
+      const known = unrecorded.take(this.#key);
+      this.#core.claimed(this.#plan(result.delivered, known), known.includes(handler));
+      // Most deliveries are over by now.
+      if (this.#core.phase !== 'over') running.set(this.#key, this.#hash, this);
+    } else {
+      if (result.state === 'completed') unrecorded.take(this.#key);
+      this.#done(result.state === 'completed' ? duplicate : { duplicate: false, error: inFlight(result.retryAfterMs) });
+      this.#leave();
+    }
+  }
+
+  claimedLate(result: ClaimResult | undefined): void {
+    if (result !== undefined && result.state !== 'acquired') return;
+    this.#settings.abandoned.add(this.#key, this.#token, () => {});
+  }
+
+  stored(operation: Operation, held: Held, sink?: number): void {
+    this.#core.stored(operation, held, sink);
+  }
+
+  now(): number {
+    return this.#settings.clock.now();
+  }
+
+  wake(at: number): void {
+    const { clock } = this.#settings;
+    clock.clear(this.#timer);
+    this.#timer = clock.unrefTimeout(() => this.#core.tick(), Math.max(0, at - clock.now()));
+  }
+
+  ask(operation: Operation, sink?: number): void {
+    const { calls, leaseMs, completedTtlMs, sinks } = this.#settings;
+    let argument: number | string = completedTtlMs;
+    if (operation === 'renew') argument = leaseMs;
+    else if (sink !== undefined) argument = (sinks[sink] as Sink<Event>).name;
+    // Its lease ends by itself, and what hangs for good is overdue for ever.
+    else if (operation === 'release' && calls.isOverdue) {
+      this.#core.stored(operation, unavailable(operation, 'too many calls to it are overdue'));
+      return;
+    }
+    calls.call(operation, this.#key, this.#token, argument, this, sink);
+  }
+
+  deliver(index: number): void {
+    const sink = this.#settings.sinks[index] as Sink<Event>;
+    this.#context ??= new Context(this.#received.delivery, this.#deadlineAt);
+    const context = this.#context;
+    const trace = this.#trace(sink);
+    const settled = (error?: Error) => {
+      trace?.settled(error);
+      this.#core.settled(index, error);
+    };
+    let delivering: unknown;
+    try {
+      const deliver = () => sink.deliver(this.#received.event, context);
+      delivering = trace === undefined ? deliver() : trace.run(deliver);
+    } catch (error) {
+      settled(toError(error));
+      return;
+    }
+    // Which costs nothing for a promise, and makes one of what is only like it and may throw.
+    if (isPromise(delivering)) {
+      Promise.resolve(delivering).then(
+        () => settled(),
+        (error) => settled(toError(error)),
+      );
+    } else {
+      settled();
+    }
+  }
+
+  handOn(): void {
+    try {
+      this.#handler?.(({ status, error }) => this.#core.handled(status, error));
+    } catch (error) {
+      this.#core.handled(0, error);
+    }
+  }
+
+  reply(error?: WebhookError): void {
+    const status = this.#core.handler;
+    this.#done({
+      duplicate: false,
+      error,
+      handlerStatus: typeof status === 'number' ? status : undefined,
+      sinks: this.#settings.sinks.length > 0 ? this.#results() : undefined,
+    });
+  }
+
+  report(error: Error, sink?: number): void {
+    const name = sink === undefined ? undefined : this.#settings.sinks[sink]?.name;
+    this.#settings.onError(error, { id: this.#received.delivery.id, type: this.#type, sink: name });
+  }
+
+  abort(reason: Error): void {
+    this.#context?.abort(reason);
+    // Nobody waits any longer for sinks that are still at work.
+    for (const trace of this.#traces) trace.settled(reason);
+  }
+
+  remember(sink?: number): void {
+    const { sinks, unrecorded } = this.#settings;
+    const names: string[] = [];
+    for (const [index, { name }] of sinks.entries()) {
+      if (sink === undefined ? this.#core.isTaken(index) : index === sink) names.push(name);
+    }
+    if (sink === undefined && this.#core.isHandled) names.push(handler);
+    if (names.length > 0) unrecorded.add(this.#key, names);
+  }
+
+  over(): void {
+    const { clock, running } = this.#settings;
+    clock.clear(this.#timer);
+    running.delete(this.#key, this.#hash, this);
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#settings.inFlight.leave();
+    this.#ended?.();
+  }
+
+  /** Which sinks are due, by what the store and this process know. */
+  #plan(delivered: readonly string[], known: readonly string[]): SinkState[] {
+    return this.#settings.sinks.map((sink) => {
+      if (delivered.includes(sink.name)) return 'already';
+      if (known.includes(sink.name)) return 'remembered';
       try {
         const { event, delivery } = this.#received;
         const accepts = sink.accepts === undefined || sink.accepts(event, delivery);
         if (isPromise(accepts)) throw new TypeError(`accepts() of sink "${sink.name}" must not be asynchronous`);
-        this.#results[sink.name] = accepts ? 'pending' : 'skipped';
-        if (accepts) due.push(sink);
-      } catch (error) {
+        return accepts ? 'due' : 'skipped';
+      } catch (thrown) {
+        const error = toError(thrown);
         const trace = this.#trace(sink);
         trace?.run(() => {});
-        this.#fail(sink.name, error, trace);
+        trace?.settled(error);
+        return error;
       }
-    }
-    return due;
-  }
-
-  #tell(sink: Sink<Event>, context: SinkContext): void {
-    const { event } = this.#received;
-    const trace = this.#trace(sink);
-    let told: unknown;
-    try {
-      told = trace === undefined ? sink.deliver(event, context) : trace.run(() => sink.deliver(event, context));
-    } catch (error) {
-      this.#refused(sink, error, trace);
-      return;
-    }
-    if (isPromise(told)) {
-      // Which costs nothing for a promise, and makes one of what is only like it and may throw.
-      Promise.resolve(told).then(
-        () => this.#took(sink, trace),
-        (error) => this.#refused(sink, error, trace),
-      );
-    } else {
-      this.#took(sink, trace);
-    }
+    });
   }
 
   #trace(sink: Sink<Event>): SinkTrace | undefined {
@@ -183,223 +283,10 @@ export class Run<Event> {
     return trace;
   }
 
-  #took(sink: Sink<Event>, trace: SinkTrace | undefined): void {
-    this.#atWork--;
-    trace?.settled();
-    if (this.#concluded) {
-      // The run may be over: the next one here shall know.
-      if (this.#isOver) this.#settings.unrecorded.add(this.#claim.key, [sink.name]);
-      else this.#results[sink.name] = 'delivered';
-      this.#leaveIfLost();
-      return;
-    }
-    this.#results[sink.name] = 'delivered';
-    const isLast = this.#atWork === 0 && this.#recording === 0 && this.#failed === 0 && !this.#storeError;
-    if (isLast && this.#handler === undefined) {
-      // Completing says of this sink, too, that it was told: one call less for most deliveries.
-      this.#conclude();
-      return;
-    }
-    this.#recording++;
-    const recorded = () => {
-      this.#recording--;
-      this.#whenAllTold();
-    };
-    this.#claim.delivered(sink.name, {
-      ok: recorded,
-      fail: (error) => {
-        this.#unrecorded = [...this.#unrecorded, sink.name];
-        this.#storeError ??= error;
-        recorded();
-      },
-    });
-  }
-
-  #refused(sink: Sink<Event>, error: unknown, trace: SinkTrace | undefined): void {
-    this.#atWork--;
-    if (this.#concluded) {
-      this.#leaveIfLost();
-      return;
-    }
-    this.#fail(sink.name, error, trace);
-    this.#whenAllTold();
-  }
-
-  #fail(sink: string, thrown: unknown, trace?: SinkTrace): void {
-    const error = toError(thrown);
-    this.#results[sink] = error;
-    this.#failed++;
-    trace?.settled(error);
-  }
-
-  #whenAllTold(): void {
-    if (this.#atWork === 0 && this.#recording === 0) this.#conclude();
-  }
-
-  /** All sinks have settled and are recorded, or the claim is over. */
-  #conclude(): void {
-    if (this.#concluded) return;
-    this.#concluded = true;
-    // Nobody waits any longer for sinks that are still at work.
-    if (this.#claim.end !== undefined) for (const trace of this.#traces) trace.settled(this.#claim.signal.reason);
-    const error = this.#failure();
-    if (error !== undefined) this.#giveBack(error);
-    else if (this.#handler === undefined || this.#isHandled) this.#complete();
-    else if (this.#late || this.#storeError) this.#giveBack(this.#storeError);
-    else this.#handOn(this.#handler);
-  }
-
-  #failure(): WebhookError | undefined {
-    if (this.#claim.end === 'lost') return lostError();
-    if (this.#claim.end === 'expired') {
-      for (const [name, result] of Object.entries(this.#results)) {
-        if (result === 'pending') this.#fail(name, new Error('did not settle before its claim ended'));
-      }
-    }
-    return this.#failed > 0 ? sinkFailed(this.#results) : undefined;
-  }
-
-  #complete(): void {
-    if (this.#storeError !== undefined) {
-      this.#answerAndPersist(this.#storeError, 'completed');
-      return;
-    }
-    this.#claim.complete({
-      ok: (held) => this.#end(held ? undefined : lostError()),
-      fail: (error) => this.#answerAndPersist(error, 'completed'),
-    });
-  }
-
-  #handOn(handler: Handler): void {
-    this.#handedOn = true;
-    this.#settings.clock.clear(this.#deadline);
-    this.#claim.whenOver(() => {
-      const giveUp = () => this.#handled({ status: 0, error: new Error('not in time') });
-      if (this.#claim.end === 'expired') giveUp();
-      // Its answer is still the sender's, but it may never come.
-      else this.#claim.linger(() => this.#handlerStatus === undefined, giveUp);
-    });
-    this.#claim.keepUp();
-    try {
-      handler((answer) => this.#handled(answer));
-    } catch (error) {
-      this.#handled({ status: 0, error });
-    }
-  }
-
-  #handled({ status, error }: HandlerAnswer): void {
-    if (this.#handlerStatus !== undefined) return;
-    this.#handlerStatus = status;
-    if (status < 200 || status > 299) {
-      this.#giveBack(handlerFailed(status, error));
-    } else if (this.#claim.end !== undefined) {
-      this.#answer(undefined);
-      this.#over(false);
-    } else {
-      this.#claim.complete({
-        ok: (held) => {
-          this.#answer(undefined);
-          this.#over(held);
-        },
-        fail: (failure) => {
-          // The sender has its 2xx already, so that no answer can tell.
-          this.#report(failure);
-          this.#answerAndPersist(undefined, 'completed');
-        },
-      });
-    }
-  }
-
-  #giveBack(error?: WebhookError): void {
-    if (this.#unrecorded.length > 0) this.#answerAndPersist(error, this.#unrecorded);
-    else this.#claim.release({ ok: () => this.#end(error), fail: () => this.#answerAndPersist(error, none) });
-  }
-
-  #answerAndPersist(error: WebhookError | undefined, what: 'completed' | readonly string[]): void {
-    this.#answer(error);
-    this.#claim.persist(what, (isRecorded) => {
-      this.#over(isRecorded && what === 'completed');
-    });
-  }
-
-  #end(error?: WebhookError): void {
-    this.#answer(error);
-    this.#over(error === undefined);
-  }
-
-  /** Whatever the store forgets, this process does not deliver again what its own sinks have taken. */
-  #over(isCompleted: boolean): void {
-    if (this.#claim.end === 'lost' && this.#atWork > 0) {
-      this.#isLingering = true;
-      this.#claim.linger(
-        () => this.#isLingering,
-        () => this.#leaveNow(),
-      );
-      return;
-    }
-    if (isCompleted) this.#leaveCompleted();
-    else this.#leaveNow();
-  }
-
-  #leaveIfLost(): void {
-    if (this.#isLingering && this.#atWork === 0) this.#leaveNow();
-  }
-
-  #leaveNow(): void {
-    this.remember();
-    this.#leaveCompleted();
-  }
-
-  #leaveCompleted(): void {
-    this.#isLingering = false;
-    this.#isOver = true;
-    this.#leave();
-  }
-
-  #answer(error: WebhookError | undefined): void {
-    this.#answered = true;
-    this.#settings.clock.clear(this.#deadline);
-    if (this.#late) this.#reportFailures(error);
-    else this.#done(this.#forwarded(error));
-  }
-
-  /** Until when other deliveries of the event are kept from it here. */
-  get knownUntil(): number {
-    return this.#claim.knownUntil;
-  }
-
-  /** Keeps what has been reached for the next run here. */
-  remember(): void {
-    const told = Object.keys(this.#results).filter((name) => {
-      const result = this.#results[name];
-      return result === 'delivered' || result === 'already';
-    });
-    const status = this.#handlerStatus ?? 0;
-    if (this.#isHandled || (status >= 200 && status < 300)) told.push(handled);
-    if (told.length > 0) this.#settings.unrecorded.add(this.#claim.key, told);
-  }
-
-  #answerLate(): void {
-    this.#late = true;
-    const pending = Object.keys(this.#results).filter((name) => this.#results[name] === 'pending');
-    const what = pending.length > 0 ? pending.join(', ') : 'the idempotency store';
-    this.#done(this.#forwarded(new WebhookError('deadline_exceeded', `still at work at the deadline: ${what}`)));
-  }
-
-  #forwarded(error?: WebhookError): Forwarded {
-    const sinks = this.#settings.sinks.length > 0 ? { ...this.#results } : undefined;
-    return { duplicate: false, error, handlerStatus: this.#handlerStatus, sinks };
-  }
-
-  #reportFailures(error: WebhookError | undefined): void {
-    if (error !== undefined && error.code !== 'sink_failed') this.#report(error);
-    for (const [name, result] of Object.entries(this.#results)) {
-      if (typeof result !== 'string') this.#report(result, name);
-    }
-  }
-
-  #report(error: Error, sink?: string): void {
-    this.#settings.onError(error, { id: this.#received.delivery.id, type: this.#type, sink });
+  #results(): Record<string, SinkResult> {
+    const results: Record<string, SinkResult> = {};
+    for (const [sink, { name }] of this.#settings.sinks.entries()) results[name] = this.#core.resultOf(sink);
+    return results;
   }
 }
 
@@ -407,39 +294,24 @@ export class Run<Event> {
 class Context implements SinkContext {
   readonly delivery: Delivery;
   readonly deadlineAt: number | undefined;
-  readonly #claim: Claim;
+  #reason: Error | undefined;
+  #abort: AbortController | undefined;
 
-  constructor(delivery: Delivery, claim: Claim, deadlineAt: number) {
+  constructor(delivery: Delivery, deadlineAt: number) {
     this.delivery = delivery;
     this.deadlineAt = deadlineAt === Number.POSITIVE_INFINITY ? undefined : deadlineAt;
-    this.#claim = claim;
   }
 
   get signal(): AbortSignal {
-    return this.#claim.signal;
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#reason !== undefined) this.#abort.abort(this.#reason);
+    }
+    return this.#abort.signal;
   }
-}
 
-function lostError(): WebhookError {
-  return new WebhookError('in_flight', 'the claim was lost: another delivery of the event is being processed');
-}
-
-function sinkFailed(results: Readonly<Record<string, SinkResult>>): WebhookError {
-  const failures = Object.entries(results).filter((entry): entry is [string, Error] => typeof entry[1] !== 'string');
-  const message = failures.map(([name, error]) => `${name}: ${error.message}`).join('; ');
-  const errors = failures.map(([, error]) => error);
-  const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, message);
-  return new WebhookError('sink_failed', message, { cause });
-}
-
-function handlerFailed(status: number, cause: unknown): WebhookError {
-  const what = status === 0 ? 'the handler gave no answer' : `the handler answered ${status}`;
-  const why = cause === undefined ? '' : `: ${toError(cause).message}`;
-  return new WebhookError('handler_failed', what + adviceFor(status) + why, { status, cause });
-}
-
-function adviceFor(status: number): string {
-  if (!isPermanent(status)) return '';
-  const lost = ', after which the sender gives the event up: answer 2xx when it is taken, 5xx to have it again';
-  return status === 404 ? `${lost} (is there a handler for this path behind the middleware?)` : lost;
+  abort(reason: Error): void {
+    this.#reason = reason;
+    this.#abort?.abort(reason);
+  }
 }

@@ -1,41 +1,35 @@
 import { type Clock, systemClock } from '../clock.js';
-import { toError, WebhookError } from '../errors.js';
+import { toError, type WebhookError } from '../errors.js';
 import { isPromise } from '../promise.js';
+import type { Held, Operation } from './core.js';
+import { unavailable } from './failures.js';
 import type { ClaimResult, IdempotencyStore } from './store.js';
 
-type Operation = keyof IdempotencyStore;
-type Value<Called extends Operation> = Awaited<ReturnType<IdempotencyStore[Called]>>;
-type Argument<Called extends Operation> = Parameters<IdempotencyStore[Called]>[2];
-
-/** How to go on after a call. Neither function may throw. */
-export interface Next<T> {
-  ok(value: T): void;
-  /** With `store_unavailable`. */
-  fail(error: WebhookError): void;
-  /** What the store answered after `fail` had been called for its lateness; undefined when it failed. */
-  late?(value: T | undefined): void;
+/** What is called with the answers to calls. None of them may throw. */
+export interface StoreCaller {
+  /** `store_unavailable` when the store has failed. */
+  claimed(result: ClaimResult | WebhookError): void;
+  /** What a claim was answered with after it had been given up for its lateness; undefined when it failed. */
+  claimedLate(result: ClaimResult | undefined): void;
+  /** Whether the claim is still ours. `sink` is the one that was recorded. */
+  stored(operation: Operation, held: Held, sink?: number): void;
 }
 
 /** How many calls may be overdue before claims are refused, and how often one is let through to see. */
 const maxOverdue = 64;
 const probeMs = 1_000;
 
-/** How many failed claims are released at once. */
-export const maxAbandoned = 1_000;
-
 /**
  * Calls to a store that may throw, reject, hang or answer nonsense: all of that is `store_unavailable`. What a store in
  * this process answers at once costs no promise and no timer: most deliveries run through in one go.
  */
 export class StoreCalls {
-  readonly #store: { [Called in Operation]: (key: string, token: string, argument: never) => unknown };
+  readonly #store: IdempotencyStore;
   readonly #timeoutMs: number;
   readonly #clock: Clock;
   /** Given up, but not settled. */
   #overdue = 0;
   #probedAt = Number.NEGATIVE_INFINITY;
-  /** Claims that have failed, and are being released in case that they have not. */
-  abandoned = 0;
 
   constructor(store: IdempotencyStore, timeoutMs: number, clock: Clock = systemClock) {
     this.#store = store;
@@ -60,56 +54,89 @@ export class StoreCalls {
     return this.#overdue >= maxOverdue;
   }
 
-  /** `argument` is the operation's own, the third. `withinMs` where less time is left than a call has. */
-  call<Called extends Operation>(
-    operation: Called,
-    key: string,
-    token: string,
-    argument: Argument<Called>,
-    next: Next<Value<Called>>,
-    withinMs = Number.POSITIVE_INFINITY,
-  ): void {
-    let value: Value<Called> | PromiseLike<Value<Called>>;
+  /** `deadlineAt` is when the caller gives up, if that is before the store's own time is over. */
+  claim(key: string, token: string, leaseMs: number, deadlineAt: number, caller: StoreCaller): void {
+    let result: ReturnType<IdempotencyStore['claim']>;
     try {
-      value = this.#store[operation](key, token, argument as never) as typeof value;
+      result = this.#store.claim(key, token, leaseMs);
     } catch (error) {
-      next.fail(unavailable(operation, toError(error).message, error));
+      caller.claimed(unavailable('claim', toError(error).message, error));
       return;
     }
-    if (isPromise(value)) this.#inTime(operation, value, next, Math.min(withinMs, this.#timeoutMs));
-    else judge(operation, value, next);
+    if (!isPromise(result)) {
+      caller.claimed(isClaimResult(result) ? result : nonsense('claim'));
+      return;
+    }
+    const withinMs = Math.min(this.#timeoutMs, deadlineAt - this.#clock.now());
+    this.#inTime(
+      'claim',
+      result,
+      withinMs,
+      (answer) => caller.claimed(answer instanceof Error || isClaimResult(answer) ? answer : nonsense('claim')),
+      (late) => caller.claimedLate(isClaimResult(late) ? late : undefined),
+    );
   }
 
-  #inTime<Called extends Operation>(
-    operation: Called,
-    promise: PromiseLike<Value<Called>>,
-    next: Next<Value<Called>>,
+  /** `argument` is the operation's own, the third. */
+  call(
+    operation: Operation,
+    key: string,
+    token: string,
+    argument: number | string,
+    caller: Pick<StoreCaller, 'stored'>,
+    sink?: number,
+  ): void {
+    let held: boolean | PromiseLike<boolean>;
+    try {
+      held = this.#store[operation](key, token, argument as never);
+    } catch (error) {
+      caller.stored(operation, unavailable(operation, toError(error).message, error), sink);
+      return;
+    }
+    if (!isPromise(held)) {
+      caller.stored(operation, typeof held === 'boolean' ? held : nonsense(operation), sink);
+      return;
+    }
+    this.#inTime(operation, held, this.#timeoutMs, (answer) =>
+      caller.stored(
+        operation,
+        typeof answer === 'boolean' || answer instanceof Error ? answer : nonsense(operation),
+        sink,
+      ),
+    );
+  }
+
+  #inTime<T>(
+    operation: string,
+    promise: PromiseLike<T>,
     timeoutMs: number,
+    answered: (answer: T | WebhookError) => void,
+    answeredLate?: (answer: T | undefined) => void,
   ): void {
     let isLate = false;
     const timer = this.#clock.unrefTimeout(() => {
       isLate = true;
       this.#overdue++;
-      next.fail(unavailable(operation, `no answer within ${Math.max(0, Math.round(timeoutMs))} ms`));
+      answered(unavailable(operation, `no answer within ${Math.max(0, Math.round(timeoutMs))} ms`));
     }, timeoutMs);
     Promise.resolve(promise).then(
       (value) => {
         this.#clock.clear(timer);
         if (isLate) {
           this.#settledLate();
-          next.late?.(makesSense(operation, value) ? value : undefined);
+          answeredLate?.(value);
         } else {
           // What has not been answered by now may never be.
           this.#overdue = 0;
-          judge(operation, value, next);
+          answered(value);
         }
       },
       (error) => {
         this.#clock.clear(timer);
         if (isLate) {
           this.#settledLate();
-          next.late?.(undefined);
-        } else next.fail(unavailable(operation, toError(error).message, error));
+          answeredLate?.(undefined);
+        } else answered(unavailable(operation, toError(error).message, error));
       },
     );
   }
@@ -119,20 +146,11 @@ export class StoreCalls {
   }
 }
 
-function judge<Called extends Operation>(operation: Called, value: Value<Called>, next: Next<Value<Called>>): void {
-  if (makesSense(operation, value)) next.ok(value);
-  else next.fail(unavailable(operation, 'its answer is none of those that the interface has'));
+function nonsense(operation: string): WebhookError {
+  return unavailable(operation, 'its answer is none of those that the interface has');
 }
 
-export function unavailable(operation: Operation, why: string, cause?: unknown): WebhookError {
-  return new WebhookError('store_unavailable', `the idempotency store failed to ${operation}: ${why}`, { cause });
-}
-
-function makesSense(operation: Operation, value: unknown): boolean {
-  return operation === 'claim' ? isClaimResult(value as ClaimResult) : typeof value === 'boolean';
-}
-
-function isClaimResult(result: ClaimResult): boolean {
+function isClaimResult(result: ClaimResult | undefined): result is ClaimResult {
   switch (result?.state) {
     case 'completed':
       return true;

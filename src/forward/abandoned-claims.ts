@@ -1,0 +1,100 @@
+import type { Clock } from '../clock.js';
+import type { Held } from './core.js';
+import type { StoreCalls } from './store-calls.js';
+
+/** Beyond so many, leases end by themselves. */
+const maxWaiting = 1_000;
+/** How many are released at once by a store that answers. */
+const maxAtOnce = 16;
+const minRetryMs = 100;
+const maxRetryMs = 5_000;
+
+interface Abandoned {
+  readonly key: string;
+  readonly token: string;
+  readonly leaseUntil: number;
+  readonly then: () => void;
+}
+
+export interface AbandonedSettings {
+  readonly calls: StoreCalls;
+  readonly clock: Clock;
+  readonly leaseMs: number;
+  readonly completedTtlMs: number;
+}
+
+/**
+ * Claims that have failed, and may have reached the store nevertheless, also later than we gave up on them. Nobody would
+ * settle them, so they are released. An outage has many: while the store fails, one release at a time is tried, because
+ * each may hold up the whole process, and what the store is given to do keeps it from recovering.
+ */
+export class AbandonedClaims {
+  readonly #settings: AbandonedSettings;
+  readonly #waiting: Abandoned[] = [];
+  #atWork = 0;
+  #atOnce = 1;
+  #retryMs = minRetryMs;
+  #isPaused = false;
+
+  constructor(settings: AbandonedSettings) {
+    this.#settings = settings;
+  }
+
+  /** `then` is called when the claim is released, or its lease is over. */
+  add(key: string, token: string, then: () => void): void {
+    const { clock, leaseMs } = this.#settings;
+    if (this.#waiting.length + this.#atWork >= maxWaiting) {
+      then();
+      return;
+    }
+    this.#waiting.push({ key, token, leaseUntil: clock.now() + leaseMs, then });
+    this.#next();
+  }
+
+  #next(): void {
+    while (!this.#isPaused && this.#atWork < this.#atOnce) {
+      const claim = this.#waiting.shift();
+      if (claim === undefined) return;
+      this.#release(claim);
+    }
+  }
+
+  #release(claim: Abandoned): void {
+    const { calls, clock, completedTtlMs } = this.#settings;
+    if (clock.now() >= claim.leaseUntil) {
+      claim.then();
+    } else if (calls.isOverdue) {
+      this.#tryLater(claim);
+    } else {
+      this.#atWork++;
+      calls.call('release', claim.key, claim.token, completedTtlMs, {
+        stored: (_operation, held) => this.#released(claim, held),
+      });
+    }
+  }
+
+  #released(claim: Abandoned, held: Held): void {
+    this.#atWork--;
+    if (held instanceof Error) {
+      this.#tryLater(claim);
+      return;
+    }
+    this.#atOnce = Math.min(2 * this.#atOnce, maxAtOnce);
+    this.#retryMs = minRetryMs;
+    claim.then();
+    this.#next();
+  }
+
+  /** Behind the others, since it may be this one that the store cannot release. */
+  #tryLater(claim: Abandoned): void {
+    this.#waiting.push(claim);
+    this.#atOnce = 1;
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.#settings.clock.unrefTimeout(() => {
+      this.#isPaused = false;
+      this.#next();
+    }, this.#retryMs);
+    this.#retryMs = Math.min(2 * this.#retryMs, maxRetryMs);
+  }
+}

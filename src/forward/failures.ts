@@ -1,0 +1,58 @@
+import { isPermanent } from '../answer.js';
+import { toError, WebhookError } from '../errors.js';
+import type { SinkState } from './core.js';
+
+type Named = readonly { readonly name: string }[];
+
+export function unavailable(operation: string, why: string, cause?: unknown): WebhookError {
+  return new WebhookError('store_unavailable', `the idempotency store failed to ${operation}: ${why}`, { cause });
+}
+
+export function inFlight(retryAfterMs: number): WebhookError {
+  return new WebhookError('in_flight', 'another delivery of the event is being processed', { retryAfterMs });
+}
+
+export function lost(): WebhookError {
+  return new WebhookError('in_flight', 'the claim was lost: another delivery of the event is being processed');
+}
+
+export function leaseOver(lease: 'lost' | 'expired', maxWorkMs: number): Error {
+  return lease === 'lost'
+    ? new Error('the claim on the event was lost: its lease ran out and somebody else has claimed it since')
+    : new Error(`the work on the event did not settle within ${maxWorkMs / 60_000} minutes: its claim is given back`);
+}
+
+export function unsettled(): Error {
+  return new Error('did not settle before its claim ended');
+}
+
+export function sinkFailed(sinks: Named, states: readonly SinkState[]): WebhookError {
+  const errors: Error[] = [];
+  const messages: string[] = [];
+  for (const [sink, state] of states.entries()) {
+    if (typeof state === 'string') continue;
+    errors.push(state);
+    messages.push(`${sinks[sink]?.name}: ${state.message}`);
+  }
+  const message = messages.join('; ');
+  const cause = errors.length === 1 ? errors[0] : new AggregateError(errors, message);
+  return new WebhookError('sink_failed', message, { cause });
+}
+
+export function deadlineExceeded(sinks: Named, states: readonly SinkState[]): WebhookError {
+  const pending = sinks.filter((_, sink) => states[sink] === 'working').map(({ name }) => name);
+  const what = pending.length > 0 ? pending.join(', ') : 'the idempotency store';
+  return new WebhookError('deadline_exceeded', `still at work at the deadline: ${what}`);
+}
+
+export function handlerFailed(status: number, cause: unknown): WebhookError {
+  const what = status === 0 ? 'the handler gave no answer' : `the handler answered ${status}`;
+  const why = cause === undefined ? '' : `: ${toError(cause).message}`;
+  return new WebhookError('handler_failed', what + adviceFor(status) + why, { status, cause });
+}
+
+function adviceFor(status: number): string {
+  if (!isPermanent(status)) return '';
+  const lost = ', after which the sender gives the event up: answer 2xx when it is taken, 5xx to have it again';
+  return status === 404 ? `${lost} (is there a handler for this path behind the middleware?)` : lost;
+}
