@@ -4,7 +4,7 @@ import type { SinkResult } from './sink.js';
 
 /** What an event is at in this process, from the moment that a delivery asks for it. */
 export type Phase =
-  /** The store is asked for the claim. Where it is refused or fails, the event is `over` here. */
+  /** The store is asked for the claim. Where it is refused or fails, nothing more happens here. */
   | 'claiming'
   /** Sinks are at work, or what they took is being recorded. */
   | 'delivering'
@@ -135,12 +135,6 @@ export class Core {
     this.#settings = settings;
     this.#deadlineAt = deadlineAt;
     this.handler = hasHandler ? 'due' : 'none';
-  }
-
-  /** The store has not granted the claim. */
-  refused(): void {
-    this.phase = 'over';
-    this.reply = 'sent';
   }
 
   /** The store has granted the claim. Sinks that are `due` are delivered to now. */

@@ -180,29 +180,25 @@ export class Run<Event> implements Effects, StoreCaller {
 
   deliver(index: number): void {
     const sink = this.#settings.sinks[index] as Sink<Event>;
-    this.#context ??= new Context(this.#received.delivery, this.#deadlineAt);
+    const { event, delivery } = this.#received;
+    this.#context ??= new Context(delivery, this.#deadlineAt);
     const context = this.#context;
     const trace = this.#trace(sink);
-    const settled = (error?: Error) => {
-      trace?.settled(error);
-      this.#core.settled(index, error);
-    };
     let delivering: unknown;
     try {
-      const deliver = () => sink.deliver(this.#received.event, context);
-      delivering = trace === undefined ? deliver() : trace.run(deliver);
+      delivering = trace === undefined ? sink.deliver(event, context) : trace.run(() => sink.deliver(event, context));
     } catch (error) {
-      settled(toError(error));
+      this.#settled(index, trace, toError(error));
       return;
     }
-    // Which costs nothing for a promise, and makes one of what is only like it and may throw.
     if (isPromise(delivering)) {
+      // Which costs nothing for a promise, and makes one of what is only like it and may throw.
       Promise.resolve(delivering).then(
-        () => settled(),
-        (error) => settled(toError(error)),
+        () => this.#settled(index, trace),
+        (error) => this.#settled(index, trace, toError(error)),
       );
     } else {
-      settled();
+      this.#settled(index, trace);
     }
   }
 
@@ -252,6 +248,11 @@ export class Run<Event> implements Effects, StoreCaller {
     this.#leave();
   }
 
+  #settled(sink: number, trace: SinkTrace | undefined, error?: Error): void {
+    trace?.settled(error);
+    this.#core.settled(sink, error);
+  }
+
   #leave(): void {
     this.#settings.inFlight.leave();
     this.#ended?.();
@@ -262,19 +263,23 @@ export class Run<Event> implements Effects, StoreCaller {
     return this.#settings.sinks.map((sink) => {
       if (delivered.includes(sink.name)) return 'already';
       if (known.includes(sink.name)) return 'remembered';
-      try {
-        const { event, delivery } = this.#received;
-        const accepts = sink.accepts === undefined || sink.accepts(event, delivery);
-        if (isPromise(accepts)) throw new TypeError(`accepts() of sink "${sink.name}" must not be asynchronous`);
-        return accepts ? 'due' : 'skipped';
-      } catch (thrown) {
-        const error = toError(thrown);
-        const trace = this.#trace(sink);
-        trace?.run(() => {});
-        trace?.settled(error);
-        return error;
-      }
+      return sink.accepts === undefined ? 'due' : this.#accepted(sink);
     });
+  }
+
+  #accepted(sink: Sink<Event>): SinkState {
+    try {
+      const { event, delivery } = this.#received;
+      const accepts = sink.accepts?.(event, delivery);
+      if (isPromise(accepts)) throw new TypeError(`accepts() of sink "${sink.name}" must not be asynchronous`);
+      return accepts ? 'due' : 'skipped';
+    } catch (thrown) {
+      const error = toError(thrown);
+      const trace = this.#trace(sink);
+      trace?.run(() => {});
+      trace?.settled(error);
+      return error;
+    }
   }
 
   #trace(sink: Sink<Event>): SinkTrace | undefined {
@@ -284,8 +289,11 @@ export class Run<Event> implements Effects, StoreCaller {
   }
 
   #results(): Record<string, SinkResult> {
+    const { sinks } = this.#settings;
     const results: Record<string, SinkResult> = {};
-    for (const [sink, { name }] of this.#settings.sinks.entries()) results[name] = this.#core.resultOf(sink);
+    for (let sink = 0; sink < sinks.length; sink++) {
+      results[(sinks[sink] as Sink<Event>).name] = this.#core.resultOf(sink);
+    }
     return results;
   }
 }

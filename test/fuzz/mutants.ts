@@ -33,9 +33,9 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   'waits for sinks without end': {
     changes: [
       {
-        file: 'src/forward/run.ts',
-        from: '        () => this.#answerLate(),',
-        to: '        () => {},',
+        file: 'src/forward/core.ts',
+        from: "if (this.reply === 'due' && now >= this.#deadlineAt) this.#replyLate();",
+        to: '',
       },
     ],
     finds: /took \d+ ms/,

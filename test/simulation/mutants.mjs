@@ -1,5 +1,5 @@
 // The engine with one thing wrong in each, to see that the simulation finds it. The first ones take back what was mended.
-const claim = 'src/forward/claim.ts';
+const core = 'src/forward/core.ts';
 const run = 'src/forward/run.ts';
 const forwarder = 'src/forward/forwarder.ts';
 const gatherer = 'src/sinks/gatherer.ts';
@@ -9,28 +9,28 @@ const one = (file, from, to) => [{ file, from, to }];
 /** @type {Readonly<Record<string, readonly import('../fuzz/bundle.mjs').Change[]>>} */
 export const mutants = {
   'point 6: a release that failed is not tried again': one(
-    run,
-    'fail: () => this.#answerAndPersist(error, none) });',
-    'fail: () => this.#end(error) });',
+    core,
+    "      if (this.reply !== 'sent') this.#effects.report(held);\n      this.#replyAndRetry();",
+    '      this.#end(this.#failure, false);',
   ),
   'point 6: a claim that failed is not released': one(
-    claim,
-    '        this.#releaseAbandoned(over);\n      },\n      late',
-    '        over();\n      },\n      late',
+    run,
+    '      abandoned.add(this.#key, this.#token, () => this.#leave());',
+    '      this.#leave();',
   ),
   'point 7: a renewal that failed waits for a third of the lease': one(
-    claim,
-    'Math.min(renewAgainMs, leaseMs / 3)',
-    'leaseMs / 3',
+    core,
+    'Math.min(renewAgainMs, this.#settings.leaseMs / 3)',
+    'this.#settings.leaseMs / 3',
   ),
   'point 8: what sinks took is forgotten with the claim': one(
-    run,
-    '  #leaveNow(): void {\n    this.remember();',
-    '  #leaveNow(): void {',
+    core,
+    '    if (!isCompleted) this.#effects.remember();\n',
+    '',
   ),
   'point 8: sinks at work are forgotten with the claim': one(
-    run,
-    "if (this.#claim.end === 'lost' && this.#atWork > 0) {",
+    core,
+    "if (this.lease === 'lost' && this.phase !== 'lingering' && this.sinks.includes('working')) {",
     'if (false) {',
   ),
   'point 9: a running event has no end': one(
@@ -50,66 +50,78 @@ export const mutants = {
   ),
   'a sink is delivered to again although it is recorded': one(
     run,
-    'told.includes(sink.name) || this.#unrecorded',
-    'this.#unrecorded',
+    "      if (delivered.includes(sink.name)) return 'already';\n",
+    '',
   ),
   'the event is completed although a sink failed': one(
-    run,
-    'return this.#failed > 0 ? sinkFailed(this.#results) : undefined;',
-    'return undefined;',
+    core,
+    'if (sinks.some(isFailed)) this.#giveBack',
+    'if (false) this.#giveBack',
   ),
   'the last sink that succeeds completes the event': one(
-    run,
-    'this.#recording === 0 && this.#failed === 0 && !this.#storeError;',
-    'this.#recording === 0 && !this.#storeError;',
+    core,
+    'return !isPending(state) && !isFailed(state);',
+    'return !isPending(state);',
   ),
   'what a sink took is not recorded before the others settle': one(
     run,
-    '    this.#claim.delivered(sink.name, {\n      ok: recorded,',
-    '    this.#claim.delivered(`${sink.name}?`, {\n      ok: recorded,',
+    'argument = (sinks[sink] as Sink<Event>).name;',
+    "argument = '?'.concat((sinks[sink] as Sink<Event>).name);",
   ),
-  'a record that failed is forgotten': one(run, '        this.#unrecorded = [...this.#unrecorded, sink.name];\n', ''),
-  'the deadline is never answered': one(run, '() => this.#answerLate()', '() => {}'),
+  'a record that failed is forgotten': one(
+    core,
+    "held === true ? 'recorded' : 'unrecorded'",
+    "held === true ? 'recorded' : 'skipped'",
+  ),
+  'the deadline is never answered': one(
+    core,
+    "if (this.reply === 'due' && now >= this.#deadlineAt) this.#replyLate();",
+    '',
+  ),
   'it is answered at the deadline and again at the end': one(
-    run,
-    'if (this.#late) this.#reportFailures(error);\n    else this.#done',
-    'this.#done',
+    core,
+    "const wasLate = this.reply === 'late';",
+    'const wasLate = false;',
   ),
   'a deadline releases the claim': one(
-    run,
-    '    this.#late = true;\n',
-    '    this.#late = true;\n    this.#claim.release({ ok() {}, fail() {} });\n',
+    core,
+    "    this.reply = 'late';\n",
+    "    this.reply = 'late';\n    this.#effects.ask('release');\n",
   ),
   'a handler that failed completes the event': one(
-    run,
-    'if (status < 200 || status > 299) {',
-    'if (status < 200 || status > 1_000) {',
+    core,
+    'if (status < 200 || status > 299) this',
+    'if (status < 200 || status > 1_000) this',
   ),
   'a complete that failed is not tried again': one(
-    run,
-    "      fail: (error) => this.#answerAndPersist(error, 'completed'),\n    });\n  }\n\n  #handOn",
-    '      fail: (error) => this.#end(error),\n    });\n  }\n\n  #handOn',
+    core,
+    '      if (!isAnswered) this.#failure = held;\n      this.#replyAndRetry();',
+    '      if (!isAnswered) this.#failure = held;\n      this.#end(this.#failure, false);',
   ),
-  'a lease is never renewed': one(claim, '() => this.#renew(), Math.max(0, wait)', '() => {}, Math.max(0, wait)'),
+  'a lease is never renewed': one(core, 'now >= this.#renewAt && !this.#isRenewing', 'false'),
   'a lost claim goes unnoticed at its renewal': one(
-    claim,
-    "        } else {\n          this.#over('lost');\n        }",
-    '        }',
+    core,
+    '    if (held === false) {\n      this.#lose();\n    } else if',
+    '    if',
   ),
-  'work has no end': one(claim, 'const maxWorkMs = 5 * 60_000;', 'const maxWorkMs = 5 * 60_000_000;'),
+  'work has no end': one(core, 'const maxWorkMs = 5 * 60_000;', 'const maxWorkMs = 5 * 60_000_000;'),
   'a late claim is kept': one(
-    claim,
-    "        if (result !== undefined && result.state !== 'acquired') return;",
-    '        return;',
+    run,
+    "    if (result !== undefined && result.state !== 'acquired') return;",
+    '    return;',
   ),
   'the process delivers to a sink that is at work': one(forwarder, 'if (leftMs > 0) {', 'if (leftMs > 1e9) {'),
-  'a completed event is not a duplicate': one(forwarder, 'done(duplicate);', 'done(inFlight(1));'),
-  'in flight is answered as a duplicate': one(forwarder, 'done(inFlight(result.retryAfterMs));', 'done(duplicate);'),
-  'what is in flight is not counted out': one(
-    forwarder,
-    '    const leave = () => {\n      settings.inFlight.leave();',
-    '    const leave = () => {',
+  'a completed event is not a duplicate': one(
+    run,
+    "result.state === 'completed' ? duplicate :",
+    "result.state === 'completed' ? { duplicate: false, error: inFlight(1) } :",
   ),
+  'in flight is answered as a duplicate': one(
+    run,
+    'duplicate : { duplicate: false, error: inFlight(result.retryAfterMs) }',
+    'duplicate : duplicate',
+  ),
+  'what is in flight is not counted out': one(run, '    this.#settings.inFlight.leave();\n', ''),
   'a digest forgets what it failed to deliver': one(
     'src/sinks/batch.ts',
     '    if (!isTaken && waiting.size === 0)',
