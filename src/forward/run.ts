@@ -133,7 +133,8 @@ export class Run<Event> implements Effects, StoreCaller {
     const { unrecorded, running, abandoned } = this.#settings;
     if (result instanceof Error) {
       this.#done({ duplicate: false, error: result });
-      abandoned.add(this.#key, this.#token, () => this.#leave());
+      if (isUnclaimed(result.cause)) this.#leave();
+      else abandoned.add(this.#key, this.#token, () => this.#leave());
     } else if (result.state === 'acquired') {
       const known = unrecorded.take(this.#key);
       this.#core.claimed(this.#plan(result.delivered, known), known.includes(handler));
@@ -296,6 +297,10 @@ export class Run<Event> implements Effects, StoreCaller {
     }
     return results;
   }
+}
+
+function isUnclaimed(cause: unknown): boolean {
+  return (Object(cause) as { unclaimed?: unknown }).unclaimed === true;
 }
 
 /** Made once a run: the signal costs an AbortController, so it waits until a sink asks for it. */

@@ -21,6 +21,8 @@ export interface IdempotencyStore {
   /**
    * Takes the event for `leaseMs`, unless another token holds it or it is completed. The token that holds it is granted
    * it again, because clients repeat a call whose answer was lost. An answer before the commit is none.
+   * A claim that fails is released, in case that it has succeeded nevertheless. An error with `unclaimed: true` spares
+   * the store that: it says that the event was certainly not taken.
    */
   claim(key: string, token: string, leaseMs: number): Awaitable<ClaimResult>;
   /** Makes the lease run for `leaseMs` from now. */

@@ -218,7 +218,7 @@ export class SqliteTable {
 }
 
 /** In the words of SQLite, since each driver has a code of its own. */
-function isBusy(error: unknown): boolean {
+export function isBusy(error: unknown): error is Error {
   return /database (table )?is locked/.test(String((error as { message?: unknown } | undefined)?.message));
 }
 

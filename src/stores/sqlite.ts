@@ -1,5 +1,5 @@
 import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
-import { type SqliteDatabase, SqliteTable } from './sqlite-table.js';
+import { isBusy, type SqliteDatabase, SqliteTable } from './sqlite-table.js';
 import { progressMs, SweepTurn } from './sweep.js';
 
 /**
@@ -48,6 +48,15 @@ class SqliteStore implements IdempotencyStore {
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {
+    try {
+      return this.#claim(key, token, leaseMs);
+    } catch (error) {
+      // To release it would be one more write for a file that has too many already.
+      throw isBusy(error) ? Object.assign(error, { unclaimed: true }) : error;
+    }
+  }
+
+  #claim(key: string, token: string, leaseMs: number): ClaimResult {
     const now = Date.now();
     if (this.#sweepTurn.next()) this.#table.run(this.#sql.sweep, now - progressMs);
     const until = now + Math.ceil(leaseMs);

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../../src/clock.js';
 import { SinkError, WebhookError } from '../../src/errors.js';
 import { Forwarder } from '../../src/forward/forwarder.js';
 import { InFlight } from '../../src/forward/in-flight.js';
@@ -959,6 +960,177 @@ describe('a store', () => {
     fault('release', fail);
     expect((await forward()).error?.code).toBe('sink_failed');
     expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('failed to release')]);
+  });
+});
+
+describe('a store that fails and comes back', () => {
+  const failing = { name: 'slack', deliver: () => Promise.reject(new Error('down')) };
+
+  it('is asked again within a second to release, so that a retry need not wait for the lease', async () => {
+    const { forward, fault, state, inFlight } = setUp(failing);
+    fault('release', fail);
+    await forward();
+    fault('release', undefined);
+    await vi.advanceTimersByTimeAsync(1_000);
+    await inFlight.close();
+    expect(state()).toEqual({ state: 'acquired', delivered: [] });
+  });
+
+  it.each([
+    ['before', fail],
+    ['after', (claim: () => unknown) => Promise.resolve(claim()).then(fail as never)],
+  ])('is asked to release a claim that failed %s its effect, until it has', async (_when, how) => {
+    const { forward, fault, operations, state, inFlight } = setUp();
+    fault('claim', how);
+    fault('release', fail);
+    expect((await forward()).error?.code).toBe('store_unavailable');
+    await vi.advanceTimersByTimeAsync(800);
+    fault('release', undefined);
+    await vi.advanceTimersByTimeAsync(1_000);
+    await inFlight.close();
+    expect(operations().filter((operation) => operation === 'release')).toHaveLength(5);
+    expect(state()).toEqual({ state: 'acquired', delivered: [] });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('is not asked to release what it has certainly not claimed', async () => {
+    const { forward, fault, operations } = setUp();
+    fault('claim', () => Promise.reject(Object.assign(new Error('locked'), { unclaimed: true })));
+    expect((await forward()).error?.code).toBe('store_unavailable');
+    await settled();
+    expect(operations()).toEqual(['claim']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('keeps a claim whose renewals failed for 12.5 s, because they are tried again within a second', async () => {
+    const { sink, told } = slow('slack');
+    const { forward, fault, real } = setUp(sink);
+    const forwarding = forward();
+    await vi.advanceTimersByTimeAsync(leaseMs / 3 - 1);
+    fault('renew', fail);
+    await vi.advanceTimersByTimeAsync(12_500);
+    fault('renew', undefined);
+    await vi.advanceTimersByTimeAsync(leaseMs - (leaseMs / 3 + 12_500));
+    expect(real.claim(key, 'other', leaseMs)).toMatchObject({ state: 'in_flight', retryAfterMs: 23_001 });
+    told[0]?.resolve();
+    expect((await forwarding).error).toBeUndefined();
+  });
+});
+
+describe('a claim that the store has lost', () => {
+  /** As a Redis that comes back empty: whoever asks is granted the event, and nobody holds it. */
+  function comesBackEmpty({ fault }: ReturnType<typeof setUp>) {
+    const [lost, granted] = [async () => false, async () => ({ state: 'acquired', delivered: [] })];
+    for (const operation of ['renew', 'delivered', 'complete', 'release'] as const) fault(operation, lost);
+    fault('claim', granted);
+    return () => {
+      for (const operation of ['renew', 'delivered', 'complete', 'release', 'claim'] as const)
+        fault(operation, undefined);
+    };
+  }
+
+  it('leaves the sinks that have taken the event known here, and those that are at work', async () => {
+    const audit = vi.fn();
+    const slack = slow('slack');
+    const forwarder = setUp({ name: 'audit', deliver: audit }, slack.sink);
+    const first = forwarder.forward();
+    await settled();
+    const isBack = comesBackEmpty(forwarder);
+    await vi.advanceTimersByTimeAsync(leaseMs / 3);
+    expect((await first).error?.code).toBe('in_flight');
+    // For as long as it takes, and not for a lease only.
+    await vi.advanceTimersByTimeAsync(2 * leaseMs);
+    expect((await forwarder.forward()).error?.code).toBe('in_flight');
+    isBack();
+    slack.told[0]?.resolve();
+    await settled();
+    expect(await forwarder.forward()).toEqual({ duplicate: false, sinks: { audit: 'already', slack: 'already' } });
+    expect([audit.mock.calls.length, slack.told.length]).toEqual([1, 1]);
+  });
+
+  it('leaves a sink known whose record was refused, as it does one whose record failed', async () => {
+    const audit = vi.fn();
+    const slack = slow('slack');
+    const forwarder = setUp({ name: 'audit', deliver: audit }, slack.sink);
+    const isBack = comesBackEmpty(forwarder);
+    const first = forwarder.forward();
+    await settled();
+    slack.told[0]?.reject(new Error('aborted'));
+    expect((await first).error?.code).toBe('in_flight');
+    isBack();
+    const second = forwarder.forward();
+    await settled();
+    slack.told[1]?.resolve();
+    expect((await second).sinks).toEqual({ audit: 'already', slack: 'delivered' });
+    expect(audit).toHaveBeenCalledOnce();
+  });
+
+  it('leaves a sink known whose record was kept, when the release behind the deadline is refused', async () => {
+    const { sink, told } = slow('slack');
+    const handler: Handler = (settle) => settle({ status: 204 });
+    const forwarder = setUp(sink);
+    const first = forwarder.forwardWithin(100, handler);
+    await vi.advanceTimersByTimeAsync(100);
+    expect((await first).error?.code).toBe('deadline_exceeded');
+    forwarder.fault('release', () => {
+      // It has come back empty since the record.
+      forwarder.real.release(key, String(forwarder.calls[0]?.[2]), 0);
+      return Promise.resolve(false);
+    });
+    told[0]?.resolve();
+    await settled();
+    forwarder.fault('release', undefined);
+    forwarder.fault('claim', async () => ({ state: 'acquired', delivered: [] }));
+    const { sinks } = await forwarder.forward(handler);
+    expect(sinks).toEqual({ slack: 'already' });
+    expect(told).toHaveLength(1);
+  });
+
+  it('leaves a handler known that has answered 2xx', async () => {
+    const handler = vi.fn<Handler>((settle) => settle({ status: 204 }));
+    const forwarder = setUp();
+    const isBack = comesBackEmpty(forwarder);
+    expect((await forwarder.forward(handler)).handlerStatus).toBe(204);
+    isBack();
+    expect((await forwarder.forward(handler)).error).toBeUndefined();
+    expect(handler).toHaveBeenCalledOnce();
+    expect(forwarder.state()).toEqual({ state: 'completed' });
+  });
+});
+
+describe('an isolate that was frozen', () => {
+  it('knows what it was at until the lease ends that it could not renew, and then the store decides', async () => {
+    const told: string[] = [];
+    const store = memoryStore();
+    const forwarder = new Forwarder<VastEvent>({
+      // Its timers are gone with the request that made them.
+      clock: { ...systemClock, unrefTimeout: () => setTimeout(() => {}, 0) },
+      scope: 'receiver',
+      sinks: [
+        {
+          name: 'slack',
+          deliver: () => {
+            told.push('slack');
+            return told.length === 1 ? new Promise<void>(() => {}) : undefined;
+          },
+        },
+      ],
+      store,
+      leaseMs,
+      storeTimeoutMs: 2_000,
+      completedTtlMs: minutes,
+      inFlight: new InFlight(),
+      onError: () => {},
+    });
+    void forwarded(forwarder, Number.POSITIVE_INFINITY);
+    await vi.advanceTimersByTimeAsync(leaseMs - 1);
+    expect((await forwarded(forwarder, Number.POSITIVE_INFINITY)).error).toMatchObject({
+      code: 'in_flight',
+      retryAfterMs: 1,
+    });
+    await vi.advanceTimersByTimeAsync(1);
+    expect((await forwarded(forwarder, Number.POSITIVE_INFINITY)).error).toBeUndefined();
+    expect(told).toEqual(['slack', 'slack']);
   });
 });
 

@@ -15,8 +15,8 @@ export const mutants = {
   ),
   'point 6: a claim that failed is not released': one(
     run,
-    '      abandoned.add(this.#key, this.#token, () => this.#leave());',
-    '      this.#leave();',
+    'else abandoned.add(this.#key, this.#token, () => this.#leave());',
+    'else this.#leave();',
   ),
   'point 7: a renewal that failed waits for a third of the lease': one(
     core,
