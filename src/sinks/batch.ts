@@ -25,6 +25,10 @@ export class Batch {
   readonly #kinds = new Map<string, Kind>();
   readonly #quoted = new Map<Severity, number>();
   #newest: Delivery | undefined;
+  /** Whether the sink is at work on it. */
+  #isDelivering = false;
+  /** Deliveries that lost their claim meanwhile. The sink may take their events nevertheless. */
+  #left: Waiting[] = [];
   /** Called when nobody wants it told any more. */
   onDeserted: () => void = () => {};
 
@@ -55,7 +59,10 @@ export class Batch {
     entry.received = { event, delivery };
   }
 
-  /** Resolves when the event has been told, and rejects when that has failed or the signal is aborted. */
+  /**
+   * Resolves when the event has been told, and rejects when that has failed. When the signal is aborted, the event leaves
+   * the batch. Once the sink is at work, the promise settles as the sink does, because the event may have reached it.
+   */
   hold(event: object, { delivery, signal, deadlineAt }: SinkContext): Promise<void> {
     signal.throwIfAborted();
     const entry = this.#add(event, delivery);
@@ -73,16 +80,18 @@ export class Batch {
       const leave = () => {
         entry.waiting.delete(waiting);
         this.#leaveUnlessWanted(entry);
+        if (this.#isDelivering) this.#left.push(waiting);
+        else reject(signal.reason);
         if (this.size === 0) this.onDeserted();
-        reject(signal.reason);
       };
       entry.waiting.add(waiting);
       signal.addEventListener('abort', leave, { once: true });
     });
   }
 
-  /** What to tell: the event itself where there is one only. */
+  /** What to tell: the event itself where there is one only. The sink is at work from then on. */
   toTell(): Received<object> {
+    this.#isDelivering = true;
     const [first, ...others] = this.#entries.values();
     if (others.length === 0 && first?.received !== undefined) return first.received;
     return summaryOf([...this.#entries.values()], this.#newest as Delivery);
@@ -93,6 +102,7 @@ export class Batch {
       for (const { settle } of waiting) settle();
     }
     this.#entries.clear();
+    this.#settleLeft();
   }
 
   /** Those who wait hear of it, and will come again. What was taken stays. */
@@ -102,6 +112,13 @@ export class Batch {
       entry.waiting.clear();
       this.#leaveUnlessWanted(entry);
     }
+    this.#settleLeft(error);
+  }
+
+  #settleLeft(error?: Error): void {
+    this.#isDelivering = false;
+    for (const { settle } of this.#left) settle(error);
+    this.#left = [];
   }
 
   #add(event: object, delivery: Delivery): Entry {

@@ -117,13 +117,20 @@ export class Gatherer<Event extends object> {
   async #deliver({ event, delivery }: Received<object>, batch: Batch): Promise<void> {
     const abort = new AbortController();
     const { signal } = abort;
+    // A sink that goes on nevertheless is waited for: it may take the events, and that must be known here.
     const deserted = () => abort.abort(new Error('nobody waits for it any more'));
     batch.onDeserted = deserted;
-    const tooLong = () => abort.abort(new Error(`did not settle within ${maxTellingMs / 60_000} minutes`));
-    const timer = this.#clock.unrefTimeout(tooLong, maxTellingMs);
+    let timer: Timer | undefined;
+    const tooLong = new Promise<never>((_, reject) => {
+      timer = this.#clock.unrefTimeout(() => {
+        const error = new Error(`did not settle within ${maxTellingMs / 60_000} minutes`);
+        abort.abort(error);
+        reject(error);
+      }, maxTellingMs);
+    });
     try {
       const told = this.#sink.deliver(event as Event, { delivery, signal, deadlineAt: batch.deadlineAt });
-      await Promise.race([told, rejectedOn(signal)]);
+      await Promise.race([told, tooLong]);
     } finally {
       this.#clock.clear(timer);
     }
@@ -147,10 +154,4 @@ export class Gatherer<Event extends object> {
     const type = typeOf(dialectOf(delivery.provider), event);
     this.#onError(error, { id: delivery.id, type, sink: this.#sink.name });
   }
-}
-
-function rejectedOn(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }

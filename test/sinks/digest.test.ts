@@ -233,6 +233,22 @@ describe('where the digest can be waited for', () => {
     storm[1]?.abort.abort();
     await after(0);
     expect(calls[0]?.context.signal.aborted).toBe(true);
+    calls[0]?.reject(new Error('aborted'));
+    await after(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('a claim that is lost while the sink is at work settles as the sink does, which may take the event', async () => {
+    const { sink, calls } = setUp({}, recorder({ isSlow: true }));
+    const [lost, other] = [tell(sink), tell(sink)];
+    await after(60 * seconds);
+    lost?.abort.abort();
+    other?.abort.abort();
+    await after(0);
+    expect(resultsOf([lost, other] as never)).toEqual([undefined]);
+    calls[0]?.resolve();
+    await after(0);
+    expect(resultsOf([lost, other] as never)).toEqual(['told']);
     expect(vi.getTimerCount()).toBe(0);
   });
 
