@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../src/clock.js';
 
 /** Something that will happen. `life` is the process that it happens in, if it is one. */
-interface Happening {
+export interface Happening {
   at: number;
   /** Of two at one time, the lower one is first. */
   order: number;
@@ -82,7 +82,7 @@ export class Machine {
       life.pending.delete(happening);
     }
     this.steps++;
-    this.log(`${life?.name ?? 'world'}: ${happening.what}`);
+    if (this.lines !== undefined) this.log(`${life?.name ?? 'world'}: ${happening.what}`);
     happening.isOver = true;
     happening.run();
     return true;

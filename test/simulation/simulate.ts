@@ -15,6 +15,9 @@ export interface Result {
 async function live(choices: Choices, draw: typeof drawPlan, keepsLog = false): Promise<Result> {
   // Backoff and sweeps ask for it.
   const { random } = Math;
+  const { stackTraceLimit } = Error;
+  // Many errors are made and none is read: most of what a world costs would be their stacks.
+  Error.stackTraceLimit = 0;
   let state = 1;
   Math.random = () => {
     state = (Math.imul(state, 48_271) >>> 0) % 2_147_483_647;
@@ -38,6 +41,7 @@ async function live(choices: Choices, draw: typeof drawPlan, keepsLog = false): 
   } finally {
     process.off('unhandledRejection', onRejection);
     Math.random = random;
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

@@ -20,25 +20,37 @@ export function openTable(): Table {
 
 function makeTable(): Table {
   const db = new Database(':memory:');
-  const exists = () =>
-    db.prepare("SELECT count(*) AS n FROM sqlite_master WHERE name = 'vast_webhook_outbox'").get() as { n: number };
+  const statements = new Map<string, Database.Statement>();
+  // All handles are this one, so that they can share what costs most.
+  const prepare = (sql: string) => {
+    let statement = statements.get(sql);
+    if (statement === undefined) {
+      statement = db.prepare(sql);
+      statements.set(sql, statement);
+    }
+    return statement;
+  };
+  const numberOf = (sql: string, ...values: string[]) => (prepare(sql).get(...values) as { n: number }).n;
+  let isMade = false;
+  const exists = () => {
+    isMade ||= numberOf("SELECT count(*) AS n FROM sqlite_master WHERE name = 'vast_webhook_outbox'") > 0;
+    return isMade;
+  };
   const count = (where: string, ...values: string[]) =>
-    exists().n === 0
-      ? 0
-      : (db.prepare(`SELECT count(*) AS n FROM vast_webhook_outbox WHERE ${where}`).get(...values) as { n: number }).n;
+    exists() ? numberOf(`SELECT count(*) AS n FROM vast_webhook_outbox WHERE ${where}`, ...values) : 0;
   const table: Table = {
     handle: (isTroubled) => ({
       exec(sql) {
         if (/^(BEGIN|COMMIT)/.test(sql) && isTroubled()) throw new Error('database is locked');
         return db.exec(sql);
       },
-      prepare: (sql) => db.prepare(sql) as ReturnType<SqliteDatabase['prepare']>,
+      prepare: (sql) => prepare(sql) as ReturnType<SqliteDatabase['prepare']>,
     }),
     has: (id) => count('event_id = ?', id) > 0,
     isDone: () => count("state <> 'told'") === 0,
     close() {
       if (db.inTransaction) db.exec('ROLLBACK');
-      if (exists().n > 0) db.exec('DELETE FROM vast_webhook_outbox');
+      if (exists()) db.exec('DELETE FROM vast_webhook_outbox');
       spare.push(table);
     },
   };

@@ -12,7 +12,7 @@ import { sign } from '../../src/receive/signature.js';
 import { digestOn } from '../../src/sinks/digest.js';
 import { quietOn } from '../../src/sinks/quiet.js';
 import type { Choices } from './choices.js';
-import { Life, Machine } from './machine.js';
+import { type Happening, Life, Machine } from './machine.js';
 import { type Fault, type Plan, type SinkFare, type SinkKind, sinkFare, storeFare } from './plan.js';
 import { openTable, type Table } from './sqlite.js';
 import { clientOf, ModelStore } from './store.js';
@@ -45,6 +45,8 @@ export interface Sent {
   doneAt: number | undefined;
   status: number | undefined;
   attempts: number;
+  /** How long it waits between two attempts. */
+  waitMs: number;
   /** Where a digest has taken it before it was told. */
   readonly takenBy: Map<string, Life>;
 }
@@ -356,7 +358,16 @@ export class World {
 
   #send(id: string, receiver: number): void {
     const since = this.machine.now;
-    const sent: Sent = { id, receiver, since, doneAt: undefined, status: undefined, attempts: 0, takenBy: new Map() };
+    const sent: Sent = {
+      id,
+      receiver,
+      since,
+      doneAt: undefined,
+      status: undefined,
+      attempts: 0,
+      waitMs: 0,
+      takenBy: new Map(),
+    };
     this.sent.push(sent);
     this.#attempt(sent);
     if (this.choices.chance(this.plan.senderTrouble)) {
@@ -379,7 +390,10 @@ export class World {
     const isCalm = machine.now > this.lastFaultAt;
     const again = () => {
       if (isEcho) return;
-      const ms = plan.isSmall || isCalm ? 1_000 : 300 + choices.pick(3_000);
+      // What lasts for minutes is asked for less and less often, or most of what is simulated would be that.
+      const calmMs = sent.attempts < 20 ? 1_000 : sent.attempts < 40 ? 3_000 : 6_000;
+      const ms = plan.isSmall || isCalm ? calmMs : 300 + choices.pick(3_000);
+      sent.waitMs = ms;
       machine.in(ms, undefined, 'io', `${sent.id} is sent again`, () => this.#attempt(sent));
     };
     if (!running.life.isAlive || running.life.isClosing) {
@@ -411,7 +425,7 @@ export class World {
       !plan.isSmall && machine.now < start + 40_000 && choices.chance(plan.senderTrouble / 2)
         ? choices.pick(10_000)
         : 10_000;
-    machine.in(patience, undefined, 'io', `${sent.id} hangs up`, () => exchange.hangUp());
+    exchange.patience = machine.in(patience, undefined, 'io', `${sent.id} hangs up`, () => exchange.hangUp());
     running.life.io(0.5, `request ${sent.id}`, () => {
       if (exchange.isOver) return;
       running.requests++;
@@ -588,6 +602,7 @@ class SimExchange implements Exchange<VastEvent> {
   answered: (status: number) => void = () => {};
   /** For the sender. */
   isOver = false;
+  patience: Happening | undefined;
   #answers = 0;
   #late: (() => void) | undefined;
 
@@ -646,6 +661,7 @@ class SimExchange implements Exchange<VastEvent> {
     if (this.isOver) return;
     this.isOver = true;
     this.#running.open.delete(this);
+    if (this.patience !== undefined) this.#world.machine.cancel(this.patience);
     this.#world.machine.in(0.3, undefined, 'io', 'answer', () => this.answered(status));
   }
 }
