@@ -51,18 +51,24 @@ export class Gatherer<Event extends object> {
 
   /** `endsAt`, a time of the clock's `now()`, holds where no window is open. */
   gather(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
-    // An isolate that was cut off has lost its timer, and would gather for ever.
-    if (this.#batch !== undefined && this.#clock.now() >= this.#endsAt) {
-      this.#clock.clear(this.#timer);
-      this.#timer = this.#clock.unrefTimeout(() => this.#close(), 0);
-    }
-    this.#batch ??= this.#open(endsAt);
+    // An isolate loses the timers of requests that are over, so that the window must not hang on an earlier one's.
+    if (this.#clock.now() >= this.#endsAt) this.#close();
+    const isNew = this.#batch === undefined;
+    if (isNew) this.#endsAt = endsAt;
+    this.#batch ??= new Batch();
     const batch = this.#batch;
+    const isHeld = this.#endsAt + tellingMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY);
+    if (isNew || isHeld) this.#setTimer();
     let held: Promise<void> | undefined;
-    if (this.#endsAt + tellingMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY)) held = batch.hold(event, context);
+    if (isHeld) held = batch.hold(event, context);
     else batch.take(event, context.delivery);
     if (batch.size >= maxEvents) this.#close();
     return held;
+  }
+
+  #setTimer(): void {
+    this.#clock.clear(this.#timer);
+    this.#timer = this.#clock.unrefTimeout(() => this.#close(), Math.max(0, this.#endsAt - this.#clock.now()));
   }
 
   /** Delivers what there is, now, and resolves when that has succeeded or is given up. */
@@ -74,12 +80,6 @@ export class Gatherer<Event extends object> {
     // The sink may gather, too, and so hold what it has just been told.
     await Promise.allSettled([...this.#telling, this.#sink.flush?.()]);
     this.#flushes--;
-  }
-
-  #open(endsAt: number): Batch {
-    this.#endsAt = endsAt;
-    this.#timer = this.#clock.unrefTimeout(() => this.#close(), endsAt - this.#clock.now());
-    return new Batch();
   }
 
   #close(): void {

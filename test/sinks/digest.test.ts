@@ -44,6 +44,26 @@ describe('digest({ everyMs }, sink)', () => {
     expect(resultsOf(next)).toEqual(['told']);
   });
 
+  it('ends its window in time although an isolate has lost the timer of the request that opened it', async () => {
+    const { sink, subjects } = setUp();
+    const timers = vi.spyOn(globalThis, 'setTimeout');
+    const loseTimer = () => clearTimeout(timers.mock.results.at(-1)?.value);
+    tell(sink);
+    loseTimer();
+    await after(59 * seconds);
+    const second = tell(sink);
+    await after(1 * seconds);
+    expect(subjects()).toEqual(['2 notifications: 2 × instance_offline']);
+    expect(second.result).toBe('told');
+
+    const third = tell(sink);
+    loseTimer();
+    await after(61 * seconds);
+    tell(sink);
+    await after(0);
+    expect(third.result).toBe('told');
+  });
+
   it('passes on an event that remains alone as it is', async () => {
     const { sink, calls } = setUp();
     const { event, delivery } = tell(sink);
