@@ -8,6 +8,7 @@ import { type ForwarderOptions, forwarderSettingsOf } from './options.js';
 import { outcomeOf } from './outcome.js';
 import type { VastEvent } from './providers/vast.js';
 import type { Delivery } from './receive/delivery.js';
+import { registerReceiver } from './receivers.js';
 
 /** What `createForwarder` gives: to be called with each delivery that a queue hands out. */
 export interface Forward {
@@ -26,10 +27,12 @@ export function createForwarder<Event extends object = VastEvent>(options: Forwa
 }
 
 /** The same by another clock. */
-function createForwarderOn<Event extends object>(clock: Clock, options: ForwarderOptions<Event>): Forward {
+export function createForwarderOn<Event extends object>(clock: Clock, options: ForwarderOptions<Event>): Forward {
   const { rateLimit, ...settings } = forwarderSettingsOf(options);
   const inFlight = new InFlight(clock);
-  const forwarder = new Forwarder({ ...settings, scope: 'forwarder', inFlight, clock });
+  // Of any provider's events.
+  const unregister = registerReceiver('', settings);
+  const forwarder = new Forwarder({ ...settings, inFlight, clock });
 
   async function forward(queued: Delivery | QueuedDelivery): Promise<void> {
     const startedAt = clock.now();
@@ -45,7 +48,12 @@ function createForwarderOn<Event extends object>(clock: Clock, options: Forwarde
     if (forwarded.error !== undefined) throw await asQueueError(forwarded.error, forwarded.sinks, rateLimit);
   }
 
-  return Object.assign(forward, { close: (timeoutMs?: number) => inFlight.close(timeoutMs, settings.sinks) });
+  function close(timeoutMs?: number): Promise<void> {
+    unregister();
+    return inFlight.close(timeoutMs, settings.sinks);
+  }
+
+  return Object.assign(forward, { close });
 }
 
 function revive<Event>(queued: Delivery | QueuedDelivery): ReturnType<typeof reviveEvent<Event>> {

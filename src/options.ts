@@ -50,6 +50,11 @@ export type ForwarderOptions<Event = VastEvent> = Pick<
   'sinks' | 'store' | 'leaseMs' | 'storeTimeoutMs' | 'completedTtlMs' | 'onOutcome' | 'onError'
 > & {
   /**
+   * Whose memory of events it is: `forwarder`. Two forwarders with different sinks that share a store need two scopes, or
+   * the second would take events for done that its sinks never get.
+   */
+  readonly scope?: string;
+  /**
    * Called when a sink answers 429, with the milliseconds it wants to be left alone: `(ms) => queue.rateLimit(ms)` of
    * BullMQ, whose workers need a `limiter` to obey. Then `forward` rejects with the error after which BullMQ keeps the job
    * without counting an attempt.
@@ -155,11 +160,21 @@ function reporter(onError: WebhookOptions['onError']): (error: Error) => void {
 export function forwarderSettingsOf<Event>(
   options: ForwarderOptions<Event>,
 ): Settings<Event> & Pick<ForwarderOptions, 'rateLimit'> {
-  const { sinks, store, leaseMs, storeTimeoutMs, completedTtlMs, onOutcome, onError } = checks;
+  const { sinks, store, scope, leaseMs, storeTimeoutMs, completedTtlMs, onOutcome, onError } = checks;
   const rateLimit: Check = [isFunction, 'a function'];
-  checkOptions(options, { sinks, store, leaseMs, storeTimeoutMs, completedTtlMs, onOutcome, onError, rateLimit });
+  checkOptions(options, {
+    sinks,
+    store,
+    scope,
+    leaseMs,
+    storeTimeoutMs,
+    completedTtlMs,
+    onOutcome,
+    onError,
+    rateLimit,
+  });
   const { rateLimit: limit, ...shared } = options;
-  return { ...withDefaults({ leaseMs: 15_000, ...shared }), rateLimit: limit };
+  return { ...withDefaults({ leaseMs: 15_000, ...shared, scope: shared.scope ?? 'forwarder' }), rateLimit: limit };
 }
 
 /** A listener of the service's must not change what becomes of the delivery, also not by a promise that rejects. */

@@ -4,7 +4,7 @@ import type { Settings } from './options.js';
 const receivers = new WeakMap<object, Map<string, { readonly does: string; count: number }>>();
 
 /**
- * Throws a `TypeError` when another middleware of this process shares what is remembered of events, and does something
+ * Throws a `TypeError` when another middleware or forwarder of this process shares what is remembered of events, and does something
  * else with them: the second one would answer 204 for events that its sinks never get. Gives what ends the claim to it.
  */
 export function registerReceiver<Event>(
@@ -22,7 +22,7 @@ export function registerReceiver<Event>(
     known.count++;
   } else {
     throw new TypeError(
-      `two middlewares with different sinks or handoff share one store and the scope "${scope}", so that each event would reach only one of them: give one of them the option scope, such as { scope: 'billing' }`,
+      `two middlewares or forwarders with different sinks or handoff share one store and the scope "${scope}", so that each event would reach only one of them: give one of them the option scope, such as { scope: 'billing' }`,
     );
   }
   let isOver = false;

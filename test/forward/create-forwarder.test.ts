@@ -91,6 +91,22 @@ describe('forward(delivery), for a worker behind a queue', () => {
     expect(audit).toHaveBeenCalledTimes(1);
   });
 
+  it('refuses to share events with a forwarder of other sinks: the second would get none', async () => {
+    const store = memoryStore();
+    const audit = { name: 'audit', deliver: vi.fn() };
+    const pager = { name: 'pager', deliver: vi.fn() };
+    const first = createForwarder({ store, sinks: [audit] });
+    createForwarder({ store, sinks: [audit] });
+    expect(() => createForwarder({ store, sinks: [pager] })).toThrow(
+      /share one store and the scope "forwarder".*scope/,
+    );
+    const second = createForwarder({ store, sinks: [pager], scope: 'pagers' });
+    const { delivery } = delivered();
+    await first(delivery);
+    await second(delivery);
+    expect([audit.deliver.mock.calls.length, pager.deliver.mock.calls.length]).toEqual([1, 1]);
+  });
+
   it('refuses what is no delivery', async () => {
     const forward = createForwarder({ sinks: [] });
     const { delivery } = delivered();
