@@ -51,18 +51,17 @@ export class Gatherer<Event extends object> {
 
   /** `endsAt`, a time of the clock's `now()`, holds where no window is open. */
   gather(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
-    // An isolate loses the timers of requests that are over, so that the window must not hang on an earlier one's.
-    if (this.#clock.now() >= this.#endsAt) this.#close();
     const isNew = this.#batch === undefined;
     if (isNew) this.#endsAt = endsAt;
     this.#batch ??= new Batch();
     const batch = this.#batch;
     const isHeld = this.#endsAt + tellingMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY);
+    // An isolate loses the timers of requests that are over, so that the window must not hang on an earlier one's.
     if (isNew || isHeld) this.#setTimer();
     let held: Promise<void> | undefined;
     if (isHeld) held = batch.hold(event, context);
     else batch.take(event, context.delivery);
-    if (batch.size >= maxEvents) this.#close();
+    if (batch.size >= maxEvents || this.#clock.now() >= this.#endsAt) this.#close();
     return held;
   }
 
