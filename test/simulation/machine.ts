@@ -10,6 +10,8 @@ export interface Happening {
   readonly kind: 'timer' | 'unref' | 'io';
   readonly what: string;
   readonly run: () => void;
+  /** What goes one way keeps its order, such as what one connection carries. */
+  readonly lane: string | undefined;
   isOver: boolean;
 }
 
@@ -24,6 +26,8 @@ export class Machine {
   beforeStep: (life: Life) => void = () => {};
   /** Called after each step; true ends the run. */
   isOver: () => boolean = () => false;
+  /** Which of `n` things that could happen next does. Without it, what is first in time. */
+  choose: ((n: number) => number) | undefined;
 
   constructor(keepsLog: boolean) {
     this.lines = keepsLog ? [] : undefined;
@@ -33,8 +37,15 @@ export class Machine {
     this.lines?.push(`${((this.now - 1_000_000) / 1_000).toFixed(4)} ${text}`);
   }
 
-  in(ms: number, life: Life | undefined, kind: Happening['kind'], what: string, run: () => void): Happening {
-    const happening = { at: this.now + ms, order: this.#order++, life, kind, what, run, isOver: false };
+  in(
+    ms: number,
+    life: Life | undefined,
+    kind: Happening['kind'],
+    what: string,
+    run: () => void,
+    lane?: string,
+  ): Happening {
+    const happening = { at: this.now + ms, order: this.#order++, life, kind, what, run, lane, isOver: false };
     life?.pending.add(happening);
     this.#push(happening);
     return happening;
@@ -50,8 +61,8 @@ export class Machine {
     return new Promise((resolve, reject) => {
       const turn = () => {
         try {
-          const happening = this.#pop();
-          if (happening === undefined || happening.at > untilMs || this.isOver()) {
+          const happening = this.isOver() ? undefined : this.#next();
+          if (happening === undefined || happening.at > untilMs) {
             resolve();
             return;
           }
@@ -72,6 +83,10 @@ export class Machine {
       if (!life.isAlive) return false;
       if (life.standsStillUntil <= this.now) this.beforeStep(life);
       if (!life.isAlive || happening.isOver) return false;
+      if (life.isSuspended) {
+        life.parked.push(happening);
+        return false;
+      }
       if (life.standsStillUntil > this.now) {
         happening.at = life.standsStillUntil;
         // Timers that have become due run first, as in Node.js.
@@ -86,6 +101,39 @@ export class Machine {
     happening.isOver = true;
     happening.run();
     return true;
+  }
+
+  /** Lets an isolate go on: what has become due meanwhile happens now, timers first. */
+  thaw(life: Life): void {
+    life.isSuspended = false;
+    for (const happening of life.parked.splice(0)) {
+      happening.at = this.now + (happening.kind === 'io' ? 0.01 : 0);
+      this.#push(happening);
+    }
+  }
+
+  /** What lies so close together can come in any order, but for timers and what one connection carries. */
+  #next(): Happening | undefined {
+    const first = this.#pop();
+    if (first === undefined || first.kind !== 'io' || this.choose === undefined) return first;
+    const close = [first];
+    for (;;) {
+      const next = this.#pop();
+      if (next === undefined) break;
+      if (next.kind === 'io' && next.at <= first.at + closeMs) {
+        close.push(next);
+        continue;
+      }
+      this.#push(next);
+      break;
+    }
+    const candidates = close.filter(
+      ({ lane }, i) => lane === undefined || !close.slice(0, i).some((earlier) => earlier.lane === lane),
+    );
+    const chosen = candidates.length === 1 ? first : (candidates[this.choose(candidates.length)] as Happening);
+    for (const other of close) if (other !== chosen) this.#push(other);
+    chosen.at = first.at;
+    return chosen;
   }
 
   #push(happening: Happening): void {
@@ -123,6 +171,9 @@ export class Machine {
   }
 }
 
+/** More than any way of a small world takes. */
+const closeMs = 1.5;
+
 function isBefore(a: Happening, b: Happening): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
@@ -136,12 +187,20 @@ export class Life {
   /** No longer listening. */
   isClosing = false;
   standsStillUntil = 0;
+  /** An isolate that has no request: it stands still until the next one. */
+  isSuspended = false;
+  readonly parked: Happening[] = [];
+  suspendedAt = 0;
+  wasAtWork = false;
+  /** How many requests it has had. */
+  attempts = 0;
   wallOffset = 0;
   readonly pending = new Set<Happening>();
   /** When it died, and when an isolate lost all that it was at. */
   readonly ends: number[] = [];
   /** When it stood still, or could not reach the store. */
   readonly away: [from: number, to: number][] = [];
+  readonly stood: [from: number, to: number][] = [];
 
   constructor(name: string, machine: Machine) {
     this.name = name;
@@ -163,14 +222,15 @@ export class Life {
   }
 
   /** What happens in this process, from outside, unless it is dead by then. */
-  io(ms: number, what: string, run: () => void): void {
-    this.machine.in(ms, this, 'io', what, run);
+  io(ms: number, what: string, run: () => void, lane?: string): void {
+    this.machine.in(ms, this, 'io', what, run, lane);
   }
 
   standStill(ms: number): void {
     const { now } = this.machine;
     this.standsStillUntil = Math.max(this.standsStillUntil, now + ms);
     this.away.push([now, now + ms]);
+    this.stood.push([now, now + ms]);
   }
 
   die(): void {
@@ -183,6 +243,7 @@ export class Life {
     this.ends.push(this.machine.now);
     for (const happening of this.pending) happening.isOver = true;
     this.pending.clear();
+    this.parked.length = 0;
   }
 
   /** Whether anything keeps a process alive that nobody connects to any more. */

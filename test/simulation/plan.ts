@@ -19,7 +19,7 @@ export interface Trouble {
   readonly isAway: boolean;
 }
 
-export type SinkKind = 'plain' | 'digest' | 'quiet' | 'outbox';
+export type SinkKind = 'plain' | 'digest' | 'quiet' | 'outbox' | 'queue';
 
 export type SinkFare = 'ok' | 'atOnce' | 'late' | 'veryLate' | 'fails' | 'seemsToFail' | 'throws' | 'hangs';
 
@@ -33,6 +33,10 @@ export interface Plan {
   readonly store: 'memory' | 'model';
   /** Isolates that can lose what they are at, and not what they remember. */
   readonly isolates: boolean;
+  /** What becomes of an isolate when its requests, and what they have left behind, are over. */
+  readonly rests: 'never' | 'stands still' | 'loses' | 'ends';
+  /** Whether the worker behind the queue gathers what it delivers. */
+  readonly worksInDigests: boolean;
   /** Endpoints of one process, each with a sender and sinks of its own. */
   readonly receivers: number;
   readonly sinks: readonly SinkKind[];
@@ -47,6 +51,8 @@ export interface Plan {
   readonly oneCall?: { readonly at: number; readonly fare: Fare };
   readonly oneSink?: { readonly name: string; readonly fare: SinkFare };
   readonly isSmall: boolean;
+  /** How often something may come before what was due a moment earlier. */
+  readonly deviations: number;
 }
 
 const storeEnds = ['before', 'after', 'lost', 'silent', 'twice', 'ok'] as const;
@@ -54,14 +60,18 @@ const storeEnds = ['before', 'after', 'lost', 'silent', 'twice', 'ok'] as const;
 export function drawPlan(choices: Choices): Plan {
   const handoff = choices.chance(25);
   const isolates = choices.chance(15);
+  const rests = isolates ? (['never', 'stands still', 'loses', 'ends'] as const)[choices.pick(4)] : 'never';
   const store = !isolates && choices.chance(15) ? 'memory' : 'model';
   const receivers = !handoff && choices.chance(8) ? 2 : 1;
   const slots = store === 'memory' ? 1 : 1 + choices.pick(3);
   const sinks: SinkKind[] = [];
   if (!handoff) {
     sinks.push('plain');
-    const others: SinkKind[] = ['plain', 'plain', 'plain', 'digest', 'quiet', 'outbox'];
-    for (let more = choices.pick(3); more > 0; more--) sinks.push(others[choices.pick(isolates ? 5 : 6)] as SinkKind);
+    const others: SinkKind[] = ['plain', 'plain', 'plain', 'digest'];
+    // What is gathered for longer than a request lasts is lost with an isolate that has no other.
+    if (rests === 'never') others.push('quiet');
+    if (!isolates) others.push('outbox', 'queue');
+    for (let more = choices.pick(3); more > 0; more--) sinks.push(others[choices.pick(others.length)] as SinkKind);
   }
   const kinds: FaultKind[] = ['kill', 'freeze', 'block', 'step', 'rotate'];
   kinds.push(...(isolates ? (['cutOff', 'cutOff'] as const) : (['close', 'close'] as const)));
@@ -77,17 +87,25 @@ export function drawPlan(choices: Choices): Plan {
     const isLong = choices.chance(10);
     const from = choices.pick(30_000);
     const to = from + (isLong ? 20_000 + choices.pick(60_000) : 200 + choices.pick(12_500));
+    if (choices.chance(15)) {
+      // As long as a lease outlasts it, and when it is renewed.
+      const at = 8_000 + choices.pick(2_500);
+      storeTroubles.push({ from: at, to: at + 12_000 + choices.pick(900), percent: 100, isAway: true });
+      continue;
+    }
     storeTroubles.push({ from, to, percent: 30 + choices.pick(71), isAway: choices.chance(50) });
   }
   return {
     slots,
     handoff,
-    answersFirst: choices.chance(60),
+    answersFirst: choices.chance(60) && !isolates,
     store,
     isolates,
+    rests: rests ?? 'never',
+    worksInDigests: choices.chance(30),
     receivers,
     sinks,
-    windowMs: [2_000, 5_000, 30_000][choices.pick(3)] as number,
+    windowMs: [2_000, 5_000, 30_000][choices.pick(rests === 'never' ? 3 : 2)] as number,
     secretFunction: choices.chance(30),
     events: 1 + choices.pick(3),
     faults,
@@ -95,17 +113,20 @@ export function drawPlan(choices: Choices): Plan {
     sinkTrouble: [0, 0, 20, 60][choices.pick(4)] as number,
     senderTrouble: choices.chance(40) ? 30 : 5,
     isSmall: false,
+    deviations: 0,
   };
 }
 
-/** One event, two processes, two sinks, one fault of each kind at each step. */
-export function smallPlan(choices: Choices): Plan {
+/** One event, two processes, two sinks, one fault of each kind at each step, and each order but for `deviations`. */
+export function smallPlan(choices: Choices, deviations = 1): Plan {
   const plan = {
     slots: 2,
     handoff: false,
     answersFirst: false,
     store: 'model',
     isolates: false,
+    rests: 'never',
+    worksInDigests: false,
     receivers: 1,
     sinks: ['plain', 'plain'],
     windowMs: 2_000,
@@ -116,6 +137,7 @@ export function smallPlan(choices: Choices): Plan {
     sinkTrouble: 0,
     senderTrouble: 0,
     isSmall: true,
+    deviations,
   } as const;
   const kinds: FaultKind[] = ['kill', 'freeze', 'close', 'forget', 'cutOff'];
   const what = choices.pick(3 + kinds.length);

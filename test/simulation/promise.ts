@@ -1,14 +1,15 @@
 import type { Life } from './machine.js';
-import { leaseMs, type Told, type Violation, type World } from './world.js';
+import { stalledMs } from './queue.js';
+import { leaseMs, nameOf, type Told, type World } from './world.js';
+
+export interface Violation {
+  readonly rule: string;
+  readonly what: string;
+}
 
 /**
  * What is promised, as a list. `docs/know-what-is-promised.md` says the same for people, and each reason for a repeat
- * that is accepted here stands there. The rules about an answer or a `close()` are checked when it happens (`world.ts`):
- *
- * - a 2xx only when it is safe
- * - never a 4xx that a retry would mend
- * - one outcome a request (and one answer)
- * - close() resolves, and the process does not end before it has
+ * that is accepted here stands there.
  */
 const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
   *'no event that the sender goes on sending is lost to any sink'(world) {
@@ -25,6 +26,21 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
         yield `${id} never reached ${sink.name}`;
       }
     }
+    for (const { id, sink, doneAt } of world.queue.jobs.values()) {
+      if (doneAt === undefined) yield `the job of ${id} for ${sink} was never done`;
+    }
+  },
+
+  *'a 2xx only when it is safe'({ answers }) {
+    for (const { id, status, without } of answers) {
+      if (without.length > 0) yield `${id} was answered ${status} before ${without.join(' and ')} had it`;
+    }
+  },
+
+  *'never a 4xx that a retry would mend'({ answers }) {
+    for (const { id, status } of answers) {
+      if (status >= 300 && status < 500 && status !== 408 && status !== 429) yield `${id} was answered ${status}`;
+    }
   },
 
   *'a repeat only for a listed reason'(world) {
@@ -38,38 +54,64 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
     }
   },
 
+  *'each request is answered before its sender gives up'({ givenUp }) {
+    for (const { id, life, from, at } of givenUp) {
+      if (!life.isAlive || life.stood.some(([begins, ends]) => begins <= at && ends >= from)) continue;
+      yield `${id} had no answer of ${life.name} in ${Math.round((at - from) / 1_000)} s`;
+    }
+  },
+
+  *'one outcome and one answer a request'({ runnings, ended }) {
+    for (const { id, exchange } of ended) if (exchange.ends > 1) yield `${id} was answered ${exchange.ends} times`;
+    for (const { life, requests, outcomes } of runnings) {
+      if (!life.isAlive || life.ends.length > 0 || life.isSuspended || requests === outcomes) continue;
+      yield `${life.name} had ${requests} requests and jobs, and told of ${outcomes} outcomes`;
+    }
+  },
+
   *'an event is done within seconds after the last fault, not a lease later'(world) {
     for (const { id, receiver, since, doneAt, waitMs } of world.sent) {
       if (doneAt === undefined) continue;
-      const told = world.told.filter((one) => one.id === id && one.receiver === receiver);
-      let from = Math.max(since, world.lastFaultAt);
-      for (const { at, seen, settledAt } of told) {
-        if (settledAt === undefined || settledAt > doneAt) continue;
-        if (seen === 'failed' || settledAt - at > 1_000) from = Math.max(from, settledAt);
+      const told = world.told.filter((one) => one.id === id && one.receiver === receiver && one.kind !== 'queue');
+      const late = latenessOf(world, told, since, doneAt, waitMs);
+      if (late !== undefined) yield `${id} was done ${late} s after the last fault`;
+    }
+    for (const { id, receiver, sink, since, doneAt, wasStalled } of world.queue.jobs.values()) {
+      if (doneAt === undefined) continue;
+      const told = world.told.filter((one) => one.id === id && one.receiver === receiver && one.sink === sink);
+      const late = latenessOf(world, told, since, doneAt, 5_000 + (wasStalled ? 2 * stalledMs : 0));
+      if (late !== undefined) yield `the job of ${id} for ${sink} was done ${late} s after the last fault`;
+    }
+  },
+
+  *'nothing is in flight after all leases have ended'(world) {
+    const { lastFaultAt, plan } = world;
+    // What is gathered is held for so long.
+    const heldMs = plan.sinks.includes('quiet') ? 60_000 : plan.sinks.includes('digest') ? plan.windowMs : 0;
+    for (const { id, receiver, at, code } of world.answers) {
+      if (code !== 'in_flight' || at <= lastFaultAt) continue;
+      const told = world.told.filter((one) => one.id === id && one.receiver === receiver && one.at <= at);
+      if (told.some(({ settledAt }) => settledAt === undefined || settledAt > at)) continue;
+      const times = told.map(({ settledAt }) => settledAt as number);
+      const since = world.sent.find((one) => one.id === id && one.receiver === receiver)?.since ?? 0;
+      const from = Math.max(lastFaultAt, since, ...times);
+      if (at > from + heldMs + leaseMs + 5_000) {
+        yield `${id} was in flight ${Math.round((at - from) / 1_000)} s after the last that was done with it`;
       }
-      // A claim whose holder is gone or stands still lasts to the end of its lease; what never settles, for five minutes.
-      const isHeld = world.runnings.some(({ life }) => life.ends.length > 0 || life.away.some(isLong));
-      const hangs = told.some(({ settledAt }) => settledAt === undefined);
-      const ms = secondsMs + waitMs + (isHeld ? leaseMs : 0) + (hangs ? maxWorkMs : 0);
-      if (doneAt > from + ms) yield `${id} was done ${Math.round((doneAt - from) / 1_000)} s after the last fault`;
     }
   },
 
-  *'one outcome a request'(world) {
-    for (const { life, requests, outcomes } of world.runnings) {
-      if (!life.isAlive || life.ends.length > 0 || requests === outcomes) continue;
-      yield `${life.name} had ${requests} requests and told of ${outcomes} outcomes`;
-    }
-  },
-
-  *'close() resolves'(world) {
-    for (const { life, closing } of world.runnings) {
-      if (closing !== undefined && !closing.isDone && life.isAlive) yield `the close() of ${life.name} never resolved`;
+  *'close() resolves, and the process does not end before it has'({ runnings }) {
+    for (const { life, closing } of runnings) {
+      if (closing?.wrong !== undefined) yield `the close() of ${life.name} ${closing.wrong}`;
+      else if (closing !== undefined && !closing.isDone && life.isAlive)
+        yield `the close() of ${life.name} never resolved`;
     }
   },
 
   *'timers, maps and handles are back to nothing'(world) {
     for (const { life, outboxes, endpoints } of world.slots) {
+      if (life.isSuspended) continue;
       const timers = life.count('unref') + life.count('timer');
       if (timers > outboxes.length) yield `${timers} timers are left in ${life.name}`;
       if (life.count('io') > 0) yield `${life.name} still waits for something`;
@@ -82,6 +124,26 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
     }
   },
 };
+
+/** How many seconds too late an event was done; undefined when it was in time. */
+function latenessOf(
+  world: World,
+  told: readonly Told[],
+  since: number,
+  doneAt: number,
+  waitMs: number,
+): number | undefined {
+  let from = Math.max(since, world.lastFaultAt);
+  for (const { at, seen, settledAt } of told) {
+    if (settledAt === undefined || settledAt > doneAt) continue;
+    if (seen === 'failed' || settledAt - at > 1_000) from = Math.max(from, settledAt);
+  }
+  // A claim whose holder is gone or stands still lasts to the end of its lease; what never settles, for five minutes.
+  const isHeld = world.runnings.some(({ life }) => life.ends.length > 0 || life.away.some(isLong));
+  const hangs = told.some(({ settledAt }) => settledAt === undefined);
+  const ms = secondsMs + waitMs + (isHeld ? leaseMs : 0) + (hangs ? maxWorkMs : 0);
+  return doneAt > from + ms ? Math.round((doneAt - from) / 1_000) : undefined;
+}
 
 const secondsMs = 15_000;
 const maxWorkMs = 5 * 60_000;
@@ -100,11 +162,14 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
   const hasFailed = before.seen === 'failed' && before.settledAt !== undefined && before.settledAt <= again.at;
   if (hasFailed) return 'a sink that took the event and seemed to fail';
   const lastsMs = (before.settledAt ?? Number.POSITIVE_INFINITY) - before.at;
-  const isSame = before.life === again.life && !hasEnded(before.life, before.at, again.at);
+  // An event may have lain in a digest before, when the isolate was cut off.
+  const isGathered = before.kind === 'digest' || before.kind === 'quiet' || before.kind === 'queue';
+  const heldSince = isGathered ? before.at - 60_000 : before.at;
+  const isSame = before.life === again.life && !hasEnded(before.life, heldSince, again.at);
   const wasHeard = before.seen === 'ok' && (before.settledAt as number) <= again.at;
   if (isSame && wasHeard) {
     // It is completed, and then nothing but the store remembers it.
-    const completedAt = world.store.completedAt.get(world.keyOf(before.id, before.receiver));
+    const completedAt = world.store.completedAt.get(world.keyOf(before));
     const isForgotten = world.forgotAt.some((at) => completedAt !== undefined && at >= completedAt);
     return isForgotten ? 'a store that forgets' : undefined;
   }
@@ -112,23 +177,23 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
   if ([before.life, again.life].some((life) => wasAway(life, before.at - leaseMs, again.at))) {
     return 'a process that stands still for longer than its lease, or a store that stays away';
   }
-  if (before.kind === 'outbox' && world.steppedAt.length > 0) return 'a clock that was put forward';
+  const isStepped = world.forwardAt.some((at) => at >= before.at - leaseMs && at <= again.at);
+  if (before.kind === 'outbox' && isStepped) return 'a clock that was put forward';
   if (isSame) return undefined;
-  // An event may have lain in a digest before.
-  const isGathered = before.kind === 'digest' || before.kind === 'quiet';
   const since = isGathered ? 0 : before.at - leaseMs;
   if (world.forgotAt.some((at) => at >= since && at <= again.at)) return 'a store that forgets';
   if (world.plan.store === 'memory' && before.kind !== 'outbox' && !before.life.isAlive) return 'a store that forgets';
   const isKnown = before.kind !== 'outbox' && isRecorded(world, before, again.at);
-  if (hasEnded(before.life, before.at - leaseMs, again.at) && !isKnown) {
+  if (hasEnded(before.life, heldSince - leaseMs, again.at) && !isKnown) {
     return 'a process that dies before it has recorded what a sink took';
   }
   return undefined;
 }
 
-function isRecorded(world: World, { id, sink, receiver, life }: Told, at: number): boolean {
+function isRecorded(world: World, told: Told, at: number): boolean {
   const { store } = world;
-  const key = world.keyOf(id, receiver);
+  const { sink, life } = told;
+  const key = world.keyOf(told);
   const recordedAt = Math.min(
     store.recorded.get(`${key} ${sink}`) ?? Number.POSITIVE_INFINITY,
     store.recorded.get(`${key} *`) ?? Number.POSITIVE_INFINITY,
@@ -156,7 +221,7 @@ function wasAway({ away }: Life, from: number, to: number): boolean {
 
 function sinksOf({ plan }: World, receiver: number) {
   if (plan.handoff) return [{ name: 'handler', kind: 'handler' as const }];
-  return plan.sinks.map((kind, number) => ({ name: `s${number}${receiver === 0 ? '' : '-other'}`, kind }));
+  return plan.sinks.map((kind, number) => ({ name: nameOf(number, receiver), kind }));
 }
 
 function isOf(told: Told, id: string, sink: { name: string }, receiver: number): boolean {
@@ -165,9 +230,7 @@ function isOf(told: Told, id: string, sink: { name: string }, receiver: number):
 
 /** All that does not hold at the end of a world. */
 export function violationsOf(world: World): Violation[] {
-  const violations = [...world.violations];
-  // What does not hold at once ends the world, and what it had still to do.
-  if (violations.length > 0) return violations;
+  const violations: Violation[] = [];
   for (const [rule, check] of Object.entries(rules)) {
     for (const what of check(world)) violations.push({ rule, what });
   }

@@ -1,7 +1,7 @@
 import { type Choices, Replayed, Seeded } from './choices.js';
 import { drawPlan, type Plan, smallPlan } from './plan.js';
-import { violationsOf } from './promise.js';
-import { type Violation, World } from './world.js';
+import { type Violation, violationsOf } from './promise.js';
+import { World } from './world.js';
 
 export interface Result {
   readonly violations: readonly Violation[];

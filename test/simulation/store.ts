@@ -79,7 +79,8 @@ export function clientOf(store: ModelStore, life: Life, fareOf: (operation: stri
     new Promise<never>((resolve, reject) => {
       const { there, back, end } = fareOf(operation);
       const name = `${operation} ${key.slice(-2)} ${argument}`;
-      const answer = (ms: number, what: string, go: () => void) => life.io(ms, `${name}: ${what}`, go);
+      const answer = (ms: number, what: string, go: () => void) =>
+        life.io(ms, `${name}: ${what}`, go, `store ${life.name} answers`);
       if (end === 'silent') return;
       if (end === 'before') {
         answer(there + back, 'failed', () => reject(new Error('connection reset')));
@@ -87,13 +88,20 @@ export function clientOf(store: ModelStore, life: Life, fareOf: (operation: stri
       }
       // In the order of one connection, and also when its sender has died.
       arrivesAt = Math.max(arrivesAt, machine.now + there);
-      machine.in(arrivesAt - machine.now, undefined, 'io', `store for ${life.name}: ${name}`, () => {
-        let value = store.do(operation, key, token, argument);
-        if (end === 'twice') value = store.do(operation, key, token, argument);
-        machine.log(`  ${end} ${JSON.stringify(value)}`);
-        if (end === 'after') answer(back, 'failed', () => reject(new Error('connection reset')));
-        else if (end !== 'lost') answer(back, JSON.stringify(value), () => resolve(value as never));
-      });
+      machine.in(
+        arrivesAt - machine.now,
+        undefined,
+        'io',
+        `store for ${life.name}: ${name}`,
+        () => {
+          let value = store.do(operation, key, token, argument);
+          if (end === 'twice') value = store.do(operation, key, token, argument);
+          machine.log(`  ${end} ${JSON.stringify(value)}`);
+          if (end === 'after') answer(back, 'failed', () => reject(new Error('connection reset')));
+          else if (end !== 'lost') answer(back, JSON.stringify(value), () => resolve(value as never));
+        },
+        `store ${life.name}`,
+      );
     });
   return {
     claim: call('claim'),

@@ -1,19 +1,20 @@
-import type { Answer } from '../../src/answer.js';
-import { Endpoint, type Exchange } from '../../src/endpoint.js';
+import { createForwarderOn, type Forward } from '../../src/create-forwarder.js';
+import { Endpoint } from '../../src/endpoint.js';
 import { memoryStoreOn } from '../../src/forward/memory-store.js';
 import type { HandlerAnswer } from '../../src/forward/run.js';
 import type { Sink, SinkContext } from '../../src/forward/sink.js';
 import type { IdempotencyStore } from '../../src/forward/store.js';
+import type { ForwarderOptions } from '../../src/options.js';
 import { type Outbox, sqliteOutboxOn } from '../../src/outbox/sqlite-outbox.js';
 import { type VastEvent, vast } from '../../src/providers/vast.js';
-import type { OnBody } from '../../src/receive/body.js';
-import type { Received } from '../../src/receive/delivery.js';
 import { sign } from '../../src/receive/signature.js';
 import { digestOn } from '../../src/sinks/digest.js';
 import { quietOn } from '../../src/sinks/quiet.js';
 import type { Choices } from './choices.js';
-import { type Happening, Life, Machine } from './machine.js';
+import { type BodyFare, SimExchange } from './exchange.js';
+import { Life, Machine } from './machine.js';
 import { type Fault, type Plan, type SinkFare, type SinkKind, sinkFare, storeFare } from './plan.js';
+import { Queue } from './queue.js';
 import { openTable, type Table } from './sqlite.js';
 import { clientOf, ModelStore } from './store.js';
 
@@ -51,21 +52,47 @@ export interface Sent {
   readonly takenBy: Map<string, Life>;
 }
 
+/** What a sender was answered. */
+export interface Answered {
+  readonly id: string;
+  readonly receiver: number;
+  readonly life: Life;
+  readonly at: number;
+  readonly status: number;
+  readonly code: string | undefined;
+  /** The sinks for which it was not safe to answer 2xx. */
+  readonly without: readonly string[];
+}
+
 /** One process, and what runs in it. */
-interface Running {
+export interface Running {
   readonly life: Life;
   readonly endpoints: readonly Endpoint<VastEvent>[];
   readonly outboxes: readonly Outbox<VastEvent>[];
+  /** Behind the queue, by the sink that puts events there. */
+  readonly workers: ReadonlyMap<string, Forward>;
   readonly open: Set<SimExchange>;
+  /** How many promises `waitUntil` waits for. */
+  waits: number;
   requests: number;
   outcomes: number;
-  closing: { readonly at: number; readonly timeoutMs: number | undefined; isDone: boolean } | undefined;
+  closing: Closing | undefined;
 }
 
-export interface Violation {
-  readonly rule: string;
-  readonly what: string;
+interface Closing {
+  readonly at: number;
+  readonly timeoutMs: number | undefined;
+  isDone: boolean;
+  /** What was wrong with it. */
+  wrong: string | undefined;
 }
+
+export function nameOf(number: number, receiver: number): string {
+  return `s${number}${receiver === 0 ? '' : '-other'}`;
+}
+
+/** For so long a platform waits for what a request has left behind. */
+const waitUntilMs = 30_000;
 
 export class World {
   readonly plan: Plan;
@@ -75,15 +102,23 @@ export class World {
   readonly told: Told[] = [];
   readonly sent: Sent[] = [];
   readonly runnings: Running[] = [];
-  readonly violations: Violation[] = [];
+  readonly answers: Answered[] = [];
+  /** Requests that the engine has ended, once each time. */
+  readonly ended: { readonly id: string; readonly exchange: SimExchange }[] = [];
+  /** Requests that were not answered until their sender gave up. */
+  readonly givenUp: { readonly id: string; readonly life: Life; readonly from: number; readonly at: number }[] = [];
+  readonly queue = new Queue(this);
   readonly forgotAt: number[] = [];
-  readonly steppedAt: number[] = [];
+  /** When a clock was put forward. */
+  readonly forwardAt: number[] = [];
   /** When the last thing went wrong, or the last one that was late came. */
   lastFaultAt = start;
   readonly #slots: Running[] = [];
   readonly #slotSteps: number[] = [];
   readonly #faults: Fault[];
   readonly #tables: (Table | undefined)[] = [];
+  readonly #workerScopes = new Map<string, string>();
+  #restarts = true;
   #storeCalls = 0;
   #secrets = 0;
   #attempts = 0;
@@ -112,21 +147,41 @@ export class World {
     }
     machine.beforeStep = (life) => this.#beforeStep(life);
     machine.isOver = () => this.#isOver();
+    this.#explore();
     await machine.run(start + horizonMs);
+    if (!plan.isolates && this.isIdle) await this.#closeAll();
     for (const table of this.#tables) table?.close();
   }
 
-  violate(rule: string, what: string): void {
-    this.machine.log(`VIOLATION ${rule}: ${what}`);
-    this.violations.push({ rule, what });
+  /** In a small world, what is close together in time comes in any order, but for so many times. */
+  #explore(): void {
+    let left = this.plan.deviations;
+    if (left === 0) return;
+    this.machine.choose = (n) => {
+      if (left === 0) return 0;
+      const chosen = this.choices.pick(n);
+      if (chosen > 0) left--;
+      return chosen;
+    };
   }
 
-  get known(): number {
-    return this.sent.length;
+  /** What is counted in and not out would keep a service from ever ending. */
+  async #closeAll(): Promise<void> {
+    const { machine } = this;
+    machine.beforeStep = () => {};
+    for (const slot of this.#slots.keys()) this.#close(slot, 2_000);
+    const isClosed = () => this.#slots.every(({ closing }) => closing === undefined || closing.isDone);
+    machine.isOver = isClosed;
+    this.#restarts = false;
+    await machine.run(machine.now + 10_000);
+    for (const { closing } of this.#slots) {
+      if (closing?.isDone === false) closing.wrong = 'did not resolve when nothing was at work';
+    }
   }
 
   /** Where an event's progress would be kept. */
-  keyOf(id: string, receiver: number): string {
+  keyOf({ id, receiver, kind, sink }: Told): string {
+    if (kind === 'queue') return `${this.#workerScopes.get(sink) ?? 'forwarder'}:vast:${id}`;
     return `${receiver === 0 || !this.usesScopes ? 'receiver' : 'other'}:vast:${id}`;
   }
 
@@ -153,7 +208,9 @@ export class World {
       life,
       endpoints: [],
       outboxes: [],
+      workers: new Map(),
       open: new Set(),
+      waits: 0,
       requests: 0,
       outcomes: 0,
       closing: undefined,
@@ -164,19 +221,26 @@ export class World {
       plan.store === 'memory' ? memoryStoreOn(life.clock, 1_000) : clientOf(this.store, life, () => this.#nextFare());
     const endpoints: Endpoint<VastEvent>[] = [];
     const outboxes: Outbox<VastEvent>[] = [];
+    const workers = new Map<string, Forward>();
     for (let receiver = 0; receiver < plan.receivers; receiver++) {
       const sinks = plan.sinks.map((kind, number) => this.#sink(running, kind, receiver, number, outboxes));
-      const options = {
+      const shared = {
         store,
-        sinks,
-        handoff: plan.handoff,
         leaseMs,
-        now: () => life.clock.date(),
         onOutcome: () => {
           running.outcomes++;
         },
         onError: (error: Error) => machine.log(`${life.name}: onError ${error.message}`),
       };
+      const options = { ...shared, sinks, handoff: plan.handoff, now: () => life.clock.date() };
+      for (const [number, kind] of plan.sinks.entries()) {
+        if (kind !== 'queue') continue;
+        const name = nameOf(number, receiver);
+        const inner = this.#plain(running, kind, receiver, name);
+        const everyMs = 2_000;
+        const sink = plan.worksInDigests ? digestOn(life.clock, { everyMs, onError: shared.onError }, inner) : inner;
+        workers.set(name, this.#worker(life, name, { ...shared, sinks: [sink] }));
+      }
       const secret = plan.secretFunction ? () => this.#secret(life) : 'secret-0';
       const make = (more: object) => new Endpoint<VastEvent>(vast, secret, { ...options, ...more }, life.clock);
       try {
@@ -188,8 +252,21 @@ export class World {
         endpoints.push(make({ scope: 'other' }));
       }
     }
-    Object.assign(running, { endpoints, outboxes });
+    Object.assign(running, { endpoints, outboxes, workers });
     machine.log(`${life.name} starts`);
+  }
+
+  #worker(life: Life, name: string, options: ForwarderOptions<VastEvent>): Forward {
+    const known = this.#workerScopes.get(name);
+    try {
+      return createForwarderOn<VastEvent>(life.clock, { ...options, scope: known });
+    } catch (error) {
+      // Which is what it must say of two that would share what they remember.
+      if (!(error instanceof TypeError) || known !== undefined) throw error;
+      const scope = `worker-${name}`;
+      this.#workerScopes.set(name, scope);
+      return createForwarderOn<VastEvent>(life.clock, { ...options, scope });
+    }
   }
 
   #nextFare() {
@@ -205,8 +282,14 @@ export class World {
   #secret(life: Life): Promise<string[]> {
     // The one before is still good, or what is on its way at the rotation would be lost.
     const given = [`secret-${this.#secrets}`, `secret-${Math.max(0, this.#secrets - 1)}`];
-    return new Promise((resolve) => {
-      life.io(1 + this.choices.pick(50), 'the secret', () => resolve(given));
+    const isTroubled = this.#troubleNow() !== undefined && this.choices.chance(30);
+    return new Promise((resolve, reject) => {
+      // One that never comes is waited for until the deadline.
+      if (isTroubled && this.choices.chance(30)) return;
+      life.io(1 + this.choices.pick(50), 'the secret', () => {
+        if (isTroubled) reject(new Error('no secret'));
+        else resolve(given);
+      });
     });
   }
 
@@ -214,7 +297,8 @@ export class World {
 
   #sink(running: Running, kind: SinkKind, receiver: number, number: number, outboxes: Outbox<VastEvent>[]) {
     const { clock } = running.life;
-    const name = `s${number}${receiver === 0 ? '' : '-other'}`;
+    const name = nameOf(number, receiver);
+    if (kind === 'queue') return this.#queueing(running, receiver, name);
     const onError = (error: Error) => this.machine.log(`${running.life.name}: onError ${error.message}`);
     const plain = this.#plain(running, kind, receiver, name);
     const everyMs = this.plan.windowMs;
@@ -245,6 +329,31 @@ export class World {
           sent?.takenBy.set(sink.name, running.life);
         }
         return result;
+      },
+    };
+  }
+
+  /** Puts events into the queue, which may be slow and fail before or after that. */
+  #queueing({ life }: Running, receiver: number, name: string): Sink<VastEvent> {
+    return {
+      name,
+      deliver: (_event, { delivery }) => {
+        const fare = this.#sinkFare(name);
+        if (fare !== 'ok' && fare !== 'atOnce') this.#faultNow();
+        const ms = fare === 'late' || fare === 'veryLate' ? 9_000 : 1;
+        const isTaken = fare !== 'fails' && fare !== 'throws' && fare !== 'hangs';
+        const failsAfter = fare === 'seemsToFail';
+        if (isTaken) {
+          this.machine.in(ms / 2, undefined, 'io', `${name} keeps ${delivery.id}`, () =>
+            this.queue.add(delivery, receiver, name),
+          );
+        }
+        return new Promise((resolve, reject) => {
+          life.io(ms, `${name} answers`, () => {
+            if (isTaken && !failsAfter) resolve();
+            else reject(new Error(fare));
+          });
+        });
       },
     };
   }
@@ -305,7 +414,7 @@ export class World {
         ? 7_000 + (plan.isSmall ? 5_000 : choices.pick(8_000))
         : fare === 'veryLate'
           ? 20_000 + (plan.isSmall ? 25_000 : choices.pick(60_000))
-          : 1 + (plan.isSmall ? 10 * choices.pick(2) : choices.pick(choices.chance(20) ? 3_000 : 100));
+          : 1 + (plan.isSmall ? 0 : choices.pick(choices.chance(20) ? 3_000 : 100));
     if (fare !== 'fails' && fare !== 'hangs') this.machine.in(ms / 2, undefined, 'io', `${name}`, takes);
     return new Promise((resolve, reject) => {
       const heedsSignal = plan.isSmall || choices.chance(70);
@@ -384,8 +493,7 @@ export class World {
     const { machine, plan, choices } = this;
     if (sent.doneAt !== undefined && !isEcho) return;
     sent.attempts++;
-    const slot =
-      plan.slots === 1 ? 0 : plan.isSmall && this.#attempts++ >= 4 ? this.#attempts % 2 : choices.pick(plan.slots);
+    const slot = this.#slotFor();
     const running = this.#slots[slot] as Running;
     const isCalm = machine.now > this.lastFaultAt;
     const again = () => {
@@ -402,17 +510,20 @@ export class World {
     }
     const body = Buffer.from(JSON.stringify({ event_id: sent.id, notif_type: 'outbid', subject: '', message: '' }));
     const timestamp = Math.floor((1_790_000_000_000 + machine.now) / 1_000);
-    const exchange = new SimExchange(this, running, sent, body, {
+    const headers = {
       'x-vast-timestamp': String(timestamp),
       'x-vast-signature-256': sign(body, `secret-${this.#secrets}`, timestamp),
-    });
-    exchange.answered = (status) => {
-      machine.log(`  ${sent.id} at ${running.life.name}: ${status}`);
+    };
+    const exchange = new SimExchange(this, running, sent, body, headers, this.#bodyFare());
+    exchange.answered = (status, code) => {
+      machine.log(`  ${sent.id} at ${running.life.name}: ${status} ${code ?? ''}`);
       if (status === 0) {
         again();
         return;
       }
-      this.#judge(sent, status);
+      const without = status < 300 ? this.#without(sent) : [];
+      const { id, receiver } = sent;
+      this.answers.push({ id, receiver, life: running.life, at: machine.now, status, code, without });
       const isTaken = status < 300;
       if (isTaken || (status < 500 && status !== 408 && status !== 429)) {
         sent.doneAt ??= machine.now;
@@ -425,7 +536,14 @@ export class World {
       !plan.isSmall && machine.now < start + 40_000 && choices.chance(plan.senderTrouble / 2)
         ? choices.pick(10_000)
         : 10_000;
-    exchange.patience = machine.in(patience, undefined, 'io', `${sent.id} hangs up`, () => exchange.hangUp());
+    exchange.patience = machine.in(patience, undefined, 'io', `${sent.id} hangs up`, () => {
+      const { startedAt: from, isHandedOn } = exchange;
+      if (patience === 10_000 && !isHandedOn)
+        this.givenUp.push({ id: sent.id, life: running.life, from, at: machine.now });
+      exchange.hangUp();
+    });
+    if (running.life.isSuspended) this.#thaw(running);
+    running.life.attempts++;
     running.life.io(0.5, `request ${sent.id}`, () => {
       if (exchange.isOver) return;
       running.requests++;
@@ -433,22 +551,91 @@ export class World {
     });
   }
 
-  /** A 2xx is a promise. */
-  #judge(sent: Sent, status: number): void {
-    if (status >= 300 && status < 500 && status !== 408 && status !== 429) {
-      this.violate('never a 4xx that a retry would mend', `${sent.id} was answered ${status}`);
-    }
-    if (status >= 300 || this.plan.handoff) return;
-    this.plan.sinks.forEach((kind, number) => {
-      const sink = `s${number}${sent.receiver === 0 ? '' : '-other'}`;
-      const has = this.told.some(
-        (told) => told.id === sent.id && told.sink === sink && told.receiver === sent.receiver && told.effectAt,
+  #slotFor(): number {
+    const { slots, isSmall } = this.plan;
+    if (slots === 1) return 0;
+    if (!isSmall) return this.choices.pick(slots);
+    // Which of two that are alike comes first makes no difference, and all that matters comes soon.
+    const number = this.#attempts++;
+    return number > 0 && number < 4 ? this.choices.pick(slots) : number % slots;
+  }
+
+  #bodyFare(): BodyFare {
+    const { choices, plan } = this;
+    if (plan.isSmall || this.machine.now > start + 40_000 || !choices.chance(plan.senderTrouble / 3)) return 'ok';
+    return (['late', 'never', 'aborted'] as const)[choices.pick(3)] as BodyFare;
+  }
+
+  /** The sinks that do not have an event for sure. */
+  #without({ id, receiver, takenBy }: Sent): string[] {
+    const has = (sink: string) =>
+      this.told.some(
+        (told) => told.id === id && told.sink === sink && told.receiver === receiver && told.effectAt !== undefined,
       );
-      const isSafe =
-        has || kind === 'outbox' ? has || (this.#tables[number] as Table).has(sent.id) : sent.takenBy.has(sink);
-      if (!isSafe)
-        this.violate('a 2xx only when it is safe', `${sent.id} was answered ${status} before ${sink} had it`);
+    if (this.plan.handoff) return has('handler') ? [] : ['handler'];
+    const without: string[] = [];
+    for (const [number, kind] of this.plan.sinks.entries()) {
+      const sink = nameOf(number, receiver);
+      const isKept =
+        kind === 'outbox'
+          ? (this.#tables[number] as Table).has(id)
+          : kind === 'queue'
+            ? this.queue.has(id, sink)
+            : takenBy.has(sink);
+      if (!isKept && !has(sink)) without.push(sink);
+    }
+    return without;
+  }
+
+  // ---- isolates
+
+  /** A promise that the platform waits for after the answer, for so long as it does. */
+  waitUntil(running: Running): () => void {
+    running.waits++;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      running.waits--;
+      this.rest(running);
+    };
+  }
+
+  /** Without a request, an isolate stands still, or loses what it is at, or ends. */
+  rest(running: Running): void {
+    const { rests } = this.plan;
+    if (rests === 'never' || running.open.size > 0 || !running.life.isAlive) return;
+    const { machine } = this;
+    const ms = running.waits > 0 ? waitUntilMs : 1 + this.choices.pick(50);
+    const { attempts } = running.life;
+    machine.in(ms, undefined, 'io', `${running.life.name} rests`, () => {
+      const { life } = running;
+      if (!life.isAlive || life.isSuspended || running.open.size > 0 || life.attempts !== attempts) return;
+      if (running.waits > 0 && ms < waitUntilMs) return;
+      // Cut off in its work, which is a fault of nobody here.
+      if (running.waits > 0) this.#faultNow();
+      machine.log(`${life.name} ${rests}${running.waits > 0 ? ', cut off at its work' : ''}`);
+      if (rests === 'ends') {
+        const { lastFaultAt } = this;
+        this.#kill(this.#slots.indexOf(running), 1);
+        if (running.waits === 0) this.lastFaultAt = lastFaultAt;
+      } else if (rests === 'loses') {
+        if (life.pending.size > 0) life.cutOff();
+        running.waits = 0;
+      } else {
+        life.isSuspended = true;
+        life.suspendedAt = machine.now;
+        life.wasAtWork = running.waits > 0;
+      }
     });
+  }
+
+  #thaw({ life }: Running): void {
+    const { machine } = this;
+    machine.log(`${life.name} goes on`);
+    life.away.push([life.suspendedAt, machine.now]);
+    if (life.wasAtWork) this.#faultNow();
+    machine.thaw(life);
   }
 
   // ---- faults
@@ -492,11 +679,14 @@ export class World {
 
   #rotate(): void {
     if (this.plan.secretFunction) this.#secrets++;
+    // What a forgery has not used up is fetched at once, or else within ten seconds.
+    this.#faultNow(10_000);
   }
 
   #stepClock(life: Life, ms: number): void {
-    life.wallOffset += ms % 2_000 === 0 ? ms : -ms;
-    this.steppedAt.push(this.machine.now);
+    const isForward = ms % 2_000 === 0;
+    life.wallOffset += isForward ? ms : -ms;
+    if (isForward) this.forwardAt.push(this.machine.now);
   }
 
   #kill(slot: number, restartMs: number): void {
@@ -518,11 +708,12 @@ export class World {
     if (!life.isAlive || running.closing !== undefined) return;
     // An even number of seconds is waited without an end.
     const timeoutMs = ms % 2_000 === 0 ? undefined : ms;
-    const closing = { at: this.machine.now, timeoutMs, isDone: false };
+    const closing: Closing = { at: this.machine.now, timeoutMs, isDone: false, wrong: undefined };
     running.closing = closing;
     life.isClosing = true;
     const close = async () => {
       await Promise.all(running.endpoints.map((endpoint) => endpoint.close(timeoutMs)));
+      await Promise.all([...running.workers.values()].map((worker) => worker.close(timeoutMs)));
       await Promise.all(running.outboxes.map((outbox) => outbox.close(timeoutMs)));
     };
     const end = () => {
@@ -544,6 +735,7 @@ export class World {
     running.life.die();
     if (!isFault) running.life.ends.length = ends;
     this.#hangUpAll(running);
+    if (!this.#restarts) return;
     this.machine.in(500, undefined, 'io', 'restart', () => this.#start(slot));
   }
 
@@ -552,18 +744,17 @@ export class World {
       const { closing, life } = running;
       if (closing === undefined || closing.isDone || !life.isAlive) continue;
       if (!life.isHeld && running.open.size === 0) {
-        this.violate('close() resolves', `${life.name} would end with status 13 before its close() has resolved`);
+        closing.wrong = 'would end the process with status 13 before it resolves';
         closing.isDone = true;
         this.#endLife(slot, true);
       } else if (closing.timeoutMs !== undefined && life.away.length === 0) {
-        const most = closing.timeoutMs * (1 + running.outboxes.length) + 100;
+        const most = closing.timeoutMs * (1 + running.outboxes.length + running.workers.size) + 100;
         if (this.machine.now > closing.at + most) {
-          this.violate('close() resolves', `${life.name} did not close in ${closing.timeoutMs} ms`);
+          closing.wrong = `did not resolve in ${closing.timeoutMs} ms`;
           closing.isDone = true;
         }
       }
     }
-    if (this.violations.length > 0) return true;
     if (this.sent.length < this.plan.events * this.plan.receivers) return false;
     if (!this.sent.every(({ doneAt }) => doneAt !== undefined)) return false;
     return this.isIdle;
@@ -571,10 +762,12 @@ export class World {
 
   /** Nothing is going to happen any more, but for an outbox that looks at its rows. */
   get isIdle(): boolean {
+    if (!this.queue.isDone) return false;
     return this.#slots.every((running) => {
       const { life, outboxes, open, closing } = running;
       if (open.size > 0 || (closing !== undefined && !closing.isDone) || !life.isAlive) return false;
       if (life.standsStillUntil > this.machine.now) return false;
+      if (life.isSuspended) return true;
       if (life.count('io') > 0 || life.count('timer') > 0 || life.count('unref') > outboxes.length) return false;
       return outboxes.length === 0 || this.#tables.every((table) => table === undefined || table.isDone());
     });
@@ -586,82 +779,5 @@ export class World {
 
   get slots(): readonly Running[] {
     return this.#slots;
-  }
-}
-
-/** One request as the front doors present it, from both of its ends. */
-class SimExchange implements Exchange<VastEvent> {
-  readonly method = 'POST';
-  readonly url = '/vast/webhooks';
-  readonly #world: World;
-  readonly #running: Running;
-  readonly #sent: Sent;
-  readonly #body: Buffer;
-  readonly #headers: Readonly<Record<string, string>>;
-  /** What the sender hears: 0 when the connection broke. */
-  answered: (status: number) => void = () => {};
-  /** For the sender. */
-  isOver = false;
-  patience: Happening | undefined;
-  #answers = 0;
-  #late: (() => void) | undefined;
-
-  constructor(world: World, running: Running, sent: Sent, body: Buffer, headers: Readonly<Record<string, string>>) {
-    this.#world = world;
-    this.#running = running;
-    this.#sent = sent;
-    this.#body = body;
-    this.#headers = headers;
-    running.open.add(this);
-  }
-
-  header(name: string): string | undefined {
-    return this.#headers[name];
-  }
-
-  readBody(_limit: number, _timeoutMs: number, done: OnBody): void {
-    this.#running.life.io(0.2, 'body', () => done(undefined, this.#body));
-  }
-
-  answer({ status }: Answer): number {
-    this.#answers++;
-    if (this.#answers > 1) this.#world.violate('one outcome a request', `${this.#sent.id} was answered twice`);
-    this.#respond(status);
-    return status;
-  }
-
-  handOn({ delivery }: Received<VastEvent>, settle: (answer: HandlerAnswer) => void): void {
-    this.#world.handle(this.#running, this.#sent.receiver, delivery.id, (answer) => {
-      const respond = () => this.#respond(answer.status === 0 ? 500 : answer.status);
-      if (this.#world.plan.answersFirst) respond();
-      else this.#late = respond;
-      settle(answer);
-    });
-  }
-
-  settled(): void {
-    this.#answers++;
-    if (this.#answers > 1) this.#world.violate('one outcome a request', `${this.#sent.id} was settled twice`);
-    this.#late?.();
-  }
-
-  working(): (() => void) | undefined {
-    return undefined;
-  }
-
-  /** The sender, its patience, or the process at the other end. */
-  hangUp(): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.#running.open.delete(this);
-    this.answered(0);
-  }
-
-  #respond(status: number): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.#running.open.delete(this);
-    if (this.patience !== undefined) this.#world.machine.cancel(this.patience);
-    this.#world.machine.in(0.3, undefined, 'io', 'answer', () => this.answered(status));
   }
 }

@@ -1,0 +1,115 @@
+import type { Answer } from '../../src/answer.js';
+import type { Exchange } from '../../src/endpoint.js';
+import type { HandlerAnswer } from '../../src/forward/run.js';
+import type { VastEvent } from '../../src/providers/vast.js';
+import { aborted, type OnBody, timedOut } from '../../src/receive/body.js';
+import type { Received } from '../../src/receive/delivery.js';
+import type { Happening } from './machine.js';
+import type { Running, Sent, World } from './world.js';
+
+/** How the body comes: at once, late, not at all, or the connection breaks before. */
+export type BodyFare = 'ok' | 'late' | 'never' | 'aborted';
+
+/** One request as the adapters present it, from both of its ends. */
+export class SimExchange implements Exchange<VastEvent> {
+  readonly method = 'POST';
+  readonly url = '/vast/webhooks';
+  readonly #world: World;
+  readonly #running: Running;
+  readonly #sent: Sent;
+  readonly #body: Buffer;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #bodyFare: BodyFare;
+  readonly startedAt: number;
+  /** What the sender hears: a status, or 0 when the connection broke. */
+  answered: (status: number, code?: string) => void = () => {};
+  /** For the sender. */
+  isOver = false;
+  /** When the sender gives up. */
+  patience: Happening | undefined;
+  isHandedOn = false;
+  /** How often the engine has ended it. */
+  ends = 0;
+  #late: (() => void) | undefined;
+
+  constructor(
+    world: World,
+    running: Running,
+    sent: Sent,
+    body: Buffer,
+    headers: Readonly<Record<string, string>>,
+    bodyFare: BodyFare,
+  ) {
+    this.#world = world;
+    this.#running = running;
+    this.#sent = sent;
+    this.#body = body;
+    this.#headers = headers;
+    this.#bodyFare = bodyFare;
+    this.startedAt = world.machine.now;
+    running.open.add(this);
+  }
+
+  header(name: string): string | undefined {
+    return this.#headers[name];
+  }
+
+  readBody(_limit: number, timeoutMs: number, done: OnBody): void {
+    const { life } = this.#running;
+    if (this.#bodyFare === 'never') life.io(timeoutMs, 'no body', () => done(timedOut(timeoutMs)));
+    else if (this.#bodyFare === 'aborted') {
+      life.io(1, 'half a body', () => {
+        done(aborted());
+        this.hangUp();
+      });
+    } else life.io(this.#bodyFare === 'late' ? 3_000 : 0.2, 'body', () => done(undefined, this.#body));
+  }
+
+  answer({ status, body }: Answer): number {
+    this.ends++;
+    this.#world.ended.push({ id: this.#sent.id, exchange: this });
+    this.#respond(status, body === undefined ? undefined : JSON.parse(body).error);
+    return status;
+  }
+
+  handOn({ delivery }: Received<VastEvent>, settle: (answer: HandlerAnswer) => void): void {
+    this.isHandedOn = true;
+    this.#world.handle(this.#running, this.#sent.receiver, delivery.id, (answer) => {
+      const respond = () => this.#respond(answer.status === 0 ? 500 : answer.status);
+      if (this.#world.plan.answersFirst) respond();
+      else this.#late = respond;
+      settle(answer);
+    });
+  }
+
+  settled(): void {
+    this.ends++;
+    this.#world.ended.push({ id: this.#sent.id, exchange: this });
+    this.#late?.();
+  }
+
+  /** `waitUntil`, where there is one. */
+  working(): (() => void) | undefined {
+    return this.#world.plan.isolates ? this.#world.waitUntil(this.#running) : undefined;
+  }
+
+  /** The sender, its patience, or the process at the other end. */
+  hangUp(): void {
+    if (this.isOver) return;
+    this.#close();
+    this.answered(0);
+  }
+
+  #respond(status: number, code?: string): void {
+    if (this.isOver) return;
+    this.#close();
+    this.#world.machine.in(0.3, undefined, 'io', 'answer', () => this.answered(status, code));
+  }
+
+  #close(): void {
+    this.isOver = true;
+    this.#running.open.delete(this);
+    if (this.patience !== undefined) this.#world.machine.cancel(this.patience);
+    this.#world.rest(this.#running);
+  }
+}
