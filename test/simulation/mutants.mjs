@@ -48,6 +48,11 @@ export const mutants = {
     '} else if (known.does === does) {',
     '} else if (true) {',
   ),
+  'point 11: forwarders share what they remember': one(
+    'src/create-forwarder.ts',
+    "registerReceiver('', settings)",
+    "registerReceiver('', { ...settings, sinks: [] })",
+  ),
   'a sink is delivered to again although it is recorded': one(
     run,
     "      if (delivered.includes(sink.name)) return 'already';\n",
@@ -122,6 +127,16 @@ export const mutants = {
     'duplicate : duplicate',
   ),
   'what is in flight is not counted out': one(run, '    this.#settings.inFlight.leave();\n', ''),
+  'a digest does not wait for a sink when a claim is lost': one(
+    'src/sinks/batch.ts',
+    'if (this.#isDelivering) this.#left.push(waiting);\n        else reject(signal.reason);',
+    'reject(signal.reason);',
+  ),
+  'a window hangs on the timer of an isolate that has lost it': one(
+    gatherer,
+    'if (isNew || isHeld) this.#setTimer();',
+    'if (isNew) this.#setTimer();',
+  ),
   'a digest forgets what it failed to deliver': one(
     'src/sinks/batch.ts',
     '    if (!isTaken && waiting.size === 0)',
