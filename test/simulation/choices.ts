@@ -25,6 +25,8 @@ export class Seeded implements Choices {
   }
 
   chance(percent: number): boolean {
+    // No choice, and so none that is recorded or gone through.
+    if (percent <= 0) return false;
     return this.#keep(this.#next() % 1_000 < 10 * percent ? 1 : 0) === 1;
   }
 
@@ -60,8 +62,8 @@ export class Replayed implements Choices {
     return value;
   }
 
-  chance(): boolean {
-    return this.pick(2) === 1;
+  chance(percent: number): boolean {
+    return percent > 0 && this.pick(2) === 1;
   }
 
   /** The list of the next run, when all runs shall be gone through; undefined after the last one. */

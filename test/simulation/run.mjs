@@ -1,4 +1,4 @@
-// npm run simulate -- [--seeds <n>] [--seed <n>] [--mutant <name>] [--small]
+// npm run simulate -- [--seeds <n>] [--seed <n>] [--mutant <name>] [--small [--deviations <n>]]
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -14,6 +14,7 @@ hang up, and checks what is promised. Ends with status 1 when it does not hold, 
   --seed <n>        only this one, made small, with all that happens in it
   --tally           goes on after a failure, and lists the first seed of each rule that does not hold
   --small           every history of the small world, in place of seeds
+  --deviations <n>  how often in it something may come before what was due a moment earlier: 1
   --mutant <name>   the code with one thing wrong in it; "all" for each of them`;
 
 const { values } = parseArgs({
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     small: { type: 'boolean', default: false },
+    deviations: { type: 'string', default: '1' },
     tally: { type: 'boolean', default: false },
     mutant: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -57,7 +59,9 @@ async function run({ search, shrink, explore, tally }) {
     return;
   }
   if (values.small) {
-    const { histories, violations, log } = await explore();
+    const { histories, violations, log } = await explore(Number(values.deviations), undefined, (done) => {
+      if (done % 10_000 === 0) console.log(`${done} histories`);
+    });
     for (const line of log) console.log(line);
     console.log(`${histories} histories${violations.length === 0 ? ', all as promised' : ''}`);
     report(violations);

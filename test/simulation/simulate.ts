@@ -89,17 +89,26 @@ export async function shrink(seed: number, most = 1_500): Promise<Result> {
   return live(new Replayed(best), drawPlan, true);
 }
 
-/** Every history of the small world. Ends with the first in which the promise does not hold. */
-export async function explore(most = Number.POSITIVE_INFINITY) {
+/**
+ * Every history of the small world in which at most `deviations` times something comes before what was due a moment
+ * earlier. Depth first, each from its beginning. Ends with the first in which the promise does not hold.
+ */
+export async function explore(
+  deviations: number,
+  most = Number.POSITIVE_INFINITY,
+  onProgress?: (histories: number) => void,
+) {
+  const draw = (choices: Choices) => smallPlan(choices, deviations);
   let histories = 0;
   for (let list: number[] | undefined = []; list !== undefined && histories < most; ) {
     const choices: Replayed = new Replayed(list);
-    const { violations } = await live(choices, smallPlan);
+    const { violations } = await live(choices, draw);
     histories++;
     if (violations.length > 0) {
-      const { log } = await live(new Replayed(choices.made), smallPlan, true);
+      const { log } = await live(new Replayed(choices.made), draw, true);
       return { histories, violations, log };
     }
+    if (onProgress !== undefined && histories % 1_000 === 0) onProgress(histories);
     list = choices.next();
   }
   return { histories, violations: [], log: [] };
