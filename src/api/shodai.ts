@@ -162,8 +162,9 @@ export function shodaiApi(options: ApiOptions): ShodaiApi {
     async createWebhook(webhook, { signal } = {}) {
       checkFields('createWebhook', webhook, webhookFields, ['url']);
       return call({ method: 'POST', path: '/v0/webhooks', body: webhook, signal }, (answer) => {
-        const created = objectWith<ShodaiApiWebhookWithSecret>(webhookIn(answer), 'secret', 'string');
-        return created?.secret === '' ? undefined : created;
+        // Whatever else is not as documented: it cannot be asked for again.
+        const created = objectWith<ShodaiApiWebhookWithSecret>(fieldOf(answer, 'data'), 'secret', 'string');
+        return created?.secret === '' ? undefined : withMeta(created, answer);
       });
     },
     async updateWebhook(id, changes, { signal } = {}) {
@@ -184,7 +185,10 @@ export function shodaiApi(options: ApiOptions): ShodaiApi {
 }
 
 function webhookIn(answer: unknown): ShodaiApiWebhook | undefined {
-  const webhook = objectWith<ShodaiApiWebhook>(fieldOf(answer, 'data'), 'id', 'string');
+  return withMeta(objectWith<ShodaiApiWebhook>(fieldOf(answer, 'data'), 'id', 'string'), answer);
+}
+
+function withMeta<Webhook extends ShodaiApiWebhook>(webhook: Webhook | undefined, answer: unknown) {
   const meta = fieldOf(answer, 'meta');
   return webhook && isFields(meta) ? { ...webhook, meta } : webhook;
 }

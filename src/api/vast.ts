@@ -240,8 +240,9 @@ function webhookIn(answer: unknown): VastApiWebhook | undefined {
   return objectWith<VastApiWebhook>(fieldOf(answer, 'webhook'), 'id', 'number');
 }
 
+/** Whatever else is not as documented: it cannot be asked for again. */
 function secretIn(answer: unknown): VastApiWebhookWithSecret | undefined {
-  const webhook = objectWith<VastApiWebhookWithSecret>(webhookIn(answer), 'webhook_secret', 'string');
+  const webhook = objectWith<VastApiWebhookWithSecret>(fieldOf(answer, 'webhook'), 'webhook_secret', 'string');
   return webhook?.webhook_secret === '' ? undefined : webhook;
 }
 

@@ -14,7 +14,7 @@ import {
 } from './management.js';
 import type { WebhookInput } from './managers.js';
 import { printJson, printNote } from './print.js';
-import { addSecretTarget, keepSecret, openSecretTarget, type SecretFlags } from './write-secret.js';
+import { addSecretTarget, askForSecret, isInDoubt, openSecretTarget, type SecretFlags } from './write-secret.js';
 
 interface Flags extends ManagementFlags, SecretFlags, FilterFlags {
   readonly chatId?: string;
@@ -60,17 +60,16 @@ async function create(io: Io, flags: Flags): Promise<void> {
   const { title, secretName } = services[provider];
   const owner = { service: title, defaultName: secretName };
   const target = provider === 'v0' ? undefined : await openSecretTarget(io, flags, owner);
-  let created: Awaited<ReturnType<typeof manager.create>>;
-  try {
-    created = await manager.create(input);
-  } catch (error) {
-    await target?.discard();
+  const ask = () => manager.create(input);
+  const creating = target
+    ? askForSecret(io, target, flags, ask, ({ webhook, secret }) => ({ secret, id: webhook.id }))
+    : ask();
+  const { webhook } = await creating.catch((error: unknown) => {
+    if (target && isInDoubt(error)) {
+      printNote(io, 'If it was created all the same, nobody has its secret: look with "list", and use rotate-secret.');
+    }
     throw asUsage(error);
-  }
-  const { webhook, secret } = created;
-  // First of all, since it cannot be had again.
-  if (target && secret !== undefined) await keepSecret(io, target, secret, webhook.id, flags);
-  else await target?.discard();
+  });
   if (flags.json) printJson(io, presentable(webhook, flags.showSecret));
   else {
     printWebhooks(io, [presentable(webhook, flags.showSecret)]);

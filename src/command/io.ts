@@ -10,4 +10,6 @@ export interface Io {
   readonly cwd: string;
   /** Aborted by Ctrl-C and SIGTERM: end cleanly, and soon. */
   readonly interrupted: AbortSignal;
+  /** Does something that a second Ctrl-C, or the end of the terminal, must not cut short. It has to end by itself. */
+  undisturbed<Result>(work: () => Promise<Result>): Promise<Result>;
 }

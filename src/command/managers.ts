@@ -74,12 +74,16 @@ interface Connection {
   readonly fetch?: typeof fetch;
 }
 
+/** What comes after we gave up is a secret that nobody has. */
+const secretTimeoutMs = 30_000;
+
 type Connect = (connection: Connection, signal: AbortSignal) => Manager;
 
 export const managers: Readonly<Record<Service, Connect>> = { vast, shodai, v0 };
 
 function vast(connection: Connection, signal: AbortSignal): Manager {
   const api = vastApi(connection);
+  const secretGiver = vastApi({ ...connection, timeoutMs: secretTimeoutMs });
   const options = { signal };
   return {
     async types() {
@@ -102,7 +106,7 @@ function vast(connection: Connection, signal: AbortSignal): Manager {
     async create({ name, url, types = [] }) {
       signal.throwIfAborted();
       // Not ended by an interruption: the service may have acted, and its answer has the only copy of the secret.
-      const { webhook_secret, ...webhook } = await api.createWebhook({
+      const { webhook_secret, ...webhook } = await secretGiver.createWebhook({
         ...(name !== undefined && { name }),
         webhook_url: url,
         event_types: types,
@@ -123,7 +127,7 @@ function vast(connection: Connection, signal: AbortSignal): Manager {
     async rotateSecret(id) {
       signal.throwIfAborted();
       // As above.
-      return (await api.rotateSecret(Number(id))).webhook_secret;
+      return (await secretGiver.rotateSecret(Number(id))).webhook_secret;
     },
     async test(id) {
       try {
@@ -168,6 +172,7 @@ function ofVast(webhook: VastApiWebhook & Partial<VastApiEnabledPreferences>): W
 
 function shodai(connection: Connection, signal: AbortSignal): Manager {
   const api = shodaiApi(connection);
+  const secretGiver = shodaiApi({ ...connection, timeoutMs: secretTimeoutMs });
   const options = { signal };
   return {
     async types() {
@@ -180,7 +185,7 @@ function shodai(connection: Connection, signal: AbortSignal): Manager {
       refuseName(name);
       signal.throwIfAborted();
       // As above.
-      const { secret, ...webhook } = await api.createWebhook({
+      const { secret, ...webhook } = await secretGiver.createWebhook({
         url,
         ...(types && { eventTypes: types }),
         ...(filters && { filters }),

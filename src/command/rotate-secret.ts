@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Io } from './io.js';
 import { addManagementOptions, type ManagementFlags, openManager, requireVerb, services } from './management.js';
 import { printNote } from './print.js';
-import { addSecretTarget, keepSecret, openSecretTarget, type SecretFlags } from './write-secret.js';
+import { addSecretTarget, askForSecret, isInDoubt, openSecretTarget, type SecretFlags } from './write-secret.js';
 
 interface Flags extends ManagementFlags, SecretFlags {}
 
@@ -23,10 +23,22 @@ async function rotateSecret(io: Io, idOrName: string, flags: Flags): Promise<voi
   const { title, secretName } = services[flags.provider];
   const rotated = { id, isOnly: webhooks.length === 1 };
   const target = await openSecretTarget(io, flags, { service: title, defaultName: secretName, rotated });
-  const secret = await manager.rotateSecret(id).catch(async (error: unknown) => {
-    await target.discard();
+  try {
+    await askForSecret(
+      io,
+      target,
+      flags,
+      () => manager.rotateSecret(id),
+      (secret) => ({ secret, id }),
+    );
+  } catch (error) {
+    if (isInDoubt(error)) {
+      printNote(
+        io,
+        'If it was rotated all the same, the old secret is dead, and nobody has the new one: rotate it again.',
+      );
+    }
     throw error;
-  });
-  await keepSecret(io, target, secret, id, flags);
+  }
   printNote(io, 'Restart what reads it there: until then it refuses deliveries, and the sender drops what is refused.');
 }

@@ -1,13 +1,16 @@
+import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, lstat, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { lstat, readFile, realpath, stat } from 'node:fs/promises';
+import { basename, relative, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { parse } from 'dotenv';
+import { toError } from '../errors.js';
 import { type Mark, marksIn, withEntry } from './env-entry.js';
 import { Failure, UsageFailure } from './failure.js';
 import { acquireLock } from './file-lock.js';
 import type { Io } from './io.js';
 import { printLine, printNote } from './print.js';
+import { NotPlaced, Replacement } from './replacement.js';
 
 export interface SecretFlags {
   readonly secretFile?: string;
@@ -39,7 +42,7 @@ export interface SecretTarget {
   readonly shadow?: string;
   /** For people: what is to be said of the file. */
   readonly notes: readonly string[];
-  /** Puts the secret of a webhook on the disk, or throws and leaves what was there. */
+  /** Puts the secret of a webhook on the disk, or throws and leaves what was there: a `NotPlaced` when it is beside. */
   write(secret: string, id: string): Promise<void>;
   /** Takes away what the trial has left. */
   discard(): Promise<void>;
@@ -77,7 +80,7 @@ export async function openSecretTarget(io: Io, flags: SecretFlags, owner: Secret
         : await fileTarget(file, given, flags, owner);
     return {
       ...target,
-      notes: await notesOn(file, given),
+      notes: [...(await notesOn(file, given)), ...target.notes],
       write: (secret, id) => target.write(secret, id).finally(unlock),
       discard: () => target.discard().finally(unlock),
     };
@@ -87,31 +90,35 @@ export async function openSecretTarget(io: Io, flags: SecretFlags, owner: Secret
   }
 }
 
-type OpenTarget = Omit<SecretTarget, 'notes'>;
-
 async function fileTarget(
   file: string,
   given: string,
   { replace }: SecretFlags,
   { rotated }: SecretOwner,
-): Promise<OpenTarget> {
+): Promise<SecretTarget> {
   const seen = await textOf(file).catch((error: unknown) => {
     throw notWritable(given, error);
   });
   const old = seen.trim();
   // One that keeps more is no file of this command's, or of several webhooks.
-  if (old && !/^(?!\w+=[^=])[^\s{}[\]"']+$/.test(old)) {
+  if (old && !/^[^\s{}[\]"'=:]+={0,2}$/.test(old)) {
     throw new Failure(`${given} holds more than a secret, which would be lost: give another --secret-file`);
   }
   if (old && !replace) {
     if (!rotated) throw new Failure(holdsOne(given, '--secret-file'));
     if (!rotated.isOnly) throw new Failure(cannotTell(`the file ${given}`, rotated.id));
   }
-  const target = await replacement(file, given, async (secret) => {
-    if ((await textOf(file)) !== seen) throw new Error('somebody has changed the file meanwhile');
-    return secret;
-  });
-  return { where: given, ...target };
+  const target = await replacementOf(file, given);
+  return {
+    where: given,
+    notes: notesAfter(target),
+    discard: () => target.discard(),
+    write: (secret) =>
+      target.write(secret, async () => {
+        if ((await textOf(file)) !== seen) throw new Error('somebody has changed the file meanwhile');
+        return secret;
+      }),
+  };
 }
 
 async function entryTarget(
@@ -120,7 +127,7 @@ async function entryTarget(
   given: string,
   flags: SecretFlags,
   owner: SecretOwner,
-): Promise<OpenTarget> {
+): Promise<SecretTarget> {
   const text = await textOf(file).catch((error: unknown) => {
     throw notWritable(given, error);
   });
@@ -134,14 +141,15 @@ async function entryTarget(
     if (changed === undefined) throw new Failure(`${given} cannot be changed safely: an entry of it is malformed`);
     return changed;
   };
-  const target = await replacement(file, given, (secret, id) => toText(secret, { service: owner.service, id }));
-  try {
-    await toText(randomBytes(32).toString('hex'));
-  } catch (error) {
-    await target.discard();
-    throw error;
-  }
-  return { where: `${given} as ${envName}`, shadow: envName, ...target };
+  await toText(randomBytes(32).toString('hex'));
+  const target = await replacementOf(file, given);
+  return {
+    where: `${given} as ${envName}`,
+    shadow: envName,
+    notes: notesAfter(target),
+    discard: () => target.discard(),
+    write: (secret, id) => target.write(secret, () => toText(secret, { service: owner.service, id })),
+  };
 }
 
 /** The entry that may be written: an empty one, or that which holds the old secret of the rotated webhook. */
@@ -154,6 +162,11 @@ function entryFor(io: Io, text: string, given: string, flags: SecretFlags, owner
   if (envName === undefined && rotated) {
     const own = [...marks.keys()].filter(isOwn);
     if (own.length === 1) return own[0] as string;
+    if (own.length > 1) {
+      throw new Failure(
+        `${own.join(' and ')} of ${given} hold the secret of webhook ${rotated.id}: give one of them with --env-name, and change the others yourself`,
+      );
+    }
     const list = `${defaultName}S`;
     if (values[list] || io.env[list]) {
       throw new Failure(
@@ -177,7 +190,9 @@ function entryFor(io: Io, text: string, given: string, flags: SecretFlags, owner
       `${name} of ${given} is the secret of webhook ${other.id}, not of ${rotated.id}: give another name with --env-name, or --replace if it is of no use`,
     );
   }
-  if (!rotated.isOnly) throw new Failure(cannotTell(`${name} of ${given}`, rotated.id));
+  if (!rotated.isOnly || (name !== defaultName && !looksLikeSecret(name))) {
+    throw new Failure(cannotTell(`${name} of ${given}`, rotated.id));
+  }
   return name;
 }
 
@@ -194,7 +209,13 @@ function cannotTell(what: string, id: string): string {
 }
 
 function notWritable(given: string, error: unknown): Failure {
+  if (error instanceof Failure) return error;
   return new Failure(`the secret could not be written to ${given} (${reasonOf(error)}): nothing was asked for yet`);
+}
+
+function notesAfter({ followsAnother }: Replacement): readonly string[] {
+  if (!followsAnother) return [];
+  return ['An earlier run ended while it waited for a secret: if the service has given it, nobody has it.'];
 }
 
 async function notesOn(file: string, given: string): Promise<readonly string[]> {
@@ -205,50 +226,26 @@ async function notesOn(file: string, given: string): Promise<readonly string[]> 
   return [`Others on this machine can read ${given} (mode ${octal}): chmod 600 ${given}`];
 }
 
+/** Empty where there is no file. Throws for what is no text, which would not be the same when it is written again. */
 async function textOf(path: string): Promise<string> {
+  let bytes: Buffer;
   try {
-    return await readFile(path, 'utf8');
+    bytes = await readFile(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
     throw error;
   }
+  if (!isUtf8(bytes) || bytes.includes(0)) {
+    throw new Failure(`${basename(path)} is not UTF-8 text, and would not stay as it is: convert it first`);
+  }
+  return bytes.toString('utf8');
 }
 
-/**
- * A file that is replaced as a whole: written beside it, brought to the disk and renamed, so that at every moment either
- * the old content or the new one is there. A symbolic link stays one; mode and owner stay as they are.
- */
-async function replacement(
-  file: string,
-  given: string,
-  toText: (secret: string, id: string) => Promise<string>,
-): Promise<Pick<SecretTarget, 'write' | 'discard'>> {
-  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
-  let handle: FileHandle;
+async function replacementOf(file: string, given: string): Promise<Replacement> {
   try {
-    handle = await openLike(file, temporary);
+    return await Replacement.open(file);
   } catch (error) {
     throw notWritable(given, error);
-  }
-  return {
-    async write(secret, id) {
-      try {
-        await handle.writeFile(await toText(secret, id));
-        await handle.sync();
-        await handle.close();
-        await rename(temporary, file);
-        await syncFolder(dirname(file));
-      } catch (error) {
-        await discard();
-        throw error;
-      }
-    },
-    discard,
-  };
-
-  async function discard(): Promise<void> {
-    await handle.close().catch(() => {});
-    await rm(temporary, { force: true });
   }
 }
 
@@ -262,61 +259,56 @@ async function followLinks(path: string, given: string): Promise<string> {
   }
 }
 
-/** Opens the new file with the mode and owner of the one it will replace; 0600 where there is none. */
-async function openLike(file: string, temporary: string): Promise<FileHandle> {
-  const old = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (old && !old.isFile()) throw new Error('it is not a file');
-  // A file that was made read-only is not to be got around by replacing it.
-  if (old) await (await open(file, 'r+')).close();
-  const handle = await open(temporary, 'wx', 0o600);
-  try {
-    if (old) {
-      const made = await handle.stat();
-      if (old.uid !== made.uid || old.gid !== made.gid) await handle.chown(old.uid, old.gid);
-      await handle.chmod(old.mode & 0o7777);
-    }
-    return handle;
-  } catch (error) {
-    await handle.close();
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
-/** A rename is on the disk when its folder is; where folders cannot be opened, as on Windows, nothing more can be done. */
-async function syncFolder(path: string): Promise<void> {
-  try {
-    const folder = await open(path, 'r');
-    await folder.sync().finally(() => folder.close());
-  } catch {}
-}
-
 function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return code === 'EISDIR' ? 'it is not a file' : (code ?? message);
 }
 
 /**
- * Keeps a secret that the service has just given, for the only time. When it cannot be written after all, it is shown:
- * otherwise it would be lost.
+ * Asks a service for a secret, and keeps it: its answer has the only copy, so that nothing but SIGKILL ends this
+ * between the two. `given` finds the secret, and the webhook that it belongs to, in the answer.
  */
-export async function keepSecret(
+export function askForSecret<Answer>(
   io: Io,
   target: SecretTarget,
-  secret: string,
-  id: string,
   flags: SecretFlags,
-): Promise<void> {
+  ask: () => Promise<Answer>,
+  given: (answer: Answer) => { readonly secret: string | undefined; readonly id: string },
+): Promise<Answer> {
+  return io.undisturbed(async () => {
+    let answer: Answer;
+    try {
+      io.interrupted.throwIfAborted();
+      answer = await ask();
+    } catch (error) {
+      await target.discard();
+      throw error;
+    }
+    const { secret, id } = given(answer);
+    if (secret === undefined) await target.discard();
+    else await keepSecret(io, target, secret, id, flags);
+    return answer;
+  });
+}
+
+/** Whether a service may have acted on a call that failed, as the client's error says. */
+export function isInDoubt(error: unknown): boolean {
+  return toError(error).message.includes('It may have taken effect');
+}
+
+/** When it cannot be written after all, it is shown: otherwise it would be lost. */
+async function keepSecret(io: Io, target: SecretTarget, secret: string, id: string, flags: SecretFlags): Promise<void> {
   try {
     await target.write(secret, id);
   } catch (error) {
-    printLine(io, secret);
-    throw new Failure(
-      `the secret could not be written to ${target.where} (${reasonOf(error)}): it stands above, this once only, so keep it now`,
-    );
+    const failed = `the secret of webhook ${id} could not be written to ${target.where} (${reasonOf(error)})`;
+    if (error instanceof NotPlaced) {
+      const beside = relative(io.cwd, error.path);
+      throw new Failure(`${failed}: it is in ${beside}, so put it where it belongs, and remove that file`);
+    }
+    // Not to standard output, which may be a program's input.
+    printNote(io, secret);
+    throw new Failure(`${failed}: it stands above, this once only, so keep it now`);
   }
   printNote(io, `The secret is in ${target.where}.`);
   for (const note of target.notes) printNote(io, note);

@@ -36,6 +36,7 @@ export function fakeIo({ cwd, env = {} }: { cwd: string; env?: Record<string, st
     get err() {
       return texts.err;
     },
+    undisturbed: (work) => work(),
     interrupt: () => interruption.abort(),
     async printed(pattern) {
       for (;;) {

@@ -5,7 +5,7 @@ import { Failure } from '../failure.js';
 import type { Io } from '../io.js';
 import { services } from '../management.js';
 import { readEnvText } from '../settings.js';
-import { keepSecret, openSecretTarget } from '../write-secret.js';
+import { askForSecret, openSecretTarget } from '../write-secret.js';
 
 /** The webhook at Vast.ai that leads to this receiver. */
 export interface Registration {
@@ -74,7 +74,7 @@ export async function rotate(api: VastApi, id: number, setting: Setting, io: Io)
 
 /**
  * Asks for a secret when it is sure that it can be kept, and keeps it. The call is not ended by an interruption: its
- * answer has the only copy of the secret.
+ * answer has the only copy.
  */
 async function withNewSecret<Answer extends { readonly id: number; readonly webhook_secret: string }>(
   io: Io,
@@ -85,16 +85,7 @@ async function withNewSecret<Answer extends { readonly id: number; readonly webh
   const envName = await entryFor(io, setting, rotatedId);
   const rotated = rotatedId === undefined ? undefined : { id: String(rotatedId), isOnly: false };
   const target = await openSecretTarget(io, { envName }, { service, defaultName: envName, rotated });
-  let answer: Answer;
-  try {
-    io.interrupted.throwIfAborted();
-    answer = await ask();
-  } catch (error) {
-    await target.discard();
-    throw error;
-  }
-  await keepSecret(io, target, answer.webhook_secret, String(answer.id), {});
-  return answer;
+  return askForSecret(io, target, {}, ask, ({ webhook_secret, id }) => ({ secret: webhook_secret, id: String(id) }));
 }
 
 /** The webhook's own entry, or one that is free: others may hold another webhook's secret, which cannot be had again. */
