@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +15,7 @@ const pollMs = 20;
  * Gives what releases it. Throws when there is none to be had.
  */
 export async function acquireLock(path: string): Promise<() => Promise<void>> {
-  const own = `${process.pid} ${hostname()} ${randomBytes(6).toString('hex')}\n`;
+  const own = `${process.pid} ${place()} ${randomBytes(6).toString('hex')}\n`;
   for (const giveUpAt = performance.now() + patienceMs; ; await sleep(pollMs)) {
     try {
       await writeFile(path, own, { flag: 'wx', mode: 0o600 });
@@ -30,9 +31,18 @@ export async function acquireLock(path: string): Promise<() => Promise<void>> {
   }
 }
 
+/** Where process ids mean the same: containers may share a host's name and a folder, and each has its own. */
+function place(): string {
+  try {
+    return `${hostname()}/${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return hostname();
+  }
+}
+
 async function isAbandoned(path: string, content: string): Promise<boolean> {
   const [pid, host] = content.trim().split(' ');
-  if (host === hostname()) return !isAlive(Number(pid));
+  if (host === place()) return !isAlive(Number(pid));
   const made = await stat(path).catch(() => undefined);
   return made !== undefined && Date.now() - made.mtimeMs > abandonedAfterMs;
 }

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { PassThrough } from 'node:stream';
 import { expect, onTestFinished } from 'vitest';
+import { acquireLock } from '../../src/command/file-lock.js';
 import { run } from '../../src/command/run.js';
 import { type FakeIo, fakeIo } from '../support/io.js';
 import { temporaryFile } from '../support/temporary-file.js';
@@ -59,6 +60,15 @@ export function workplace(...secrets: string[]): Workplace {
       return { status, out, err };
     },
   };
+}
+
+/** The lock of a process that has ended without a release. */
+export async function leaveLock(path: string): Promise<void> {
+  const release = await acquireLock(path);
+  // Beyond what any kernel gives to a process.
+  const content = readFileSync(path, 'utf8').replace(/^\d+/, '4194999');
+  await release();
+  writeFileSync(path, content);
 }
 
 /** The text of an `.env` file without the comments that say whose secrets it holds. */

@@ -1,10 +1,9 @@
 import { linkSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { parse } from 'dotenv';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { failures, startVastManagement } from '../support/management-stand-in.js';
-import { type World, workplace } from './call.js';
+import { leaveLock, type World, workplace } from './call.js';
 
 const url = 'https://example.com/vast/webhooks';
 
@@ -216,7 +215,7 @@ describe('what an interrupted run has left', () => {
   it('is removed when no secret is in it, and said', async () => {
     const { create, place } = await account();
     writeFileSync(place.path('.env.vast-webhook.tmp'), ' '.repeat(2_000));
-    writeFileSync(place.path('.env.vast-webhook.lock'), `4194999 ${hostname()} x\n`);
+    await leaveLock(place.path('.env.vast-webhook.lock'));
     const { status, err } = await create('renter');
     expect([status, err]).toEqual([0, expect.stringContaining('An earlier run ended while it waited for a secret')]);
     expect(readdirSync(place.folder)).toEqual(['.env']);

@@ -1,9 +1,8 @@
 import { chmodSync, readdirSync, statSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { parse } from 'dotenv';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { failures, startVastManagement } from '../support/management-stand-in.js';
-import { type World, workplace } from './call.js';
+import { leaveLock, type World, workplace } from './call.js';
 
 const url = 'https://example.com/vast/webhooks';
 const createOutbid = ['create', '--url', url, '--type', 'outbid'];
@@ -193,8 +192,7 @@ describe('rotate-secret replaces the entry that holds the old secret', () => {
 describe('the lock on a file', () => {
   it('of a process that has ended holds up nobody', async () => {
     const { create, place } = await account();
-    // Beyond what any kernel gives to a process.
-    place.write('.env.vast-webhook.lock', `4194999 ${hostname()} x\n`);
+    await leaveLock(place.path('.env.vast-webhook.lock'));
     expect(await create('renter')).toMatchObject({ status: 0 });
     expect(readdirSync(place.folder)).toEqual(['.env']);
   });
