@@ -112,7 +112,8 @@ export const vast = {
     timestamp: 'x-vast-timestamp',
     attempt: 'x-vast-delivery-attempt',
   },
-  idOf: ({ event_id: id }: { event_id: unknown }) => (Number.isSafeInteger(id) ? String(id) : id),
+  // 0 is no id, as in Python: unrelated events would be one.
+  idOf: ({ event_id: id }: { event_id: unknown }) => (Number.isSafeInteger(id) && id !== 0 ? String(id) : id),
   typeOf: (event) => event.notif_type,
   summarize(event) {
     const type = shown(event.notif_type);
