@@ -72,8 +72,8 @@ function withOutbox(
   if (file === undefined) return { sinks };
   const db = openSqliteFile('--outbox', file, cwd);
   closers.push(() => db.close());
-  const outbox = sqliteOutbox(db, {
-    sinks: sinks.map((sink) => watched(sink, log)),
+  const outbox: Outbox = sqliteOutbox(db, {
+    sinks: sinks.map((sink) => watched(sink, log, () => waitingFor(outbox, sink.name))),
     onError: (error, about) => log.note('error', `${about.sink ?? 'the outbox'}: ${error.message}`, aboutOf(about)),
   });
   // Also when nothing comes of listening: it must not find its file closed.
@@ -90,36 +90,42 @@ function withOutbox(
 
 /**
  * A sink behind an outbox, where no outcome shows how it fares. The first of its failures is noted, and the end of
- * them, with how many events have waited.
+ * them, with how many events wait for it in the file, whichever process has written them.
  */
-function watched(sink: Sink, log: ReceiverLog): Sink {
-  const waiting = new Set<string>();
+function watched(sink: Sink, log: ReceiverLog, waiting: () => number | undefined): Sink {
   let isFailing = false;
   return around(sink, {
     async deliver(event, context) {
-      const { provider, id } = context.delivery;
-      const key = `${provider}:${id}`;
       try {
         await sink.deliver(event, context);
       } catch (error) {
         const { message, permanent } = toError(error) as SinkError;
         // What is given up is reported by the outbox.
-        if (permanent === true) waiting.delete(key);
-        else waiting.add(key);
         if (permanent !== true && !isFailing) {
           isFailing = true;
           const waits = 'its events wait in the outbox, and are tried again';
-          log.note('warn', `${sink.name}: ${message}; ${waits}`, { sink: sink.name, event_id: id });
+          const fields = { sink: sink.name, event_id: context.delivery.id, waiting: waiting() };
+          log.note('warn', `${sink.name}: ${message}; ${waits}`, fields);
         }
         throw error;
       }
-      waiting.delete(key);
       if (!isFailing) return;
       isFailing = false;
-      const left = waiting.size === 0 ? 'no event waits any more' : `events that wait: ${waiting.size}`;
-      log.note('info', `${sink.name} takes events again; ${left}`, { sink: sink.name, waiting: waiting.size });
+      // This event is still one of them.
+      const count = Math.max(0, (waiting() ?? 1) - 1);
+      const left = count === 0 ? 'no event waits any more' : `events that wait: ${count}`;
+      log.note('info', `${sink.name} takes events again; ${left}`, { sink: sink.name, waiting: count });
     },
   });
+}
+
+/** Undefined where the file cannot be read at the moment: a note is not worth an error. */
+function waitingFor(outbox: Outbox, sink: string): number | undefined {
+  try {
+    return outbox.stats().find((each) => each.sink === sink)?.due;
+  } catch {
+    return undefined;
+  }
 }
 
 function aboutOf({ id, type, sink }: { id?: string; type?: string; sink?: string }): Record<string, unknown> {

@@ -116,6 +116,25 @@ describe('serve with an outbox', () => {
   }, 30_000);
 });
 
+describe('serve with an outbox that another process has written to', () => {
+  it('counts also the events that it has not taken itself', async () => {
+    const slack = await during(slackStandIn());
+    slack.misbehave = (res) => res.writeHead(503, { 'Retry-After': '1' }).end();
+    const cwd = temporaryFolder();
+    const args = ['--slack', slack.url, '--outbox', 'outbox.db', '--log', 'json'];
+    const first = await serving(args, { cwd });
+    for (let i = 0; i < 4; i++) expect((await deliver(first.url)).status).toBe(204);
+    await first.io.printed(/its events wait/);
+    await first.stop();
+    let count = 0;
+    // One event is taken, and the others are not yet.
+    slack.misbehave = (res) => (++count === 2 ? res.end('ok') : res.writeHead(503, { 'Retry-After': '1' }).end());
+    const second = await serving(args, { cwd });
+    await second.io.printed(/takes events again; events that wait: 3"/);
+    expect(second.io.out).toContain('"waiting":3');
+  }, 30_000);
+});
+
 describe('serve behind a proxy', () => {
   function certificate(folder: string) {
     const files = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem') };
