@@ -31,6 +31,8 @@ export interface Plan {
   /** Whether the handler's answer goes out before the event is settled, as in Express. */
   readonly answersFirst: boolean;
   readonly store: 'memory' | 'model';
+  /** Whether calls to the store go by several connections, and so may overtake each other. */
+  readonly isPooled: boolean;
   /** Isolates that can lose what they are at, and not what they remember. */
   readonly isolates: boolean;
   /** What becomes of an isolate when its requests, and what they have left behind, are over. */
@@ -67,7 +69,7 @@ export function drawPlan(choices: Choices): Plan {
   const sinks: SinkKind[] = [];
   if (!handoff) {
     sinks.push('plain');
-    const others: SinkKind[] = ['plain', 'plain', 'plain', 'digest'];
+    const others: SinkKind[] = ['plain', 'plain', 'digest'];
     // What is gathered for longer than a request lasts is lost with an isolate that has no other.
     if (rests === 'never') others.push('quiet');
     if (!isolates) others.push('outbox', 'queue');
@@ -100,6 +102,7 @@ export function drawPlan(choices: Choices): Plan {
     handoff,
     answersFirst: choices.chance(60) && !isolates,
     store,
+    isPooled: choices.chance(50),
     isolates,
     rests: rests ?? 'never',
     worksInDigests: choices.chance(30),
@@ -124,6 +127,7 @@ export function smallPlan(choices: Choices, deviations = 1): Plan {
     handoff: false,
     answersFirst: false,
     store: 'model',
+    isPooled: false,
     isolates: false,
     rests: 'never',
     worksInDigests: false,

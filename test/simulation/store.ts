@@ -72,7 +72,12 @@ export interface Fare {
 }
 
 /** What one process has of the store: a client, whose calls go through `fareOf`. */
-export function clientOf(store: ModelStore, life: Life, fareOf: (operation: string) => Fare): IdempotencyStore {
+export function clientOf(
+  store: ModelStore,
+  life: Life,
+  isPooled: boolean,
+  fareOf: (operation: string) => Fare,
+): IdempotencyStore {
   const { machine } = life;
   let arrivesAt = 0;
   const call = (operation: keyof IdempotencyStore) => (key: string, token: string, argument: number | string) =>
@@ -86,8 +91,8 @@ export function clientOf(store: ModelStore, life: Life, fareOf: (operation: stri
         answer(there + back, 'failed', () => reject(new Error('connection reset')));
         return;
       }
-      // In the order of one connection, and also when its sender has died.
-      arrivesAt = Math.max(arrivesAt, machine.now + there);
+      // In the order of one connection, if there is one only, and also when its sender has died.
+      arrivesAt = isPooled ? machine.now + there : Math.max(arrivesAt, machine.now + there);
       machine.in(
         arrivesAt - machine.now,
         undefined,

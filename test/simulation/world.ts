@@ -119,6 +119,7 @@ export class World {
   readonly #tables: (Table | undefined)[] = [];
   readonly #workerScopes = new Map<string, string>();
   #restarts = true;
+  #wallOffset = 0;
   #storeCalls = 0;
   #secrets = 0;
   #attempts = 0;
@@ -215,10 +216,13 @@ export class World {
       outcomes: 0,
       closing: undefined,
     };
+    life.wallOffset = this.#wallOffset;
     this.#slots[slot] = running;
     this.runnings.push(running);
     const store: IdempotencyStore =
-      plan.store === 'memory' ? memoryStoreOn(life.clock, 1_000) : clientOf(this.store, life, () => this.#nextFare());
+      plan.store === 'memory'
+        ? memoryStoreOn(life.clock, 1_000)
+        : clientOf(this.store, life, plan.isPooled, () => this.#nextFare());
     const endpoints: Endpoint<VastEvent>[] = [];
     const outboxes: Outbox<VastEvent>[] = [];
     const workers = new Map<string, Forward>();
@@ -417,7 +421,7 @@ export class World {
           : 1 + (plan.isSmall ? 0 : choices.pick(choices.chance(20) ? 3_000 : 100));
     if (fare !== 'fails' && fare !== 'hangs') this.machine.in(ms / 2, undefined, 'io', `${name}`, takes);
     return new Promise((resolve, reject) => {
-      const heedsSignal = plan.isSmall || choices.chance(70);
+      const heedsSignal = plan.isSmall || choices.chance(50);
       if (heedsSignal) {
         const stop = () => {
           settle('failed');
@@ -662,7 +666,7 @@ export class World {
     else if (kind === 'freeze' || kind === 'block') this.#standStill(life, ms);
     else if (kind === 'close') this.#close(slot, ms);
     else if (kind === 'rotate') this.#rotate();
-    else if (kind === 'step') this.#stepClock(life, ms);
+    else if (kind === 'step') this.#stepClock(ms);
     else if (kind === 'forget') {
       this.store.forget();
       this.forgotAt.push(this.machine.now);
@@ -683,9 +687,11 @@ export class World {
     this.#faultNow(10_000);
   }
 
-  #stepClock(life: Life, ms: number): void {
+  #stepClock(ms: number): void {
     const isForward = ms % 2_000 === 0;
-    life.wallOffset += isForward ? ms : -ms;
+    // That of the machine, which all processes of an outbox share.
+    this.#wallOffset += isForward ? ms : -ms;
+    for (const { life } of this.#slots) life.wallOffset = this.#wallOffset;
     if (isForward) this.forwardAt.push(this.machine.now);
   }
 
