@@ -139,7 +139,8 @@ function latenessOf(
     if (seen === 'failed' || settledAt - at > 1_000) from = Math.max(from, settledAt);
   }
   // A claim whose holder is gone or stands still lasts to the end of its lease; what never settles, for five minutes.
-  const isHeld = world.runnings.some(({ life }) => life.ends.length > 0 || life.away.some(isLong));
+  const isHeld =
+    world.store.unknownClaims > 0 || world.runnings.some(({ life }) => life.ends.length > 0 || life.away.some(isLong));
   const hangs = told.some(({ settledAt }) => settledAt === undefined);
   const ms = secondsMs + waitMs + (isHeld ? leaseMs : 0) + (hangs ? maxWorkMs : 0);
   return doneAt > from + ms ? Math.round((doneAt - from) / 1_000) : undefined;

@@ -16,6 +16,8 @@ export class ModelStore {
   readonly recorded = new Map<string, number>();
   /** When each event was completed first, whatever was forgotten since. */
   readonly completedAt = new Map<string, number>();
+  /** Claims that came after the release that followed them, without an answer: nobody knows of them. */
+  unknownClaims = 0;
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -99,6 +101,7 @@ export function clientOf(
         'io',
         `store for ${life.name}: ${name}`,
         () => {
+          if (isPooled && end === 'lost' && operation === 'claim' && there > 1_000) store.unknownClaims++;
           let value = store.do(operation, key, token, argument);
           if (end === 'twice') value = store.do(operation, key, token, argument);
           machine.log(`  ${end} ${JSON.stringify(value)}`);
