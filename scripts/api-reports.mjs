@@ -1,5 +1,5 @@
 /**
- * What users can import, with its types, as one file an entry in api/. With `--update` they are written; without, it
+ * What users can import, with its types, as one file an entry in api-reports/. With `--update` they are written; without, it
  * fails when the built package has others, or when the branch has others than `main` has and no changeset says so.
  */
 import { execFileSync } from 'node:child_process';
@@ -7,8 +7,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { CompilerState, Extractor, ExtractorConfig } from '@microsoft/api-extractor';
+import { declarationsOf, entries, subpathOf } from './entries.mjs';
 
-const folder = 'api';
+const folder = 'api-reports';
 const reports = makeReports();
 
 if (process.argv.includes('--update')) update();
@@ -18,7 +19,7 @@ else check();
 function makeReports() {
   const work = mkdtempSync(join(tmpdir(), 'vast-webhook-api-'));
   try {
-    const found = entries();
+    const found = entries.map((entry) => ({ file: reportOf(entry), types: declarationsOf(entry) }));
     const missing = found.find(({ types }) => !existsSync(types));
     if (missing) fail([`${missing.types} is missing: npm run build`]);
     const configs = found.map((entry) => configFor(entry, work));
@@ -32,15 +33,8 @@ function makeReports() {
   }
 }
 
-function entries() {
-  const { exports } = readJson('package.json');
-  return Object.entries(exports)
-    .filter(([, target]) => target.import)
-    .map(([path, target]) => ({
-      file: `${path === '.' ? 'index' : path.slice(2).replaceAll('/', '-')}.api.md`,
-      // Those of the ES modules refer to these.
-      types: target.require.types,
-    }));
+function reportOf(entry) {
+  return `${(subpathOf(entry) || entry).replaceAll('/', '-')}.api.md`;
 }
 
 function configFor({ file, types }, work) {

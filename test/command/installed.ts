@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Program } from '../examples/checkout.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const sources = ['package.json', 'tsconfig.json', 'tsup.config.ts', 'scripts', 'src'];
+const sources = ['package.json', 'tsconfig.json', 'scripts', 'src'];
 
 export interface Installed {
   /** Starts the command in a project, with nothing in the environment but what is given. */

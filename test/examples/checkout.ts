@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const parts = ['package.json', 'tsconfig.json', 'tsup.config.ts', 'src', 'examples', 'test/fixtures'];
+const parts = ['package.json', 'tsconfig.json', 'scripts', 'src', 'examples', 'test/fixtures'];
 
 export interface Checkout {
   readonly folder: string;
@@ -23,7 +23,7 @@ export async function checkout(): Promise<Checkout> {
   const folder = await mkdtemp(join(tmpdir(), 'vast-webhook-'));
   for (const part of parts) await cp(join(root, part), join(folder, part), { recursive: true });
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'dir');
-  const build = new Program(['node_modules/tsup/dist/cli-default.js', '--no-dts', '--silent'], folder, {});
+  const build = new Program(['scripts/build.mjs', '--modules'], folder, {});
   if ((await build.exited) !== 0) throw new Error(`the build failed: ${build.stderr}`);
   const programs: Program[] = [];
   return {

@@ -15,11 +15,11 @@ const programs: Program[] = [];
 beforeAll(async () => {
   // What is in `dist` may be older, and the package finds itself by name from where the soak stands.
   folder = await mkdtemp(join(tmpdir(), 'vast-webhook-soak-'));
-  for (const part of ['package.json', 'tsconfig.json', 'tsup.config.ts', 'src', 'test/soak']) {
+  for (const part of ['package.json', 'tsconfig.json', 'scripts', 'src', 'test/soak']) {
     await cp(join(root, part), join(folder, part), { recursive: true });
   }
   for (const part of ['node_modules', 'test/support']) await symlink(join(root, part), join(folder, part), 'dir');
-  const build = new Program(['node_modules/tsup/dist/cli-default.js', '--no-dts', '--silent'], folder, {});
+  const build = new Program(['scripts/build.mjs', '--modules'], folder, {});
   if ((await build.exited) !== 0) throw new Error(`the build failed: ${build.stderr}`);
 }, 60_000);
 

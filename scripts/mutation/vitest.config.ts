@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { part } from './scripts/mutation-parts.mjs';
+import { part } from './parts.mjs';
 
 const { tests, doors = 'Express 5', testTimeout = 5_000 } = part();
 

@@ -1,7 +1,6 @@
 /** The reference of all public names, from their docstrings: `npm run docs:api`. A name without one fails it. */
 import { readFileSync } from 'node:fs';
-
-const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
+import { entries, sourceOf } from '../entries.mjs';
 
 /** Described by what holds them: the same four fields of each type in the catalogue, and the parts of two unions. */
 const catalogue = [...readFileSync('src/providers/vast.ts', 'utf8').matchAll(/^ {2}(\w+): \{ contexts/gm)]
@@ -15,11 +14,10 @@ const parts = [
 /** @type {import('typedoc').TypeDocOptions} */
 export default {
   name: 'vast-webhook',
-  entryPoints: Object.values(exports)
-    .filter((target) => target.import)
-    .map((target) => target.import.types.replace('./dist/esm/', 'src/').replace('.d.ts', '.ts')),
-  tsconfig: 'tsconfig.src.json',
-  out: 'docs/api',
+  // Paths here begin in this folder.
+  entryPoints: entries.map((entry) => `../../${sourceOf(entry)}`),
+  tsconfig: 'tsconfig.json',
+  out: '../../docs/api',
   readme: 'none',
   // Nothing here says where the sources lie.
   disableSources: true,

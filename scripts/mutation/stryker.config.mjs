@@ -1,4 +1,4 @@
-import { part } from './scripts/mutation-parts.mjs';
+import { part } from './parts.mjs';
 
 const { name, mutate } = part();
 const reports = `reports/mutation/${name}`;
@@ -7,7 +7,7 @@ export default {
   mutate: [...mutate],
   testRunner: 'vitest',
   plugins: ['@stryker-mutator/vitest-runner'],
-  vitest: { configFile: 'vitest.mutation.config.ts', related: false },
+  vitest: { configFile: 'scripts/mutation/vitest.config.ts', related: false },
   coverageAnalysis: 'perTest',
   // A mutant that runs only while its module loads would take a new process.
   ignoreStatic: true,
@@ -24,14 +24,6 @@ export default {
   thresholds: { high: 95, low: 90, break: 85 },
   // The sandbox lies in this folder, so that node_modules is found above it.
   symlinkNodeModules: false,
-  ignorePatterns: [
-    '/*',
-    '!/src',
-    '!/test',
-    '!/scripts',
-    '!/package.json',
-    '!/tsconfig.json',
-    '!/vitest.mutation.config.ts',
-  ],
+  ignorePatterns: ['/*', '!/src', '!/test', '!/scripts', '!/package.json', '!/tsconfig.json'],
   disableTypeChecks: false,
 };

@@ -1,0 +1,23 @@
+/** Finds files, exports and dependencies that nothing uses: `npm run knip`. */
+import { entries, sourceOf } from './entries.mjs';
+
+export default {
+  entry: [
+    ...entries.map(sourceOf),
+    'src/command/main.ts',
+    'bench/*.mjs',
+    'examples/*/*.{js,mjs,ts}',
+    'examples/nextjs/{app,pages}/**/*.js',
+    'test/soak/*.mjs',
+    'test/forward/close-child.ts',
+    'test/fuzz/server.ts',
+    'test/simulation/simulate.ts',
+  ],
+  stryker: { config: ['scripts/mutation/stryker.config.mjs'] },
+  typedoc: { config: ['scripts/docs/typedoc.config.mjs'] },
+  vitest: { config: ['vitest.config.ts', 'scripts/mutation/vitest.config.ts'] },
+  ignore: ['test/consumers/**'],
+  ignoreDependencies: ['@arethetypeswrong/cli', 'publint'],
+  ignoreBinaries: ['openssl'],
+  ignoreFiles: ['test/docs/prelude.ts'],
+};
