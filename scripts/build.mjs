@@ -1,92 +1,131 @@
-// Builds dist/: the ES modules with tsup, and from each of them its CommonJS twin under the same name. npm packs equal
-// names side by side, where what is nearly the same compresses to little: CommonJS costs a tenth of the package.
+// Builds dist/: the ES modules with rollup, from each of them its CommonJS twin under the same name, the declarations
+// with tsup, and the command. Nothing is minified, because a stack trace must point at something.
 // With --modules it builds the ES modules only, for tests that run them from a copy of the sources.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path';
 import { build as bundle, transform } from 'esbuild';
 import { rollup } from 'rollup';
-import { build } from 'tsup';
-import { declarationsOf, entries, sourceOf } from './entries.mjs';
+import { build as buildDeclarations } from 'tsup';
+import { declarationsOf, entries, sourceOf, subpathOf } from './entries.mjs';
 
-const onlyModules = process.argv.includes('--modules');
+const target = 'node20';
+
+/**
+ * npm packs equal names side by side, and gzip looks back 32 kB: within that, a CommonJS twin is packed to little. So no
+ * file is larger, and as few files as that allows, because to load a file costs more than most have in them.
+ */
+const maxChunkBytes = 29_000;
 
 await rm('dist', { recursive: true, force: true });
 await buildModules();
-if (!onlyModules) {
-  await mergeChunks();
+if (!process.argv.includes('--modules')) {
   for (const file of await readdir('dist/esm', { recursive: true })) {
     if (file.endsWith('.js')) await makeCommonJs(file);
   }
-  await shareDeclarations();
-  await write('dist/cjs/package.json', '{ "type": "commonjs" }\n');
-  await bundleCommand();
-}
-
-/** tsup's own CommonJS with shared chunks compiles `??` and `?.` down to function calls, also on the hot path. */
-function buildModules() {
-  return build({
+  await buildDeclarations({
     config: false,
     silent: true,
     entry: entries.map(sourceOf),
     format: 'esm',
     outDir: 'dist/esm',
-    target: 'node20',
-    removeNodeProtocol: false,
-    // Entries share one copy of their common code, so that a store or an error is the same class in all of them.
-    splitting: true,
-    dts: !onlyModules && { compilerOptions: { ignoreDeprecations: '6.0' } },
-    // Names stay, so that a stack trace still reads well.
-    esbuildOptions(options) {
-      options.minifyWhitespace = true;
-      options.minifySyntax = true;
-    },
+    dts: { only: true, compilerOptions: { ignoreDeprecations: '6.0' } },
   });
+  await shareDeclarations();
+  await write('dist/cjs/package.json', '{ "type": "commonjs" }\n');
+  await bundleCommand();
 }
 
-/**
- * The chunks of the root entry in four files: the engine, what it stands on, what stands on it, and what of that is for
- * `node:http`. To load a file costs more than most have in them. One file for all would be too large for its CommonJS
- * twin to be packed to little: gzip looks back 32 kB.
- */
-async function mergeChunks() {
-  const files = (await readdir('dist/esm', { recursive: true })).filter((file) => file.endsWith('.js')).map(posixOf);
-  const [chunks, entries] = [files.filter(isChunk), files.filter((file) => !isChunk(file))];
-  const merged = await rollup({
-    input: Object.fromEntries(entries.map((file) => [file.replace(/\.js$/, ''), join('dist/esm', file)])),
-    external: (id) => !isAbsolute(id) && !id.startsWith('.') && !id.startsWith('dist'),
-    treeshake: false,
+/** Entries share one copy of their common code, so that a store or an error is the same class in all of them. */
+async function buildModules() {
+  let chunks;
+  const bundle = await rollup({
+    input: Object.fromEntries(entries.map((entry) => [entry, sourceOf(entry)])),
+    external: (id) => !isAbsolute(id) && !id.startsWith('.') && !id.startsWith('src/'),
+    plugins: [{ name: 'typescript', resolveId: sourceBeside, transform: toJavaScript }],
   });
-  for (const file of chunks) await rm(join('dist/esm', file));
-  await merged.write({
+  await bundle.write({
     dir: 'dist/esm',
     format: 'esm',
-    chunkFileNames: ({ name }) => (isChunk(name) ? '[name].js' : 'chunk-[name].js'),
-    manualChunks: (id, { getModuleInfo }) => groupOf(id, getModuleInfo),
+    chunkFileNames: 'shared/[name].js',
+    manualChunks: (id, { getModuleInfo }) => {
+      chunks ??= chunksOf(getModuleInfo);
+      return chunks.get(id);
+    },
     hoistTransitiveImports: false,
     minifyInternalExports: false,
   });
 }
 
-/** What a chunk of the root entry becomes a part of. */
-function groupOf(id, moduleOf) {
-  const importsOf = (importer, found = new Set()) => {
-    for (const imported of moduleOf(importer)?.importedIds ?? []) {
-      if (!found.has(imported)) importsOf(imported, found.add(imported));
-    }
-    return found;
-  };
-  const ofRoot = [...importsOf(resolve('dist/esm/index.js'))].filter((path) => isChunk(posix.basename(posixOf(path))));
-  if (!ofRoot.includes(id)) return undefined;
-  const sizeOf = (path) => moduleOf(path).code.length;
-  const engine = ofRoot.reduce((one, other) => (sizeOf(other) > sizeOf(one) ? other : one));
-  if (id === engine) return 'engine';
-  if (importsOf(engine).has(id)) return 'core';
-  return importsOf(id).has('raw-body') ? 'node' : 'endpoint';
+/** Sources import each other by the names that their output has. */
+function sourceBeside(imported, importer) {
+  if (!importer || !imported.startsWith('.')) return undefined;
+  return resolve(dirname(importer), imported.replace(/\.js$/, '.ts'));
 }
 
-function isChunk(file) {
-  return file.startsWith('chunk-');
+async function toJavaScript(source, file) {
+  const { code } = await transform(source, {
+    loader: 'ts',
+    target,
+    tsconfigRaw: { compilerOptions: { target: 'ES2022', verbatimModuleSyntax: true } },
+  });
+  // In a file of many modules, it says which one a line comes from.
+  return `// ${posixOf(relative('.', file))}\n${code}`;
+}
+
+/**
+ * The chunk of each module that is no entry. What the root entry needs is `core`, and what of that needs `node:http`
+ * is `node`, so that a worker does not load it. Modules that only one other entry needs stay in that entry's file,
+ * unless it becomes too large. What several entries need is a chunk that has the name of its last module.
+ */
+function chunksOf(moduleOf) {
+  const needs = new Map(entries.map((entry) => [entry, inOrder(resolve(sourceOf(entry)), moduleOf)]));
+  const groups = new Map();
+  for (const id of new Set([...needs.values()].flatMap((ids) => [...ids]))) {
+    const { isEntry, isExternal } = moduleOf(id);
+    if (isEntry || isExternal) continue;
+    const users = entries.filter((entry) => needs.get(entry).has(id));
+    const isNode = inOrder(id, moduleOf).has('raw-body');
+    const group = users.includes('index') ? (isNode ? 'node' : 'core') : users.join();
+    groups.set(group, [...(groups.get(group) ?? []), id]);
+  }
+  return new Map(
+    [...groups].flatMap(([group, ids]) => {
+      const pieces = piecesOf(ids, moduleOf);
+      const isOfOneEntry = entries.includes(group);
+      if (isOfOneEntry && pieces.length === 1) return [];
+      const name = isOfOneEntry
+        ? posix.dirname(group)
+        : group.includes(',')
+          ? posix.basename(ids.at(-1), '.ts')
+          : group;
+      return pieces.flatMap((piece, i) => piece.map((id) => [id, pieces.length === 1 ? name : `${name}-${i + 1}`]));
+    }),
+  );
+}
+
+/** A module and all that it imports, each one after its imports. */
+function inOrder(id, moduleOf, found = new Set(), path = new Set()) {
+  if (found.has(id) || path.has(id)) return found;
+  path.add(id);
+  for (const imported of moduleOf(id)?.importedIds ?? []) inOrder(imported, moduleOf, found, path);
+  return found.add(id);
+}
+
+/** Each piece imports only those before it. */
+function piecesOf(ids, moduleOf) {
+  const pieces = [[]];
+  let bytes = 0;
+  for (const id of ids) {
+    const { length } = moduleOf(id).code;
+    if (bytes + length > maxChunkBytes) {
+      pieces.push([]);
+      bytes = 0;
+    }
+    pieces.at(-1).push(id);
+    bytes += length;
+  }
+  return pieces;
 }
 
 function posixOf(path) {
@@ -98,8 +137,7 @@ async function makeCommonJs(file) {
   const { code } = await transform(source, {
     format: 'cjs',
     platform: 'node',
-    target: 'node20',
-    minifyWhitespace: true,
+    target,
   });
   await write(join('dist/cjs', file), code);
 }
@@ -121,33 +159,47 @@ async function shareDeclarations() {
 
 /** The command with the libraries it is made of, and without the package's own entries, which lie beside it. */
 async function bundleCommand() {
-  await bundle({
+  const { metafile } = await bundle({
     entryPoints: ['src/command/main.ts'],
     bundle: true,
     // What one subcommand needs is loaded with it.
     splitting: true,
     format: 'esm',
     platform: 'node',
-    target: 'node20',
+    target,
     outdir: 'dist/command',
-    minifyWhitespace: true,
-    minifySyntax: true,
     legalComments: 'none',
     loader: { '.html': 'text', '.txt': 'text' },
     // Installed by those who ask for them.
     external: ['better-sqlite3', 'ioredis', 'pg', 'redis'],
     // For the libraries in it that are CommonJS.
     banner: { js: "import{createRequire as $require}from'node:module';const require=$require(import.meta.url);" },
-    plugins: [{ name: 'entries', setup: (build) => build.onResolve({ filter: /^\.\.\// }, toEntry) }],
+    plugins: [{ name: 'entries', setup: (build) => build.onResolve({ filter: /^(\.\.\/|vast-webhook)/ }, toEntry) }],
+    metafile: true,
     logLevel: 'warning',
   });
+  await writeLicences(Object.keys(metafile.inputs));
 }
 
+/** An entry is imported from where it lies in the package, by whichever name the command's source has for it. */
 function toEntry({ path, resolveDir }) {
-  const file = relative(resolve('src'), resolve(resolveDir, path));
-  return existsSync(join('dist/esm', file))
-    ? { path: `../esm/${file.replaceAll(sep, '/')}`, external: true }
-    : undefined;
+  const bySubpath = new Map(entries.map((entry) => [posix.join('vast-webhook', subpathOf(entry)), `${entry}.js`]));
+  const file = bySubpath.get(path) ?? posixOf(relative(resolve('src'), resolve(resolveDir, path)));
+  return existsSync(join('dist/esm', file)) ? { path: `../esm/${file}`, external: true } : undefined;
+}
+
+/** Their licences allow to ship the libraries in the command with their texts only. */
+async function writeLicences(inputs) {
+  const folders = inputs.map((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(posixOf(input))?.[0]);
+  const texts = [...new Set(folders.filter((folder) => folder !== undefined))].sort().map(async (folder) => {
+    const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
+    const file = (await readdir(folder)).find((each) => /^licen[cs]e/i.test(each));
+    if (file === undefined)
+      throw new Error(`${name} has no licence text: leave it out of the command, or add the text`);
+    return `${name} ${version} (${license})\n\n${(await readFile(join(folder, file), 'utf8')).trim()}\n`;
+  });
+  const separator = `\n${'-'.repeat(80)}\n\n`;
+  await write('dist/command/LICENSES.txt', (await Promise.all(texts)).join(separator));
 }
 
 async function write(file, text) {
