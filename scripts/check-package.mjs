@@ -1,8 +1,11 @@
-/** Checks what users get: the packed tarball, in projects that hold nothing else. Needs no network. */
+/**
+ * Checks what users get: the packed tarball, in projects that hold nothing else. Needs no network. With a folder as its
+ * argument, it leaves the tarball there, so that what was checked can be published.
+ */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Of all that is installed, the command with its libraries included, and of what the middleware alone is made of. */
@@ -13,6 +16,7 @@ const middleware = ['index.js', 'koa.js', 'index.d.ts', 'koa.d.ts'];
 const root = fileURLToPath(new URL('..', import.meta.url));
 const modules = join(root, 'node_modules');
 const work = mkdtempSync(join(tmpdir(), 'vast-webhook-'));
+const destination = process.argv[2] ? resolve(process.argv[2]) : work;
 
 const tsc = join(modules, 'typescript/bin/tsc');
 const nodeTypes = { '@types/node': '@types/node' };
@@ -53,8 +57,10 @@ let failures = 0;
 
 try {
   run('npm', ['run', 'build']);
-  const [{ filename, size, entryCount }] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', work]));
-  const tarball = join(work, filename);
+  const [{ filename, size, entryCount }] = JSON.parse(
+    run('npm', ['pack', '--json', '--pack-destination', destination]),
+  );
+  const tarball = join(destination, filename);
 
   for (const consumer of consumers) check(consumer.what, () => checkConsumer(consumer, tarball));
   check('the command, run', () => {

@@ -1,8 +1,10 @@
 /** What runs on GitHub cannot be run here. What it names can be looked for. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
 
 interface Step {
   readonly uses?: string;
@@ -87,10 +89,61 @@ describe.each(workflows)('the workflow $file', ({ text, workflow }) => {
   });
 });
 
-describe('the right to sign a package', () => {
-  it('has only the job that publishes', () => {
-    const jobs = workflows.flatMap(({ workflow }) => jobsOf(workflow));
-    expect(jobs.filter(([, { permissions }]) => permissions?.['id-token']).map(([name]) => name)).toEqual(['publish']);
+describe('a release', () => {
+  const { workflow } = workflows.find(({ file }) => file === 'release.yml') ?? { workflow: { jobs: {} } };
+  const allJobs = workflows.flatMap((each) => jobsOf(each.workflow));
+  const secretsIn = (job: Job) => JSON.stringify(job).match(/secrets\.\w+/g) ?? [];
+
+  it('lets only the job that publishes sign a package', () => {
+    expect(allJobs.filter(([, { permissions }]) => permissions?.['id-token']).map(([name]) => name)).toEqual([
+      'publish',
+    ]);
+  });
+
+  it('gives the npm token only to the job that publishes', () => {
+    expect(allJobs.filter(([, job]) => secretsIn(job).includes('secrets.NPM_TOKEN')).map(([name]) => name)).toEqual([
+      'publish',
+    ]);
+  });
+
+  it('publishes what another job has built, and runs nothing beside npm', () => {
+    const { steps = [], needs, permissions } = workflow.jobs.publish ?? {};
+    expect(needs).toBe('package');
+    expect(permissions).toEqual({ 'id-token': 'write' });
+    expect(steps.flatMap(({ uses }) => uses?.split('@')[0] ?? [])).toEqual([
+      'actions/download-artifact',
+      'actions/setup-node',
+    ]);
+    expect(steps.flatMap(({ run }) => run ?? [])).toEqual([
+      'npm publish ./*.tgz --ignore-scripts --provenance --access public',
+    ]);
+  });
+
+  it('builds and tests without credentials', () => {
+    const job = workflow.jobs.package;
+    const commands = job?.steps.flatMap(({ run }) => run ?? []).join('\n') ?? '';
+    for (const command of ['npm ci', 'npm test', 'npm run check:package']) expect(commands).toContain(command);
+    expect(job?.permissions).toEqual({ contents: 'read' });
+    expect(job && secretsIn(job)).toEqual([]);
+    expect(job?.steps.find(({ uses }) => uses?.startsWith('actions/checkout@'))?.with).toEqual({
+      'persist-credentials': false,
+    });
+  });
+});
+
+describe('scripts/set-repository.mjs', () => {
+  it('writes the addresses that the registry shows', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vast-webhook-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    writeFileSync(join(folder, 'package.json'), '{"name": "vast-webhook"}');
+    const env = { GITHUB_SERVER_URL: 'https://example.com', GITHUB_REPOSITORY: 'owner/name' };
+    execFileSync(process.execPath, [resolve('scripts/set-repository.mjs')], { cwd: folder, env });
+    expect(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))).toEqual({
+      name: 'vast-webhook',
+      homepage: 'https://example.com/owner/name#readme',
+      repository: { type: 'git', url: 'git+https://example.com/owner/name.git' },
+      bugs: { url: 'https://example.com/owner/name/issues' },
+    });
   });
 });
 
