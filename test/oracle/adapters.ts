@@ -58,7 +58,7 @@ const isTrue = (value: unknown) =>
   Number.isNaN(value) || (Boolean(value) && (typeof value !== 'object' || Object.keys(value as object).length > 0));
 
 /** Python's `json.loads`; undefined for what it refuses. `NaN` is null here, as JSON writes it. */
-export function pythonJson(text: string): unknown {
+function pythonJson(text: string): unknown {
   try {
     return JSON.parse(text || '{}');
   } catch {}

@@ -1,7 +1,7 @@
 import type { Request } from './adapters.js';
 
 /** What `serve` does with a request that the adapters answer otherwise, or otherwise take. */
-export interface Allowed {
+interface Allowed {
   readonly status: number;
   readonly isShown: boolean;
   /** Beside 4xx, a second try is taken: `isShown` is of both. */

@@ -90,9 +90,9 @@ describe.each(workflows)('the workflow $file', ({ text, workflow }) => {
 });
 
 describe('a release', () => {
-  const { workflow } = workflows.find(({ file }) => file === 'release.yml') ?? { workflow: { jobs: {} } };
+  const { jobs } = workflows.find(({ file }) => file === 'release.yml')?.workflow as Workflow;
   const allJobs = workflows.flatMap((each) => jobsOf(each.workflow));
-  const secretsIn = (job: Job) => JSON.stringify(job).match(/secrets\.\w+/g) ?? [];
+  const secretsIn = (job: Job): string[] => JSON.stringify(job).match(/secrets\.\w+/g) ?? [];
 
   it('lets only the job that publishes sign a package', () => {
     expect(allJobs.filter(([, { permissions }]) => permissions?.['id-token']).map(([name]) => name)).toEqual([
@@ -107,7 +107,7 @@ describe('a release', () => {
   });
 
   it('publishes what another job has built, and runs nothing beside npm', () => {
-    const { steps = [], needs, permissions } = workflow.jobs.publish ?? {};
+    const { steps = [], needs, permissions } = jobs.publish ?? {};
     expect(needs).toBe('package');
     expect(permissions).toEqual({ 'id-token': 'write' });
     expect(steps.flatMap(({ uses }) => uses?.split('@')[0] ?? [])).toEqual([
@@ -120,7 +120,7 @@ describe('a release', () => {
   });
 
   it('builds and tests without credentials', () => {
-    const job = workflow.jobs.package;
+    const job = jobs.package;
     const commands = job?.steps.flatMap(({ run }) => run ?? []).join('\n') ?? '';
     for (const command of ['npm ci', 'npm test', 'npm run check:package']) expect(commands).toContain(command);
     expect(job?.permissions).toEqual({ contents: 'read' });
