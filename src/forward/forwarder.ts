@@ -4,7 +4,7 @@ import type { Received } from '../receive/delivery.js';
 import { AbandonedClaims } from './abandoned-claims.js';
 import { inFlight } from './failures.js';
 import { hashOf, KeyMap } from './key-map.js';
-import { type Forwarded, type Handler, Run, type RunSettings } from './run.js';
+import { type Forwarded, type Handler, msLeftOf, Run, type RunSettings } from './run.js';
 import type { IdempotencyStore } from './store.js';
 import { StoreCalls } from './store-calls.js';
 import { Unrecorded } from './unrecorded.js';
@@ -65,16 +65,11 @@ export class Forwarder<Event> {
     const { provider, id } = received.delivery;
     const key = this.#prefixOf(provider) + id;
     const hash = hashOf(key);
-    const other = running.get(key, hash);
-    if (other !== undefined) {
-      const leftMs = other.knownUntil - clock.now();
-      if (leftMs > 0) {
-        done({ duplicate: false, error: inFlight(leftMs) });
-        ended?.();
-        return;
-      }
-      // It may go on, but whatever it has reached must not be done again.
-      other.remember();
+    const leftMs = msLeftOf(running.get(key, hash), clock);
+    if (leftMs > 0) {
+      done({ duplicate: false, error: inFlight(leftMs) });
+      ended?.();
+      return;
     }
     new Run(settings, received, type, key, hash, this.#nextToken(), deadlineAt, handler, done, ended).start();
   }

@@ -64,6 +64,17 @@ const none: readonly never[] = [];
 const handler = '';
 
 /**
+ * How long another delivery's run keeps the event to itself in this process. One that is out of time may go on, but
+ * passes on what it has reached, since that must not be done again.
+ */
+export function msLeftOf<Event>(other: Run<Event> | undefined, clock: Clock): number {
+  if (other === undefined) return 0;
+  const leftMs = other.knownUntil - clock.now();
+  if (leftMs <= 0) other.remember();
+  return Math.max(0, leftMs);
+}
+
+/**
  * Does for one event what its core asks for: with the store, timers, sinks and promises. It makes no promise of its own:
  * a delivery that nobody keeps waiting runs through in one go.
  */
@@ -130,12 +141,19 @@ export class Run<Event> implements Effects, StoreCaller {
   }
 
   claimed(result: ClaimResult | WebhookError): void {
-    const { unrecorded, running, abandoned } = this.#settings;
+    const { unrecorded, running, abandoned, clock } = this.#settings;
     if (result instanceof Error) {
       this.#done({ duplicate: false, error: result });
       if (isUnclaimed(result.cause)) this.#leave();
       else abandoned.add(this.#key, this.#token, () => this.#leave());
     } else if (result.state === 'acquired') {
+      // Begun before either had its claim, and the store has forgotten that of the other one since.
+      const leftMs = msLeftOf(running.get(this.#key, this.#hash), clock);
+      if (leftMs > 0) {
+        this.#done({ duplicate: false, error: inFlight(leftMs) });
+        abandoned.add(this.#key, this.#token, () => this.#leave());
+        return;
+      }
       const known = unrecorded.take(this.#key);
       this.#core.claimed(this.#plan(result.delivered, known), known.includes(handler));
       // Most deliveries are over by now.

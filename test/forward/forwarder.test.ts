@@ -1048,6 +1048,29 @@ describe('a claim that the store has lost', () => {
     expect([audit.mock.calls.length, slack.told.length]).toEqual([1, 1]);
   });
 
+  it('lets one deliver when two have asked before either was granted the event, and both are', async () => {
+    const slack = slow('slack');
+    const forwarder = setUp(slack.sink);
+    let grant = () => {};
+    const isGranted = new Promise<void>((resolve) => {
+      grant = resolve;
+    });
+    forwarder.fault('claim', async () => {
+      await isGranted;
+      return { state: 'acquired', delivered: [] };
+    });
+    const [first, second] = [forwarder.forward(), forwarder.forward()];
+    grant();
+    expect((await second).error?.code).toBe('in_flight');
+    forwarder.fault('claim', undefined);
+    slack.told[0]?.resolve();
+    await settled();
+    // The store knows of no claim of the first one's, but it knows itself what its sink has taken.
+    await first;
+    expect(await forwarder.forward()).toEqual({ duplicate: false, sinks: { slack: 'already' } });
+    expect(slack.told).toHaveLength(1);
+  });
+
   it('leaves a sink known whose record was refused, as it does one whose record failed', async () => {
     const audit = vi.fn();
     const slack = slow('slack');
