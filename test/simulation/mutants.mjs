@@ -115,7 +115,7 @@ export const mutants = {
     "    if (result !== undefined && result.state !== 'acquired') return;",
     '    return;',
   ),
-  'the process delivers to a sink that is at work': one(forwarder, 'if (leftMs > 0) {', 'if (leftMs > 1e9) {'),
+  'the process delivers to a sink that is at work': one(run, 'return Math.max(0, leftMs);', 'return 0;'),
   'a completed event is not a duplicate': one(
     run,
     "result.state === 'completed' ? duplicate :",

@@ -122,6 +122,7 @@ export class World {
   #wallOffset = 0;
   #storeCalls = 0;
   #secrets = 0;
+  #rotatedAt = Number.NEGATIVE_INFINITY;
   #attempts = 0;
 
   constructor(plan: Plan, choices: Choices, keepsLog: boolean) {
@@ -682,7 +683,12 @@ export class World {
   }
 
   #rotate(): void {
-    if (this.plan.secretFunction) this.#secrets++;
+    // Two secrets are taken at a time: whoever rotates again waits until nothing comes that the oldest has signed.
+    const isSoon = this.machine.now - this.#rotatedAt < 5 * 60_000;
+    if (this.plan.secretFunction && !isSoon) {
+      this.#secrets++;
+      this.#rotatedAt = this.machine.now;
+    }
     // What a forgery has not used up is fetched at once, or else within ten seconds.
     this.#faultNow(10_000);
   }
