@@ -55,15 +55,20 @@ async function noRecords() {
   return [];
 }
 
-/** Of an outbox. */
+/** Of an outbox. It must not wait in SQLite: whoever has locked the file waits for this process. */
 async function recordedIn(file) {
-  const db = new Database(file, { timeout: 30_000 });
-  try {
-    const isThere = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'vast_webhook_outbox'").get();
-    if (isThere === undefined) return [];
-    return db.prepare("SELECT event_id AS event, sink FROM vast_webhook_outbox WHERE state = 'told'").all();
-  } finally {
-    db.close();
+  for (;;) {
+    const db = new Database(file, { timeout: 0 });
+    try {
+      const isThere = db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'vast_webhook_outbox'").get();
+      if (isThere === undefined) return [];
+      return db.prepare("SELECT event_id AS event, sink FROM vast_webhook_outbox WHERE state = 'told'").all();
+    } catch (error) {
+      if (!error.code?.startsWith('SQLITE_BUSY')) throw error;
+    } finally {
+      db.close();
+    }
+    await sleep(20);
   }
 }
 

@@ -97,7 +97,6 @@ function whyNot(report, sink, before, telling) {
   const earlier = notes.filter(({ at }) => at < begun.at);
   const record = earlier.find(({ what }) => what === 'recorded');
   const during = duringOf(report, before.at, telling.at);
-  if (record !== undefined) return `by ${telling.life}, although ${record.life} had recorded it, ${during}`;
   const ofBefore = earlier.filter(({ life }) => life === before.life);
   const isSame = before.life === telling.life;
   if (isSame && ofBefore.some(({ what }) => what === 'took')) {
@@ -105,6 +104,7 @@ function whyNot(report, sink, before, telling) {
   }
   const isAtWork = ofBefore.filter(({ what }) => what === 'begun').length > ofBefore.filter(isEnd).length;
   if (isSame && isAtWork) return `while it was at it, by the same process ${before.life} ${during}`;
+  if (record !== undefined) return `by ${telling.life}, although ${record.life} had recorded it, ${during}`;
   const isKilled = report.kills.some(({ life }) => life === before.life);
   if (!isSame && !isKilled && !ofBefore.some(({ what }) => what === 'failed')) {
     return `by ${telling.life} after ${before.life}, which had not been killed`;
