@@ -1,24 +1,10 @@
 import { linkSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { parse } from 'dotenv';
 import fc from 'fast-check';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { failures, startVastManagement } from '../support/management-stand-in.js';
-import { leaveLock, type World, workplace } from './call.js';
-
-const url = 'https://example.com/vast/webhooks';
-
-async function account() {
-  const service = await startVastManagement();
-  onTestFinished(() => service.close());
-  const place = workplace(service.apiKey);
-  const call = (args: readonly string[], world: World = {}) =>
-    place.call([...args, '--base-url', service.url], { ...world, env: { VAST_API_KEY: service.apiKey, ...world.env } });
-  const create = (name: string, ...args: readonly string[]) =>
-    call(['create', '--url', url, '--type', 'outbid', '--name', name, ...args]);
-  const secretOf = (name: string) => service.webhooks.find((webhook) => webhook.name === name)?.webhook_secret ?? '';
-  const changes = () => service.calls.filter((each) => each.startsWith('POST')).length;
-  return { service, place, call, create, secretOf, changes };
-}
+import { describe, expect, it } from 'vitest';
+import { failures } from '../support/management-stand-in.js';
+import { account } from './account.js';
+import { leaveLock } from './call.js';
 
 /** Answers the calls for a list and for a new secret; `meanwhile` happens between the two. */
 function answerRotation(

@@ -1,23 +1,11 @@
 import { chmodSync, readdirSync, statSync } from 'node:fs';
 import { parse } from 'dotenv';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { failures, startVastManagement } from '../support/management-stand-in.js';
-import { leaveLock, type World, workplace } from './call.js';
+import { describe, expect, it } from 'vitest';
+import { failures } from '../support/management-stand-in.js';
+import { account, url } from './account.js';
+import { leaveLock } from './call.js';
 
-const url = 'https://example.com/vast/webhooks';
 const createOutbid = ['create', '--url', url, '--type', 'outbid'];
-
-async function account() {
-  const service = await startVastManagement();
-  onTestFinished(() => service.close());
-  const place = workplace(service.apiKey);
-  const call = (args: readonly string[], world: World = {}) =>
-    place.call([...args, '--base-url', service.url], { ...world, env: { VAST_API_KEY: service.apiKey, ...world.env } });
-  const create = (name: string, ...args: readonly string[]) => call([...createOutbid, '--name', name, ...args]);
-  const secretOf = (name: string) => service.webhooks.find((webhook) => webhook.name === name)?.webhook_secret ?? '';
-  const changes = () => service.calls.filter((each) => each.startsWith('POST')).length;
-  return { service, place, call, create, secretOf, changes };
-}
 
 describe("create never replaces another webhook's secret", () => {
   it.each([
