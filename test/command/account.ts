@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import { startVastManagement } from '../support/management-stand-in.js';
 import { type World, workplace } from './call.js';
 
-export const url = 'https://example.com/vast/webhooks';
+const url = 'https://example.com/vast/webhooks';
 
 /** A Vast.ai account for the running test, and a folder in which the command is called for it. */
 export async function account() {

@@ -2,10 +2,8 @@ import { chmodSync, readdirSync, statSync } from 'node:fs';
 import { parse } from 'dotenv';
 import { describe, expect, it } from 'vitest';
 import { failures } from '../support/management-stand-in.js';
-import { account, url } from './account.js';
+import { account } from './account.js';
 import { leaveLock } from './call.js';
-
-const createOutbid = ['create', '--url', url, '--type', 'outbid'];
 
 describe("create never replaces another webhook's secret", () => {
   it.each([
