@@ -8,6 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const patienceMs = 60_000;
 /** After which a lock of another host, or one that cannot be read, is taken to be abandoned. */
 const abandonedAfterMs = 5 * 60_000;
+/** After which an empty lock is abandoned: its process was killed between making it and writing to it. */
+const emptyForMs = 1_000;
 const pollMs = 20;
 
 /**
@@ -16,15 +18,20 @@ const pollMs = 20;
  */
 export async function acquireLock(path: string): Promise<() => Promise<void>> {
   const own = `${process.pid} ${place()} ${randomBytes(6).toString('hex')}\n`;
-  for (const giveUpAt = performance.now() + patienceMs; ; await sleep(pollMs)) {
+  const giveUpAt = performance.now() + patienceMs;
+  let emptySince: number | undefined;
+  for (; ; await sleep(pollMs)) {
     try {
       await writeFile(path, own, { flag: 'wx', mode: 0o600 });
-      return () => rm(path, { force: true });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
     const found = await readFile(path, 'utf8').catch(() => undefined);
-    if (found !== undefined && (await isAbandoned(path, found))) await takeAway(path, found);
+    // Also after a successful write: if this process stood still before it, another one has taken the lock away.
+    if (found === own) return () => rm(path, { force: true });
+    emptySince = found === '' ? (emptySince ?? performance.now()) : undefined;
+    const isEmptyForLong = emptySince !== undefined && performance.now() - emptySince > emptyForMs;
+    if (found !== undefined && (isEmptyForLong || (await isAbandoned(path, found)))) await takeAway(path, found);
     else if (performance.now() > giveUpAt) {
       throw new Error(`another vast-webhook is writing it; if there is none, remove ${path}`);
     }

@@ -1,4 +1,4 @@
-import { utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { describe, expect, it, vi } from 'vitest';
 import { acquireLock } from '../../src/command/file-lock.js';
@@ -10,6 +10,30 @@ describe('acquireLock', () => {
     const path = temporaryFile('lock');
     await leaveLock(path);
     await (await acquireLock(path))();
+  });
+
+  it('takes an empty lock, whose process was killed between making it and writing to it', async () => {
+    const path = temporaryFile('lock');
+    writeFileSync(path, '');
+    await (await acquireLock(path))();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('gives an empty lock to one only', async () => {
+    const path = temporaryFile('lock');
+    writeFileSync(path, '');
+    let holders = 0;
+    const most: number[] = [];
+    await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const release = await acquireLock(path);
+        most.push(++holders);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        holders--;
+        await release();
+      }),
+    );
+    expect(most).toEqual(Array(8).fill(1));
   });
 
   it.each([
