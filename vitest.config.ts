@@ -10,11 +10,11 @@ export default defineConfig({
     testTimeout: 15_000,
     coverage: {
       provider: 'v8',
-      include: ['src/receive/**', 'src/forward/**', 'src/answer.ts'],
+      include: ['src/receive/**', 'src/forward/**', 'src/contracts/answer.ts'],
       thresholds: {
         'src/receive/**': { branches: 95 },
         'src/forward/**': { branches: 95 },
-        'src/answer.ts': { branches: 95 },
+        'src/contracts/answer.ts': { branches: 95 },
       },
     },
   },

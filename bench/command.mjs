@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 /** The built command. */
-export const main = fileURLToPath(new URL('../dist/command/main.js', import.meta.url));
+export const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 
 /** A port that was free a moment ago. */
 export async function portOf() {

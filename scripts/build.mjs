@@ -160,14 +160,14 @@ async function shareDeclarations() {
 /** The command with the libraries it is made of, and without the package's own entries, which lie beside it. */
 async function bundleCommand() {
   const { metafile } = await bundle({
-    entryPoints: ['src/command/main.ts'],
+    entryPoints: ['src/cli/main.ts'],
     bundle: true,
     // What one subcommand needs is loaded with it.
     splitting: true,
     format: 'esm',
     platform: 'node',
     target,
-    outdir: 'dist/command',
+    outdir: 'dist/cli',
     legalComments: 'none',
     loader: { '.html': 'text', '.txt': 'text' },
     // Installed by those who ask for them.
@@ -199,7 +199,7 @@ async function writeLicences(inputs) {
     return `${name} ${version} (${license})\n\n${(await readFile(join(folder, file), 'utf8')).trim()}\n`;
   });
   const separator = `\n${'-'.repeat(80)}\n\n`;
-  await write('dist/command/LICENSES.txt', (await Promise.all(texts)).join(separator));
+  await write('dist/cli/LICENSES.txt', (await Promise.all(texts)).join(separator));
 }
 
 async function write(file, text) {

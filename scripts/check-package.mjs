@@ -89,7 +89,7 @@ try {
     }
   });
   check('the licence of each library in the command', () => {
-    const text = run('tar', ['-xzOf', tarball, 'package/dist/command/LICENSES.txt']);
+    const text = run('tar', ['-xzOf', tarball, 'package/dist/cli/LICENSES.txt']);
     for (const name of ['commander', 'dotenv', 'picocolors']) {
       if (!new RegExp(`^${name} \\d.*\\n\\n[^]*?copyright`, 'im').test(text))
         throw new Error(`no licence text of ${name}`);

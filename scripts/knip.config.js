@@ -4,7 +4,7 @@ import { entries, sourceOf } from './entries.mjs';
 export default {
   entry: [
     ...entries.map(sourceOf),
-    'src/command/main.ts',
+    'src/cli/main.ts',
     'bench/*.mjs',
     'examples/*/*.{js,mjs,ts}',
     'examples/nextjs/{app,pages}/**/*.js',

@@ -1,7 +1,7 @@
-import { type Answer, answerTo } from './answer.js';
-import { type Clock, systemClock } from './clock.js';
+import { type Answer, answerTo } from './contracts/answer.js';
+import type { Received } from './contracts/delivery.js';
+import { toError, toWebhookError, WebhookError } from './contracts/errors.js';
 import { type DeliveryTrace, traceDelivery } from './diagnostics.js';
-import { toError, toWebhookError, WebhookError } from './errors.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
 import type { Forwarded, Handler, HandlerAnswer } from './forward/run.js';
@@ -9,7 +9,6 @@ import { type Settings, settingsOf, type WebhookOptions } from './options.js';
 import { outcomeOf } from './outcome.js';
 import type { Provider } from './providers/provider.js';
 import { type OnBody, type RawBody, tooLarge } from './receive/body.js';
-import type { Received } from './receive/delivery.js';
 import { type KeySource, keySource, type Secret, type SigningKey } from './receive/secrets.js';
 import { checkHeaders } from './receive/signature.js';
 import { checkToken, findToken } from './receive/token.js';
@@ -23,6 +22,7 @@ import {
   typeOf,
 } from './receive/verify.js';
 import { registerReceiver } from './receivers.js';
+import { type Clock, systemClock } from './util/clock.js';
 
 /** One request on the endpoint, as a front door presents it, and the ways to end it. */
 export interface Exchange<Event> {

@@ -1,10 +1,10 @@
-import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from './front-doors/fetch.js';
+import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from './adapters/fetch.js';
+import type { Verified } from './contracts/delivery.js';
 import type { WebhookOptions } from './options.js';
 import { type VastEvent, vast } from './providers/vast.js';
-import type { Verified } from './receive/delivery.js';
 import type { Secret } from './receive/secrets.js';
 
-export type { FetchWebhook as VastWebhook, WaitUntil } from './front-doors/fetch.js';
+export type { FetchWebhook as VastWebhook, WaitUntil } from './adapters/fetch.js';
 export type { VastEvent } from './providers/vast.js';
 
 /** The service's own code: what it answers settles the event, and is answered to the sender. */

@@ -1,20 +1,18 @@
-import { type ExpressWebhook, expressWebhook } from './front-doors/express.js';
+import { type ExpressWebhook, expressWebhook } from './adapters/express.js';
+import type { Verified } from './contracts/delivery.js';
 import type { WebhookOptions } from './options.js';
 import { type VastEvent, vast } from './providers/vast.js';
-import type { Verified } from './receive/delivery.js';
 import type { Secret } from './receive/secrets.js';
 
-export type { Code } from './answer.js';
-export { createForwarder, type Forward } from './create-forwarder.js';
+export type { ExpressWebhook as VastWebhook } from './adapters/express.js';
+export type { Code } from './contracts/answer.js';
+export type { Delivery, Received, Verified } from './contracts/delivery.js';
+export { type SignatureReason, SinkError, WebhookError } from './contracts/errors.js';
+export type { ClaimResult, IdempotencyStore } from './contracts/store.js';
 export type { DeliveryMessage, SinkMessage } from './diagnostics.js';
 export type { Closable } from './endpoint.js';
-export { type SignatureReason, SinkError, WebhookError } from './errors.js';
-export { type MemoryStoreOptions, memoryStore } from './forward/memory-store.js';
-export type { QueuedDelivery } from './forward/queued-delivery.js';
 export type { ErrorContext } from './forward/run.js';
 export { type Sink, type SinkContext, type SinkFunction, type SinkResult, when } from './forward/sink.js';
-export type { ClaimResult, IdempotencyStore } from './forward/store.js';
-export type { ExpressWebhook as VastWebhook } from './front-doors/express.js';
 export type { ForwarderOptions, WebhookOptions } from './options.js';
 export type { Outcome } from './outcome.js';
 export type { Severity } from './providers/provider.js';
@@ -28,11 +26,13 @@ export {
   type VastTypeInfo,
   vastTypes,
 } from './providers/vast.js';
-export type { Delivery, Received, Verified } from './receive/delivery.js';
+export { createForwarder, type Forward } from './queue/create-forwarder.js';
+export type { QueuedDelivery } from './queue/envelope.js';
 export { keepRawBody } from './receive/raw-body.js';
 export type { Secret, SecretList } from './receive/secrets.js';
 export { sign } from './receive/signature.js';
 export { type VerifyDeliveryInput, verifyDelivery } from './receive/verify.js';
+export { type MemoryStoreOptions, memoryStore } from './stores/memory/memory-store.js';
 
 declare global {
   namespace Express {

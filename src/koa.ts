@@ -1,10 +1,10 @@
-import { type KoaWebhook, koaWebhook } from './front-doors/koa.js';
+import { type KoaWebhook, koaWebhook } from './adapters/koa.js';
+import type { Verified } from './contracts/delivery.js';
 import type { WebhookOptions } from './options.js';
 import { type VastEvent, vast } from './providers/vast.js';
-import type { Verified } from './receive/delivery.js';
 import type { Secret } from './receive/secrets.js';
 
-export type { KoaContext, KoaWebhook as VastWebhook } from './front-doors/koa.js';
+export type { KoaContext, KoaWebhook as VastWebhook } from './adapters/koa.js';
 export type { VastEvent } from './providers/vast.js';
 
 /** What the middleware leaves in `ctx.state`: for `new Koa<VastState>()`. */

@@ -1,11 +1,18 @@
-import { type Check, checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds } from './check-options.js';
-import { memoryStore } from './forward/memory-store.js';
+import type { IdempotencyStore } from './contracts/store.js';
 import type { ErrorContext } from './forward/run.js';
 import { type Sink, type SinkFunction, toSinks } from './forward/sink.js';
-import type { IdempotencyStore } from './forward/store.js';
 import { logError, logOutcomes, type Outcome } from './outcome.js';
 import type { VastEvent } from './providers/vast.js';
 import { parseLimit } from './receive/limit.js';
+import { memoryStore } from './stores/memory/memory-store.js';
+import {
+  type Check,
+  checkOptions,
+  isFunction,
+  isWholeUpTo,
+  longMilliseconds,
+  milliseconds,
+} from './util/check-options.js';
 
 /** What `vastWebhook` takes beside the secret. A wrong one is a `TypeError` that names it and what it takes. */
 export interface WebhookOptions<Event = VastEvent> {

@@ -1,8 +1,8 @@
-import { type Code, isPermanent, rowOf } from './answer.js';
-import type { SignatureReason } from './errors.js';
+import { type Code, isPermanent, rowOf } from './contracts/answer.js';
+import type { Delivery } from './contracts/delivery.js';
+import type { SignatureReason } from './contracts/errors.js';
 import type { ErrorContext, Forwarded } from './forward/run.js';
 import type { SinkResult } from './forward/sink.js';
-import type { Delivery } from './receive/delivery.js';
 import type { Authentic } from './receive/verify.js';
 
 /** How one delivery ended. */

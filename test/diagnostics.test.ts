@@ -5,10 +5,10 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createForwarder, type DeliveryMessage, SinkError, type SinkMessage, verifyDelivery } from '../src/index.js';
 import { sqliteOutbox } from '../src/sinks/index.js';
 import { sampleEvent, signedDelivery } from '../src/testing/index.js';
+import { anEvent, doors, head, secret, serve, signed } from './support/adapters.js';
 import { traceDeliveries, watchChannels } from './support/channels.js';
 import { deferred } from './support/deferred.js';
 import { faultyStore } from './support/faulty-store.js';
-import { anEvent, doors, head, secret, serve, signed } from './support/front-doors.js';
 import { sqliteHandles } from './support/sqlite.js';
 import { temporaryFile } from './support/temporary-file.js';
 

@@ -6,12 +6,12 @@
  */
 export const parts = {
   answer: {
-    mutate: ['src/answer.ts'],
-    tests: ['test/front-doors/answers.test.ts'],
+    mutate: ['src/contracts/answer.ts'],
+    tests: ['test/adapters/answers.test.ts'],
   },
   'receive-signed': {
     mutate: of('receive', ['signature', 'token', 'verify']),
-    tests: ['test/receive/{event,signature}.test.ts', 'test/front-doors/{answers,providers,raw-body}.test.ts'],
+    tests: ['test/receive/{event,signature}.test.ts', 'test/adapters/{answers,providers,raw-body}.test.ts'],
     // The one that may have a text for a raw body.
     doors: 'Koa 3',
   },
@@ -21,17 +21,17 @@ export const parts = {
   },
   'receive-body': {
     mutate: of('receive', ['body', 'raw-body']),
-    tests: ['test/front-doors/{answers,raw-body}.test.ts'],
+    tests: ['test/adapters/{answers,raw-body}.test.ts'],
     doors: 'Express 5,Koa 3',
   },
   'receive-web-body': {
     mutate: of('receive', ['web-body']),
-    tests: ['test/front-doors/{fetch,raw-body}.test.ts'],
+    tests: ['test/adapters/{fetch,raw-body}.test.ts'],
     doors: 'fetch on undici',
   },
   'receive-path': {
     mutate: of('receive', ['limit', 'path']),
-    tests: ['test/front-doors/{mounting,options}.test.ts'],
+    tests: ['test/adapters/{mounting,options}.test.ts'],
   },
   'forward-run': {
     mutate: of('forward', ['claim', 'forwarder', 'in-flight', 'run', 'store-calls', 'unrecorded']),
@@ -46,7 +46,7 @@ export const parts = {
   },
   'forward-memory': {
     mutate: of('forward', ['memory-store']),
-    tests: ['test/forward/memory-store.test.ts'],
+    tests: ['test/stores/memory/memory-store.test.ts'],
   },
   'forward-keys': {
     mutate: of('forward', ['completed-keys', 'key-map']),

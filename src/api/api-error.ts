@@ -1,4 +1,4 @@
-import { brand } from '../errors.js';
+import { brand } from '../contracts/errors.js';
 
 /**
  * A management call that failed. `instanceof` knows it from the ESM and the CJS build, which have a class each. It

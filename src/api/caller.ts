@@ -1,4 +1,4 @@
-import { type Check, checkOptions, isFunction, milliseconds } from '../check-options.js';
+import { type Check, checkOptions, isFunction, milliseconds } from '../util/check-options.js';
 import { ApiError } from './api-error.js';
 import { isHtml, reasonOf } from './error-answer.js';
 import { isFields, parseJson } from './read.js';

@@ -1,4 +1,4 @@
-import type { Check } from '../check-options.js';
+import type { Check } from '../util/check-options.js';
 
 /** What each field of a call must be. */
 export type FieldRules = Readonly<Record<string, Check>>;

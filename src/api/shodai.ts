@@ -1,4 +1,4 @@
-import type { Check } from '../check-options.js';
+import type { Check } from '../util/check-options.js';
 import { type ApiOptions, type CallOptions, caller } from './caller.js';
 import { fieldOf, isFields, listWith, objectWith } from './read.js';
 import { checkChanges, checkFields, type FieldRules, httpsUrl, isText, segment } from './rules.js';

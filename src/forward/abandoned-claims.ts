@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock } from '../util/clock.js';
 import type { Held } from './core.js';
 import type { StoreCalls } from './store-calls.js';
 

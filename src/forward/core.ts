@@ -1,4 +1,4 @@
-import type { WebhookError } from '../errors.js';
+import type { WebhookError } from '../contracts/errors.js';
 import { deadlineExceeded, handlerFailed, leaseOver, lost, sinkFailed, unsettled } from './failures.js';
 import type { SinkResult } from './sink.js';
 

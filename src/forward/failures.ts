@@ -1,5 +1,5 @@
-import { isPermanent } from '../answer.js';
-import { toError, WebhookError } from '../errors.js';
+import { isPermanent } from '../contracts/answer.js';
+import { toError, WebhookError } from '../contracts/errors.js';
 import type { SinkState } from './core.js';
 
 type Named = readonly { readonly name: string }[];

@@ -1,4 +1,4 @@
-import { type Clock, systemClock, type Timer } from '../clock.js';
+import { type Clock, systemClock, type Timer } from '../util/clock.js';
 
 /** What may hold back some of what is under way, until it is asked not to. */
 interface Gathering {

@@ -1,15 +1,15 @@
-import type { Clock, Timer } from '../clock.js';
+import type { Delivery, Received } from '../contracts/delivery.js';
+import { toError, type WebhookError } from '../contracts/errors.js';
+import type { ClaimResult } from '../contracts/store.js';
 import { type SinkTrace, traceSink } from '../diagnostics.js';
-import { toError, type WebhookError } from '../errors.js';
-import { isPromise } from '../promise.js';
-import type { Delivery, Received } from '../receive/delivery.js';
+import type { Clock, Timer } from '../util/clock.js';
+import type { KeyMap } from '../util/key-map.js';
+import { isPromise } from '../util/promise.js';
 import type { AbandonedClaims } from './abandoned-claims.js';
 import { Core, type Effects, type Held, type Operation, type SinkState } from './core.js';
 import { inFlight, unavailable } from './failures.js';
 import type { InFlight } from './in-flight.js';
-import type { KeyMap } from './key-map.js';
 import type { Sink, SinkContext, SinkResult } from './sink.js';
-import type { ClaimResult } from './store.js';
 import type { StoreCaller, StoreCalls } from './store-calls.js';
 import type { Unrecorded } from './unrecorded.js';
 

@@ -1,7 +1,7 @@
-import { isPromise } from '../promise.js';
+import type { Delivery } from '../contracts/delivery.js';
 import type { VastEvent } from '../providers/vast.js';
-import type { Delivery } from '../receive/delivery.js';
-import { matcherOf } from './type-patterns.js';
+import { matcherOf } from '../sinks/type-patterns.js';
+import { isPromise } from '../util/promise.js';
 
 /** What a sink gets beside the event. */
 export interface SinkContext {

@@ -1,9 +1,9 @@
-import { type Clock, systemClock } from '../clock.js';
-import { toError, type WebhookError } from '../errors.js';
-import { isPromise } from '../promise.js';
+import { toError, type WebhookError } from '../contracts/errors.js';
+import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
+import { type Clock, systemClock } from '../util/clock.js';
+import { isPromise } from '../util/promise.js';
 import type { Held, Operation } from './core.js';
 import { unavailable } from './failures.js';
-import type { ClaimResult, IdempotencyStore } from './store.js';
 
 /** What is called with the answers to calls. None of them may throw. */
 export interface StoreCaller {

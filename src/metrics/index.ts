@@ -1,5 +1,5 @@
-import { checkOptions, isFunction } from '../check-options.js';
 import { type DeliveryMessage, deliveries, type SinkMessage, sinks } from '../diagnostics.js';
+import { checkOptions, isFunction } from '../util/check-options.js';
 import { Counter, Gauge, Histogram, SingleCounter, SizeGauge } from './metric.js';
 
 /** A `Registry` of prom-client 15, as far as it is used here: `register`, say. */

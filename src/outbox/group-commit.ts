@@ -1,5 +1,5 @@
-import { type Clock, systemClock } from '../clock.js';
 import type { SqliteTable } from '../stores/sqlite-table.js';
+import { type Clock, systemClock } from '../util/clock.js';
 
 interface Write {
   run(): void;

@@ -1,11 +1,11 @@
-import type { Clock } from '../clock.js';
-import { SinkError, toError, WebhookError } from '../errors.js';
+import { SinkError, toError, WebhookError } from '../contracts/errors.js';
+import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { Forwarder } from '../forward/forwarder.js';
 import type { InFlight } from '../forward/in-flight.js';
-import { fromQueued, reviveEvent } from '../forward/queued-delivery.js';
 import type { ErrorContext } from '../forward/run.js';
 import type { Sink } from '../forward/sink.js';
-import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
+import { fromQueued, reviveEvent } from '../queue/envelope.js';
+import type { Clock } from '../util/clock.js';
 import { type Backoff, isPositive, waitAfter } from './backoff.js';
 import type { GroupCommit } from './group-commit.js';
 import type { OutboxTable, Row } from './outbox-table.js';

@@ -1,4 +1,4 @@
-import type { Delivery } from '../receive/delivery.js';
+import type { Delivery } from '../contracts/delivery.js';
 import { type SqliteDatabase, SqliteTable } from '../stores/sqlite-table.js';
 
 /** One event that one sink is to be told. Times are Unix milliseconds. */

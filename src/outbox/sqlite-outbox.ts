@@ -1,18 +1,25 @@
 import { AsyncResource } from 'node:async_hooks';
-import { type Check, checkOptions, isFunction, isWholeUpTo, longMilliseconds, milliseconds } from '../check-options.js';
-import { type Clock, systemClock, type Timer } from '../clock.js';
-import { SinkError, toError } from '../errors.js';
+import type { Delivery } from '../contracts/delivery.js';
+import { SinkError, toError } from '../contracts/errors.js';
 import { keyOf } from '../forward/forwarder.js';
 import { InFlight } from '../forward/in-flight.js';
-import { type QueuedDelivery, toQueued } from '../forward/queued-delivery.js';
 import type { ErrorContext } from '../forward/run.js';
 import { checkName, type Sink, type SinkContext, type SinkFunction, toSinks } from '../forward/sink.js';
 import { unthrowing } from '../options.js';
 import { logError } from '../outcome.js';
 import type { VastEvent } from '../providers/vast.js';
-import type { Delivery } from '../receive/delivery.js';
+import { type QueuedDelivery, toQueued } from '../queue/envelope.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepTurn } from '../stores/sweep.js';
+import {
+  type Check,
+  checkOptions,
+  isFunction,
+  isWholeUpTo,
+  longMilliseconds,
+  milliseconds,
+} from '../util/check-options.js';
+import { type Clock, systemClock, type Timer } from '../util/clock.js';
 import { GroupCommit } from './group-commit.js';
 import { Lane } from './lane.js';
 import { OutboxTable, type Row } from './outbox-table.js';

@@ -1,4 +1,4 @@
-import { WebhookError } from '../errors.js';
+import { WebhookError } from '../contracts/errors.js';
 
 /** The bytes, or the text that a parser made of them when nothing better is left. */
 export type RawBody = Buffer | string;

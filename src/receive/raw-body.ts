@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import getRawBody from 'raw-body';
-import { WebhookError } from '../errors.js';
-import { unrefTimeout } from '../timer.js';
+import { WebhookError } from '../contracts/errors.js';
+import { unrefTimeout } from '../util/timer.js';
 import { aborted, type OnBody, type RawBody, timedOut, toBuffer, tooLarge, unavailable } from './body.js';
 
 /** Where the raw bytes of a request may be. `rawBody` and `body` are what other middleware left on it. */

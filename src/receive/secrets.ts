@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type Clock, systemClock, type Timer } from '../clock.js';
-import { toError, WebhookError } from '../errors.js';
+import { toError, WebhookError } from '../contracts/errors.js';
+import { type Clock, systemClock, type Timer } from '../util/clock.js';
 import { type Hmac, hmacWith } from './hmac.js';
 
 /** One signing secret, several of which any may match (rotation), or several with labels. */

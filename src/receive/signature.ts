@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { type SignatureReason, WebhookError } from '../errors.js';
+import { type SignatureReason, WebhookError } from '../contracts/errors.js';
 import { type SigningKey, signingKeys } from './secrets.js';
 
 const signaturePattern = /^sha256=[0-9a-f]{64}$/;

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { WebhookError } from '../errors.js';
+import { WebhookError } from '../contracts/errors.js';
 import type { SigningKey } from './secrets.js';
 
 /** What a request shows that nobody has signed. Nothing is verified by it. */

@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { WebhookError } from '../errors.js';
+import type { Received, Verified } from '../contracts/delivery.js';
+import { WebhookError } from '../contracts/errors.js';
 import type { Provider } from '../providers/provider.js';
 import { type VastEvent, vast } from '../providers/vast.js';
 import { type RawBody, toBuffer, unavailable } from './body.js';
-import type { Received, Verified } from './delivery.js';
 import { type SecretList, type SigningKey, signingKeys } from './secrets.js';
 import { checkHeaders, findKey, mismatch, type SignedHeaders } from './signature.js';
 import { findToken, type Token, tokenMismatch } from './token.js';

@@ -1,5 +1,5 @@
-import type { WebhookError } from '../errors.js';
-import { unrefTimeout } from '../timer.js';
+import type { WebhookError } from '../contracts/errors.js';
+import { unrefTimeout } from '../util/timer.js';
 import { aborted, type OnBody, timedOut, toBuffer, tooLarge, unavailable } from './body.js';
 
 /**

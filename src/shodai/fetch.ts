@@ -1,12 +1,12 @@
-import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../front-doors/fetch.js';
+import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../adapters/fetch.js';
+import type { Verified } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type ShodaiEvent, shodai } from '../providers/shodai.js';
-import type { Verified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { FetchWebhook as ShodaiWebhook, WaitUntil } from '../front-doors/fetch.js';
+export type { FetchWebhook as ShodaiWebhook, WaitUntil } from '../adapters/fetch.js';
+export type { Verified } from '../contracts/delivery.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
-export type { Verified } from '../receive/delivery.js';
 
 /** The service's own code: what it answers settles the event, and is answered to the sender. */
 export type FetchHandler = AnyFetchHandler<ShodaiEvent, Verified<ShodaiEvent>>;

@@ -1,12 +1,12 @@
-import { type ExpressWebhook, expressWebhook } from '../front-doors/express.js';
+import { type ExpressWebhook, expressWebhook } from '../adapters/express.js';
+import type { Verified } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type ShodaiEvent, shodai } from '../providers/shodai.js';
-import type { Verified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { ExpressWebhook as ShodaiWebhook } from '../front-doors/express.js';
+export type { ExpressWebhook as ShodaiWebhook } from '../adapters/express.js';
+export type { Verified } from '../contracts/delivery.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
-export type { Verified } from '../receive/delivery.js';
 
 declare global {
   namespace Express {

@@ -1,12 +1,12 @@
-import { type KoaWebhook, koaWebhook } from '../front-doors/koa.js';
+import { type KoaWebhook, koaWebhook } from '../adapters/koa.js';
+import type { Verified } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type ShodaiEvent, shodai } from '../providers/shodai.js';
-import type { Verified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { KoaContext, KoaWebhook as ShodaiWebhook } from '../front-doors/koa.js';
+export type { KoaContext, KoaWebhook as ShodaiWebhook } from '../adapters/koa.js';
+export type { Verified } from '../contracts/delivery.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
-export type { Verified } from '../receive/delivery.js';
 
 /** What the middleware leaves in `ctx.state`: for `new Koa<ShodaiState>()`. */
 export interface ShodaiState {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { toQueued } from '../forward/queued-delivery.js';
 import { checkName, type Sink } from '../forward/sink.js';
 import { dialectOf } from '../providers/index.js';
+import { toQueued } from '../queue/envelope.js';
 import { typeOf } from '../receive/verify.js';
 
 /** A queue of BullMQ 6, on Redis or Postgres, as far as it is used. */

@@ -1,4 +1,4 @@
-import type { Delivery } from '../receive/delivery.js';
+import type { Delivery } from '../contracts/delivery.js';
 
 /** Until the year 10000: the last second that has an ISO date of the usual length. */
 const maxSeconds = 253_402_300_800;

@@ -1,7 +1,7 @@
+import type { Delivery } from '../contracts/delivery.js';
 import type { Sink } from '../forward/sink.js';
 import { dialectOf } from '../providers/index.js';
 import { vast, vastTypeInfo } from '../providers/vast.js';
-import type { Delivery } from '../receive/delivery.js';
 import { happenedAt } from './happened-at.js';
 import { type HttpSinkOptions, poster } from './post.js';
 import { cut, oneLine } from './text.js';

@@ -1,7 +1,7 @@
-import { isPermanent } from '../answer.js';
-import { SinkError } from '../errors.js';
+import { isPermanent } from '../contracts/answer.js';
+import { SinkError } from '../contracts/errors.js';
 import type { SinkContext } from '../forward/sink.js';
-import { unrefTimeout } from '../timer.js';
+import { unrefTimeout } from '../util/timer.js';
 
 /** What every sink that speaks HTTP takes. */
 export interface HttpSinkOptions {

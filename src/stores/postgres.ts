@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
+import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { progressMs, SweepTurn } from './sweep.js';
 
 /** A pool or client of `pg`, as far as it is used. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
+import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { progressMs } from './sweep.js';
 
 /** A client or cluster of ioredis 5 or 6, as far as it is used. */

@@ -1,4 +1,4 @@
-import type { ClaimResult, IdempotencyStore } from '../forward/store.js';
+import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { isBusy, type SqliteDatabase, SqliteTable } from './sqlite-table.js';
 import { progressMs, SweepTurn } from './sweep.js';
 

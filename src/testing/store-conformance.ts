@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from '../forward/store.js';
+import type { IdempotencyStore } from '../contracts/store.js';
 import {
   apart,
   atOnce,

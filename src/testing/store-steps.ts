@@ -2,7 +2,7 @@ import { AssertionError } from 'node:assert';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect, isDeepStrictEqual } from 'node:util';
-import type { IdempotencyStore } from '../forward/store.js';
+import type { IdempotencyStore } from '../contracts/store.js';
 
 // What must last does so on the slowest machine; what must end is waited for.
 export const short = 50;

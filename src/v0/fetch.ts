@@ -1,12 +1,12 @@
-import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../front-doors/fetch.js';
+import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../adapters/fetch.js';
+import type { Unverified } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type V0Event, v0 } from '../providers/v0.js';
-import type { Unverified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { FetchWebhook as V0Webhook, WaitUntil } from '../front-doors/fetch.js';
+export type { FetchWebhook as V0Webhook, WaitUntil } from '../adapters/fetch.js';
+export type { Unverified } from '../contracts/delivery.js';
 export type { V0Event } from '../providers/v0.js';
-export type { Unverified } from '../receive/delivery.js';
 
 /** The service's own code: what it answers settles the event, and is answered to the sender. */
 export type FetchHandler = AnyFetchHandler<V0Event, Unverified<V0Event>>;

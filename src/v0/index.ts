@@ -1,12 +1,12 @@
-import { type ExpressWebhook, expressWebhook } from '../front-doors/express.js';
+import { type ExpressWebhook, expressWebhook } from '../adapters/express.js';
+import type { Unverified } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type V0Event, v0 } from '../providers/v0.js';
-import type { Unverified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { ExpressWebhook as V0Webhook } from '../front-doors/express.js';
+export type { ExpressWebhook as V0Webhook } from '../adapters/express.js';
+export type { Unverified } from '../contracts/delivery.js';
 export type { V0Event } from '../providers/v0.js';
-export type { Unverified } from '../receive/delivery.js';
 
 declare global {
   namespace Express {

@@ -1,12 +1,12 @@
-import { type KoaWebhook, koaWebhook } from '../front-doors/koa.js';
+import { type KoaWebhook, koaWebhook } from '../adapters/koa.js';
+import type { Unverified } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type V0Event, v0 } from '../providers/v0.js';
-import type { Unverified } from '../receive/delivery.js';
 import type { Secret } from '../receive/secrets.js';
 
-export type { KoaContext, KoaWebhook as V0Webhook } from '../front-doors/koa.js';
+export type { KoaContext, KoaWebhook as V0Webhook } from '../adapters/koa.js';
+export type { Unverified } from '../contracts/delivery.js';
 export type { V0Event } from '../providers/v0.js';
-export type { Unverified } from '../receive/delivery.js';
 
 /** What the middleware leaves in `ctx.state`: for `new Koa<V0State>()`. */
 export interface V0State {

@@ -4,7 +4,7 @@ import { chdir, cwd } from 'node:process';
 import type { Express } from 'express';
 import request from 'supertest';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { run } from '../../src/command/run.js';
+import { run } from '../../src/cli/program.js';
 import { type Sink, verifyDelivery } from '../../src/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import { slackStandIn } from '../support/chat-stand-in.js';

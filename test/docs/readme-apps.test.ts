@@ -7,7 +7,7 @@ import * as fetchForm from '../../src/fetch.js';
 import * as main from '../../src/index.js';
 import * as koaForm from '../../src/koa.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
-import { bytesOf, Connection, expresses, koas, listen } from '../support/front-doors.js';
+import { bytesOf, Connection, expresses, koas, listen } from '../support/adapters.js';
 import { blocksOf, pageAt } from './markdown.js';
 
 const require = createRequire(import.meta.url);

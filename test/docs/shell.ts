@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../src/command/run.js';
+import { run } from '../../src/cli/program.js';
 import { fakeIo } from '../support/io.js';
 import { type Block, codeSpansOf, type Page, root } from './markdown.js';
 

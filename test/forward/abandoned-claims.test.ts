@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../../src/clock.js';
 import { AbandonedClaims } from '../../src/forward/abandoned-claims.js';
 import { StoreCalls } from '../../src/forward/store-calls.js';
+import { systemClock } from '../../src/util/clock.js';
 import { type Deferred, deferred } from '../support/deferred.js';
 import { fail, faultyStore } from '../support/faulty-store.js';
 

@@ -1,7 +1,7 @@
 /** Runs as a process of its own, with nothing that keeps it alive but its close(). */
-import { createForwarder } from '../../src/create-forwarder.js';
-import { memoryStore } from '../../src/forward/memory-store.js';
-import { digest } from '../../src/sinks/digest.js';
+import { createForwarder } from '../../src/queue/create-forwarder.js';
+import { digest } from '../../src/sinks/batching/digest.js';
+import { memoryStore } from '../../src/stores/memory/memory-store.js';
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const what = process.argv[2];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { WebhookError } from '../../src/errors.js';
+import { WebhookError } from '../../src/contracts/errors.js';
 import { Core, type Effects, type Held, type Operation, type SinkState } from '../../src/forward/core.js';
 
 const leaseMs = 30_000;

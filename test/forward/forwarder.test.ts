@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../../src/clock.js';
-import { SinkError, WebhookError } from '../../src/errors.js';
+import type { Verified } from '../../src/contracts/delivery.js';
+import { SinkError, WebhookError } from '../../src/contracts/errors.js';
 import { Forwarder } from '../../src/forward/forwarder.js';
 import { InFlight } from '../../src/forward/in-flight.js';
-import { memoryStore } from '../../src/forward/memory-store.js';
 import type { Forwarded, Handler } from '../../src/forward/run.js';
 import { type Sink, type SinkContext, type SinkFunction, toSinks } from '../../src/forward/sink.js';
 import type { VastEvent } from '../../src/providers/vast.js';
-import type { Verified } from '../../src/receive/delivery.js';
+import { memoryStore } from '../../src/stores/memory/memory-store.js';
 import { sampleEvent } from '../../src/testing/index.js';
+import { systemClock } from '../../src/util/clock.js';
 import { type Deferred, deferred } from '../support/deferred.js';
 import { fail, faultyStore, hang } from '../support/faulty-store.js';
 

@@ -1,8 +1,8 @@
 /** Sinks, a handler and a store that do what the digits in an event's id say, so that bytes alone repeat a case. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { memoryStore } from '../../src/forward/memory-store.js';
-import type { ClaimResult, IdempotencyStore } from '../../src/forward/store.js';
+import type { ClaimResult, IdempotencyStore } from '../../src/contracts/store.js';
 import type { Delivery, SinkFunction, VastEvent } from '../../src/index.js';
+import { memoryStore } from '../../src/stores/memory/memory-store.js';
 import { hashOf, terms } from './observer.js';
 
 /** In the order of the digits: `0000002a.0000000`. Each digit is at most this. */

@@ -10,12 +10,12 @@ export interface Mutant {
 }
 
 const drain = {
-  file: 'src/front-doors/node-exchange.ts',
+  file: 'src/adapters/node-exchange.ts',
   from: 'if (!this.req.complete) this.req.resume();',
   to: '',
 };
 const close = {
-  file: 'src/answer.ts',
+  file: 'src/contracts/answer.ts',
   from: "{ status: 413, result: 'rejected', headers: { Connection: 'close' } }",
   to: "{ status: 413, result: 'rejected' }",
 };
@@ -84,7 +84,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   'has the sender try again what will never be right': {
     changes: [
       {
-        file: 'src/answer.ts',
+        file: 'src/contracts/answer.ts',
         from: "invalid_signature: { status: 401, result: 'rejected' }",
         to: "invalid_signature: { status: 503, result: 'rejected' }",
       },
@@ -94,7 +94,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   'tells again what is done': {
     changes: [
       {
-        file: 'src/forward/memory-store.ts',
+        file: 'src/stores/memory/memory-store.ts',
         from: 'if (this.#completed.has(key, hash, now)) return completed;',
         to: '',
       },

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type Closable, type Outcome, vastWebhook } from '../../src/index.js';
-import { type Door, doors as frameworks } from '../support/front-doors.js';
+import { type Door, doors as frameworks } from '../support/adapters.js';
 import { Behaviour, type Call } from './faults.js';
 import { Observed, type Seen, terms } from './observer.js';
 import { within } from './patience.js';

@@ -3,10 +3,10 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createForwarder, SinkError, verifyDelivery } from '../../src/index.js';
 import { type MetricRegistry, type OutcomeMetricsOptions, outcomeMetrics } from '../../src/metrics/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
+import { anEvent, doors, head, headersWith, nowSeconds, secret, serve, signed } from '../support/adapters.js';
 import { watchChannels } from '../support/channels.js';
 import { deferred } from '../support/deferred.js';
 import { parseExposition } from '../support/exposition.js';
-import { anEvent, doors, head, headersWith, nowSeconds, secret, serve, signed } from '../support/front-doors.js';
 
 const [, door] = doors[1] as (typeof doors)[number];
 

@@ -5,7 +5,7 @@ import { getRequestListener } from '@hono/node-server';
 import fastify from 'fastify';
 import { Hono } from 'hono';
 import { vastWebhook } from '../../src/index.js';
-import { expresses, koas, nowMs, secret } from '../support/front-doors.js';
+import { expresses, koas, nowMs, secret } from '../support/adapters.js';
 import type { Generator, Observer } from './mounting.js';
 import type { Random } from './random.js';
 

@@ -3,7 +3,7 @@ import type { RequestHandler, Router } from 'express';
 import { vastWebhook } from '../../src/index.js';
 import { vastWebhook as koaVastWebhook } from '../../src/koa.js';
 import type { WebhookOptions } from '../../src/options.js';
-import { expresses, koas, nowMs, secret } from '../support/front-doors.js';
+import { expresses, koas, nowMs, secret } from '../support/adapters.js';
 import type { Generator, Observer } from './mounting.js';
 import type { Random } from './random.js';
 

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Answer, anEvent, bytesOf, Connection, type Message, signed } from '../support/front-doors.js';
+import { type Answer, anEvent, bytesOf, Connection, type Message, signed } from '../support/adapters.js';
 import { bare } from './bare.js';
 import { express } from './express.js';
 import { koa } from './koa.js';

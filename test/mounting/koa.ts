@@ -1,7 +1,7 @@
 import Router from '@koa/router';
 import { vastWebhook } from '../../src/koa.js';
 import type { WebhookOptions } from '../../src/options.js';
-import { type Koa, type KoaRouter, koaMount, koas, nowMs, secret } from '../support/front-doors.js';
+import { type Koa, type KoaRouter, koaMount, koas, nowMs, secret } from '../support/adapters.js';
 import type { Generator } from './mounting.js';
 import type { Random } from './random.js';
 

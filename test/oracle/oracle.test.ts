@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { during, secret, serving } from '../command/serving.js';
+import { during, secret, serving } from '../cli/serving.js';
 import {
   type ChatStandIn,
   type GoogleChatStandInMessage,

@@ -2,7 +2,7 @@
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
-import { type Door, doors, anEvent as payload, serve, signed } from '../support/front-doors.js';
+import { type Door, doors, anEvent as payload, serve, signed } from '../support/adapters.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
 import { start, stepsIn } from './processes.js';

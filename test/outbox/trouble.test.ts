@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Outbox, OutboxOptions } from '../../src/sinks/index.js';
 import { sqliteOutbox } from '../../src/sinks/index.js';
-import { anEvent as aPayload, type Door, doors, type Service, serve, signed } from '../support/front-doors.js';
+import { anEvent as aPayload, type Door, doors, type Service, serve, signed } from '../support/adapters.js';
 import { type SqliteHandle, sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
 import { closeAnyway, minutes, recorder, seconds, settled, setUp, slow } from './set-up.js';

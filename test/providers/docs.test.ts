@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { expect, it, onTestFinished } from 'vitest';
-import { listen } from '../support/front-doors.js';
+import { listen } from '../support/adapters.js';
 
 /** The sources with what docs/providers.md adds to them, in a folder of their own. */
 async function sourcesWithAcme(): Promise<string> {
@@ -29,8 +29,8 @@ it('docs/providers.md: what it shows is a provider', async () => {
   const folder = await sourcesWithAcme();
   await writeFile(
     join(folder, 'src/all.ts'),
-    `export { createForwarder } from './create-forwarder.js';
-     export { expressWebhook } from './front-doors/express.js';
+    `export { createForwarder } from './queue/create-forwarder.js';
+     export { expressWebhook } from './adapters/express.js';
      export { acme } from './providers/acme.js';
      export { signedDelivery } from './testing/signed-delivery.js';`,
   );

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { verifyDelivery } from '../../src/index.js';
-import { anEvent, doors, headersWith, nowMs, secret, serve, signed } from '../support/front-doors.js';
+import { anEvent, doors, headersWith, nowMs, secret, serve, signed } from '../support/adapters.js';
 
 const hashOf = (body: Buffer) => `sha256:${createHash('sha256').update(body).digest('hex')}`;
 const idOf = ({ body, headers }: ReturnType<typeof signed>) =>

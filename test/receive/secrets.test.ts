@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { vastWebhook } from '../../src/index.js';
 import { vastWebhook as koaVastWebhook } from '../../src/koa.js';
-import { anEvent, doors, secret, serve, signed } from '../support/front-doors.js';
+import { anEvent, doors, secret, serve, signed } from '../support/adapters.js';
 
 /** Lets the monotonic clock jump ahead, and nothing else. */
 /** `performance.now()` with so much more as the test lets pass; it stands still beside that where a test counts closely. */

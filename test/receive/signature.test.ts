@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type SignatureReason, sign, verifyDelivery, WebhookError } from '../../src/index.js';
-import { anEvent, doors, headersWith, nowMs, nowSeconds, secret, serve, signed } from '../support/front-doors.js';
+import { anEvent, doors, headersWith, nowMs, nowSeconds, secret, serve, signed } from '../support/adapters.js';
 
 interface Vector {
   readonly name: string;

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../src/clock.js';
+import type { Clock, Timer } from '../../src/util/clock.js';
 
 /** Something that will happen. `life` is the process that it happens in, if it is one. */
 export interface Happening {

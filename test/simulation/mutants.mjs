@@ -2,7 +2,7 @@
 const core = 'src/forward/core.ts';
 const run = 'src/forward/run.ts';
 const forwarder = 'src/forward/forwarder.ts';
-const gatherer = 'src/sinks/gatherer.ts';
+const gatherer = 'src/sinks/batching/gatherer.ts';
 const lane = 'src/outbox/lane.ts';
 const one = (file, from, to) => [{ file, from, to }];
 
@@ -49,7 +49,7 @@ export const mutants = {
     '} else if (true) {',
   ),
   'point 11: forwarders share what they remember': one(
-    'src/create-forwarder.ts',
+    'src/queue/create-forwarder.ts',
     "registerReceiver('', settings)",
     "registerReceiver('', { ...settings, sinks: [] })",
   ),
@@ -128,7 +128,7 @@ export const mutants = {
   ),
   'what is in flight is not counted out': one(run, '    this.#settings.inFlight.leave();\n', ''),
   'a digest does not wait for a sink when a claim is lost': one(
-    'src/sinks/batch.ts',
+    'src/sinks/batching/batch.ts',
     'if (this.#isDelivering) this.#left.push(waiting);\n        else reject(signal.reason);',
     'reject(signal.reason);',
   ),
@@ -138,7 +138,7 @@ export const mutants = {
     'if (isNew) this.#setTimer();',
   ),
   'a digest forgets what it failed to deliver': one(
-    'src/sinks/batch.ts',
+    'src/sinks/batching/batch.ts',
     '    if (!isTaken && waiting.size === 0)',
     '    if (waiting.size === 0)',
   ),
@@ -158,12 +158,12 @@ export const mutants = {
     '    this.#flushes++;\n',
   ),
   'a digest answers for what was not delivered': one(
-    'src/sinks/batch.ts',
+    'src/sinks/batching/batch.ts',
     '          if (error === undefined) resolve();\n          else reject(error);',
     '          resolve();',
   ),
   'a digest delivers what it is given as taken without keeping it': one(
-    'src/sinks/batch.ts',
+    'src/sinks/batching/batch.ts',
     '    entry.isTaken = true;\n',
     '',
   ),

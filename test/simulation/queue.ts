@@ -1,5 +1,5 @@
-import { type QueuedDelivery, toQueued } from '../../src/forward/queued-delivery.js';
-import type { Delivery } from '../../src/receive/delivery.js';
+import type { Delivery } from '../../src/contracts/delivery.js';
+import { type QueuedDelivery, toQueued } from '../../src/queue/envelope.js';
 import type { Running, World } from './world.js';
 
 /** One event for one worker's sinks, as a queue keeps it. */

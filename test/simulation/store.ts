@@ -1,4 +1,4 @@
-import type { ClaimResult, IdempotencyStore } from '../../src/forward/store.js';
+import type { ClaimResult, IdempotencyStore } from '../../src/contracts/store.js';
 import type { Life, Machine } from './machine.js';
 
 interface Entry {

@@ -1,6 +1,5 @@
 import { Queue, Worker } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { toQueued } from '../../src/forward/queued-delivery.js';
 import {
   createForwarder,
   type Delivery,
@@ -9,6 +8,7 @@ import {
   verifyDelivery,
   when,
 } from '../../src/index.js';
+import { toQueued } from '../../src/queue/envelope.js';
 import {
   bullmq,
   cloudEvents,
@@ -22,6 +22,7 @@ import {
   teams,
 } from '../../src/sinks/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
+import { type Door, doors, serve } from '../support/adapters.js';
 import { describeWithRedis, redisUrl, uniqueName } from '../support/backends.js';
 import {
   type ChatStandIn,
@@ -33,7 +34,6 @@ import {
   slackWorkflowStandIn,
   teamsStandIn,
 } from '../support/chat-stand-in.js';
-import { type Door, doors, serve } from '../support/front-doors.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
 

@@ -4,8 +4,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createForwarder, type Sink, type VastEvent, when } from '../../src/index.js';
 import type { WebhookOptions } from '../../src/options.js';
 import { digest, quiet, slack } from '../../src/sinks/index.js';
+import { anEvent, bytesOf, type Door, doors, nowSeconds, serve, signed } from '../support/adapters.js';
 import { type SlackStandInMessage, slackStandIn } from '../support/chat-stand-in.js';
-import { anEvent, bytesOf, type Door, doors, nowSeconds, serve, signed } from '../support/front-doors.js';
 import { anEvent as anEventAndDelivery } from './gathering.js';
 
 const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import type { IdempotencyStore } from '../../src/forward/store.js';
+import type { IdempotencyStore } from '../../src/contracts/store.js';
 import { storeConformance } from '../../src/testing/index.js';
 import { type MadeStore, type RemoteStore, remoteStore } from '../support/remote-store.js';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ClaimResult, IdempotencyStore } from '../../src/forward/store.js';
+import type { ClaimResult, IdempotencyStore } from '../../src/contracts/store.js';
 import { describeWithPostgres, describeWithRedis, redisUrl, uniqueName } from '../support/backends.js';
 import { type RemoteStore, remoteStore } from '../support/remote-store.js';
 import { sqliteHandles } from '../support/sqlite.js';

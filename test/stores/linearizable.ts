@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import type { ClaimResult, IdempotencyStore } from '../../src/forward/store.js';
+import type { ClaimResult, IdempotencyStore } from '../../src/contracts/store.js';
 
 const hour = 3_600_000;
 const operations = ['claim', 'renew', 'delivered', 'complete', 'release'] as const;

@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { redisStore } from '../../src/stores/index.js';
+import { signed } from '../support/adapters.js';
 import { describeWithPrivateRedis } from '../support/backends.js';
-import { signed } from '../support/front-doors.js';
 import { type PrivateServer, type RedisOptions, startRedis } from '../support/servers.mjs';
 import { connectRedis, type RedisClient, type RedisHandle, redisClients } from './factories/redis.js';
 import { serveWith } from './service.js';

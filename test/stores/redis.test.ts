@@ -3,7 +3,7 @@ import { Redis as Redis5 } from 'ioredis5';
 import { createClient, RESP_TYPES } from 'redis';
 import { createClient as createClient5 } from 'redis5';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { IdempotencyStore } from '../../src/forward/store.js';
+import type { IdempotencyStore } from '../../src/contracts/store.js';
 import { type IoRedis, redisStore } from '../../src/stores/index.js';
 import { describeWithPrivateRedis, describeWithRedis, redisUrl, uniqueName } from '../support/backends.js';
 import { type PrivateServer, type RedisOptions, startRedis } from '../support/servers.mjs';

@@ -1,7 +1,7 @@
 import { expect, vi } from 'vitest';
-import type { IdempotencyStore } from '../../src/forward/store.js';
+import type { IdempotencyStore } from '../../src/contracts/store.js';
 import type { WebhookOptions } from '../../src/options.js';
-import { type Door, doors, type Message, type Service, serve, signed } from '../support/front-doors.js';
+import { type Door, doors, type Message, type Service, serve, signed } from '../support/adapters.js';
 
 const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
 

@@ -1,5 +1,5 @@
-import { memoryStore } from '../../src/forward/memory-store.js';
-import type { IdempotencyStore } from '../../src/forward/store.js';
+import type { IdempotencyStore } from '../../src/contracts/store.js';
+import { memoryStore } from '../../src/stores/memory/memory-store.js';
 
 type Operation = keyof IdempotencyStore;
 

@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Io } from '../../src/command/io.js';
+import type { Io } from '../../src/cli/shared/context.js';
 
 /** What a command has of the world, in a test. */
 export interface FakeIo extends Io {

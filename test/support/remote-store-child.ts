@@ -1,5 +1,5 @@
 /** The other end of remote-store.ts, in the process that has the store. */
-import type { IdempotencyStore } from '../../src/forward/store.js';
+import type { IdempotencyStore } from '../../src/contracts/store.js';
 import type { MadeStore } from './remote-store.js';
 
 export interface Request {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { ClaimResult, IdempotencyStore } from '../../src/forward/store.js';
+import type { ClaimResult, IdempotencyStore } from '../../src/contracts/store.js';
 import type { Answer, Request } from './remote-store-child.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,0 +1,152 @@
+import type { Answer } from '../contracts/answer.js';
+import type { Received } from '../contracts/delivery.js';
+import { type Closable, Endpoint, type Exchange } from '../endpoint.js';
+import type { HandlerAnswer } from '../forward/run.js';
+import type { WebhookOptions } from '../options.js';
+import type { Provider } from '../providers/provider.js';
+import type { OnBody } from '../receive/body.js';
+import { targetTest } from '../receive/path.js';
+import type { Secret } from '../receive/secrets.js';
+import { readWebBody } from '../receive/web-body.js';
+import { isFetchCall, misuse, refuse } from './wrong-form.js';
+
+/** What a platform that may freeze the process after the answer gives beside the request. */
+export interface WaitUntil {
+  /** Keeps the process going until the promise is settled. */
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** Answers requests: for Hono, Next.js, Bun, Deno and workers. */
+export interface FetchWebhook extends Closable {
+  /** Whatever a platform gives beside the request is taken; only a `waitUntil` in it is used. Does not reject. */
+  (request: Request, context?: WaitUntil | object): Promise<Response>;
+}
+
+/** The service's own code: what it answers settles the event, and is answered to the sender. */
+export type FetchHandler<Event, Got extends Received<Event> = Received<Event>> = (
+  received: Got,
+  request: Request,
+) => Response | Promise<Response>;
+
+/** Answers a sender's deliveries. Throws a `TypeError` as what it is made for documents. */
+export function fetchWebhook<Event extends object>(
+  provider: Provider<Event>,
+  secret: Secret,
+  options: WebhookOptions<Event> | undefined,
+  handler: FetchHandler<Event> | undefined,
+): FetchWebhook {
+  const endpoint = new Endpoint(provider, secret, options);
+  const { path, handoff } = endpoint.settings;
+  checkHandler(handler, handoff);
+  const isEndpoint = path === undefined ? () => true : targetTest(path);
+  return Object.assign(
+    function webhook(request: Request, context?: WaitUntil | object, ...others: unknown[]): Promise<Response> {
+      if (!isFetchCall(request)) {
+        return refuse(misuse('fetch', provider.name, request), [request, context, ...others], endpoint.settings.report);
+      }
+      if (!isEndpoint(request.url)) return Promise.resolve(new Response('Not Found', { status: 404 }));
+      return new Promise((resolve) => {
+        endpoint.serve(new FetchExchange(request, context as Partial<WaitUntil> | undefined, handler, resolve));
+      });
+    },
+    {
+      close: (timeoutMs?: number) => endpoint.close(timeoutMs),
+      [Symbol.asyncDispose]: () => endpoint.close(),
+    },
+  );
+}
+
+function checkHandler(handler: unknown, handoff: boolean): void {
+  if (handler === undefined) {
+    if (!handoff) return;
+    throw new TypeError(
+      'there is no handler to hand the event to: give one as the third argument, or sinks without handoff: true',
+    );
+  }
+  if (typeof handler !== 'function') {
+    throw new TypeError('the handler must be a function (received, request) that gives a Response');
+  }
+  if (!handoff) {
+    throw new TypeError('the handler would never be called: give handoff: true, which sinks turn off, or no handler');
+  }
+}
+
+class FetchExchange<Event> implements Exchange<Event> {
+  readonly #request: Request;
+  readonly #context: Partial<WaitUntil> | undefined;
+  readonly #handler: FetchHandler<Event> | undefined;
+  readonly #resolve: (response: Response) => void;
+  /** The handler's, which waits for its event to be settled. */
+  #response: Response | undefined;
+  #isSettled = false;
+
+  constructor(
+    request: Request,
+    context: Partial<WaitUntil> | undefined,
+    handler: FetchHandler<Event> | undefined,
+    resolve: (response: Response) => void,
+  ) {
+    this.#request = request;
+    this.#context = context;
+    this.#handler = handler;
+    this.#resolve = resolve;
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+
+  get url(): string {
+    return this.#request.url;
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers.get(name) ?? undefined;
+  }
+
+  readBody(limit: number, timeoutMs: number, done: OnBody): void {
+    readWebBody(this.#request, limit, timeoutMs, done);
+  }
+
+  answer({ status, headers, body }: Answer): number {
+    // There is always something to return. A sender that hears it nevertheless shall try again.
+    this.#resolve(new Response(body, { status: status === 0 ? 500 : status, headers }));
+    return status;
+  }
+
+  handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {
+    const answered = (response: Response, error?: unknown) => {
+      this.#response = response;
+      settle({ status: response.status, error });
+      this.#respond();
+    };
+    this.#handle(received).then(answered, (error) => answered(new Response(null, { status: 500 }), error));
+  }
+
+  async #handle(received: Received<Event>): Promise<Response> {
+    const response = await (this.#handler as FetchHandler<Event>)(received, this.#request);
+    // By its shape, since servers bring a `Response` of their own.
+    if (!(Object(response).status >= 200)) throw new TypeError('the handler gave no Response: is a return missing?');
+    return response;
+  }
+
+  settled(): void {
+    this.#isSettled = true;
+    this.#respond();
+  }
+
+  #respond(): void {
+    if (this.#isSettled && this.#response !== undefined) this.#resolve(this.#response);
+  }
+
+  working(): (() => void) | undefined {
+    if (typeof this.#context?.waitUntil !== 'function') return undefined;
+    let end: (() => void) | undefined;
+    this.#context.waitUntil(
+      new Promise<void>((resolve) => {
+        end = resolve;
+      }),
+    );
+    return end;
+  }
+}

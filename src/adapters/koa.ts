@@ -1,0 +1,161 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Answer } from '../contracts/answer.js';
+import type { Received } from '../contracts/delivery.js';
+import { type Closable, Endpoint } from '../endpoint.js';
+import type { HandlerAnswer } from '../forward/run.js';
+import type { WebhookOptions } from '../options.js';
+import type { Provider } from '../providers/provider.js';
+import { isClosed } from '../receive/raw-body.js';
+import type { Secret } from '../receive/secrets.js';
+import { EndpointMatch } from './endpoint-match.js';
+import type { RoutedRequest } from './express-mount.js';
+import { koaPlaces, type RoutedContext } from './koa-mount.js';
+import { type HandedOn, handedOn, NodeExchange, whenAnswered } from './node-exchange.js';
+import { isKoaCall, misuse, refuse } from './wrong-form.js';
+
+/** A Koa context as far as the middleware looks at it. */
+export interface KoaContext {
+  /** The request of Node.js, whose body is read. */
+  readonly req: IncomingMessage;
+  /** The response of Node.js, whose end settles an event that was handed on. */
+  readonly res: ServerResponse;
+  /** Koa's request, whose `body` becomes the event when it is handed on. */
+  readonly request: object;
+  /** The path that is compared with the endpoint. */
+  readonly path: string;
+  /** The URL as it came, before a mount took its part of the path. */
+  readonly originalUrl: string;
+  /** Where `vast` is left when an event is handed on. */
+  readonly state: object;
+  /** HTTP status: the answer, or what the handler behind has answered. */
+  status: number;
+  /** The answer's body. */
+  body: unknown;
+  /** False when the handler writes the answer by itself, past Koa. */
+  respond?: boolean;
+  /** Sets a header of the answer. */
+  set(name: string, value: string): void;
+}
+
+/** Middleware for Koa 2 and 3. */
+export interface KoaWebhook extends Closable {
+  (ctx: KoaContext, next: () => Promise<unknown>): Promise<void>;
+}
+
+/** The middleware for a sender's deliveries. Throws a `TypeError` as what it is made for documents. */
+export function koaWebhook<Event extends object>(
+  provider: Provider<Event>,
+  secret: Secret,
+  options?: WebhookOptions<Event>,
+): KoaWebhook {
+  const endpoint = new Endpoint(provider, secret, options);
+  const match = new EndpointMatch(endpoint.settings, provider);
+  const middleware = Object.assign(
+    function webhook(ctx: KoaContext, next: () => Promise<unknown>, ...others: unknown[]): Promise<void> {
+      if (!isKoaCall(ctx, next)) {
+        return refuse(misuse('Koa', provider.name, ctx), [ctx, next, ...others], endpoint.settings.report);
+      }
+      // In a second place, the event is not to be claimed again.
+      if ((ctx.req as HandedOn)[handedOn] === endpoint || !isEndpoint(ctx)) return next() as Promise<void>;
+      // Handing on, the answer is written after this promise, and settles the event only then.
+      return new Promise((resolve, reject) => {
+        endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject, endpoint));
+      });
+    },
+    {
+      close: (timeoutMs?: number) => endpoint.close(timeoutMs),
+      [Symbol.asyncDispose]: () => endpoint.close(),
+    },
+  );
+  const placeOf = koaPlaces(middleware);
+
+  function isEndpoint(ctx: KoaContext & RoutedContext): boolean {
+    // Express and others, in which the app may be mounted, leave the whole one on their request.
+    const target = (ctx.req as RoutedRequest).originalUrl ?? ctx.originalUrl;
+    if (match.matches(target)) return true;
+    const { method, headers, url = '' } = ctx.req;
+    const rewritten = url === target ? [] : [url, ctx.originalUrl];
+    return match.isEndpoint({ method, target, headers, rewritten, ...placeOf(ctx, target) });
+  }
+
+  return middleware;
+}
+
+class KoaExchange<Event> extends NodeExchange<Event> {
+  readonly #property: string;
+  readonly #ctx: KoaContext;
+  readonly #next: () => Promise<unknown>;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #endpoint: object;
+  readonly rawBody: unknown;
+  readonly body: unknown;
+
+  constructor(
+    property: string,
+    ctx: KoaContext,
+    next: () => Promise<unknown>,
+    resolve: () => void,
+    reject: (error: unknown) => void,
+    endpoint: object,
+  ) {
+    super(ctx.req, ctx.res);
+    this.#endpoint = endpoint;
+    this.#property = property;
+    this.#ctx = ctx;
+    this.#next = next;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    const request = ctx.request as { rawBody?: unknown; body?: unknown };
+    this.rawBody = (ctx.req as { rawBody?: unknown }).rawBody ?? request.rawBody;
+    this.body = request.body;
+  }
+
+  get cure(): string {
+    return 'a body parser has consumed the raw body: put app.use(vastWebhook(...)) before koa-body, @koa/bodyparser or koa-bodyparser';
+  }
+
+  handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {
+    (this.#ctx.state as Record<string, unknown>)[this.#property] = received;
+    (this.#ctx.request as { body?: unknown }).body = received.event;
+    (this.req as HandedOn)[handedOn] = this.#endpoint;
+    let ended: HandlerAnswer | undefined;
+    whenAnswered(this.res, settle, () => ended);
+    const end = (answer: HandlerAnswer) => {
+      ended = answer;
+      // Koa writes nothing for a sender that hung up, so that no answer will come.
+      if (isClosed(this.res) && this.#ctx.respond !== false) settle(answer);
+    };
+    this.#handle().then(
+      () => {
+        end({ status: this.#ctx.status });
+        this.#resolve();
+      },
+      (error) => {
+        end({ status: 0, error });
+        this.#reject(error);
+      },
+    );
+  }
+
+  /** Does not throw: a `next` of somebody's own that does rejects like Koa's. */
+  #handle(): Promise<unknown> {
+    try {
+      return Promise.resolve(this.#next());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  protected write({ status, headers, body }: Answer): void {
+    const ctx = this.#ctx;
+    ctx.status = status;
+    for (const name in headers) ctx.set(name, headers[name] as string);
+    if (body !== undefined) ctx.body = body;
+    this.#resolve();
+  }
+
+  protected unanswered(): void {
+    this.#resolve();
+  }
+}

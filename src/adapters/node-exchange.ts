@@ -1,0 +1,111 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { Answer } from '../contracts/answer.js';
+import type { Received } from '../contracts/delivery.js';
+import type { Exchange } from '../endpoint.js';
+import type { HandlerAnswer } from '../forward/run.js';
+import type { OnBody } from '../receive/body.js';
+import { type BodySource, isClosed, readRawBody } from '../receive/raw-body.js';
+
+/** Which endpoint has handed the request's event on. A WeakSet costs the garbage collector more. */
+export const handedOn: unique symbol = Symbol('vast-webhook.handedOn');
+
+export type HandedOn = IncomingMessage & { [handedOn]?: object };
+
+/** What Express and Koa have in common: a request and a response of `node:http`. */
+export abstract class NodeExchange<Event> implements Exchange<Event>, BodySource {
+  readonly req: IncomingMessage;
+  protected readonly res: ServerResponse;
+  /** Kept, since Express makes every look at a request slow. */
+  readonly #headers: IncomingHttpHeaders;
+
+  constructor(req: IncomingMessage, res: ServerResponse) {
+    this.req = req;
+    this.res = res;
+    this.#headers = req.headers;
+  }
+
+  get method(): string | undefined {
+    return this.req.method;
+  }
+
+  get url(): string {
+    return this.req.url ?? '';
+  }
+
+  header(name: string): string | undefined {
+    return this.#headers[name]?.toString();
+  }
+
+  readBody(limit: number, timeoutMs: number, done: OnBody): void {
+    readRawBody(this, limit, timeoutMs, done);
+  }
+
+  answer(answer: Answer): number {
+    let { status } = answer;
+    // Nothing reaches a sender that hung up, or that somebody else has answered.
+    if (status === 0 || this.res.headersSent) {
+      if (status !== 0) status = this.res.statusCode;
+      this.unanswered();
+    } else {
+      this.write(answer);
+    }
+    // The connection is about to be closed: what has arrived since must not make that a reset, which eats the answer.
+    if (!this.req.complete) this.req.resume();
+    return status;
+  }
+
+  /** What other middleware has left of the raw body. */
+  abstract readonly rawBody: unknown;
+  abstract readonly body: unknown;
+  abstract readonly cure: string;
+  protected abstract write(answer: Answer): void;
+  protected abstract unanswered(): void;
+  abstract handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void;
+}
+
+/**
+ * Tells the status that the handler has answered with. A handler that is still at work when the sender hangs up is
+ * waited for: its answer reaches nobody, but says whether the event was taken. `ended` is for frameworks that do
+ * not write an answer for nobody: how the handler ended, once it has.
+ */
+export function whenAnswered(
+  res: ServerResponse,
+  settle: (answer: HandlerAnswer) => void,
+  ended: () => HandlerAnswer | undefined = () => undefined,
+): void {
+  const answered = () => settle({ status: res.statusCode, error: ended()?.error });
+  const closed = () => {
+    if (res.writableEnded) return answered();
+    // The sender tries again after an answer that broke off, and must not find the event held.
+    if (res.headersSent) return settle({ status: 0, error: new Error('its answer broke off') });
+    const unheard = ended();
+    if (unheard !== undefined) return settle(unheard);
+    whenEnded(res, answered);
+  };
+  if (isClosed(res)) {
+    closed();
+  } else {
+    // Neither comes twice, and `once` costs more. HTTP/2 says `finish` of a stream that was reset, too.
+    res.on('finish', () => {
+      if (res.writableEnded) answered();
+    });
+    res.on('close', closed);
+    // Behind other answers to a sender that pipelines, it does not hear that their connection is gone.
+    if (res.socket === null) whenEnded(res, answered);
+  }
+}
+
+/** For a response that may reach nobody, and then has no event for it, and does not keep its status. */
+function whenEnded(res: ServerResponse, ended: () => void): void {
+  const { end, writeHead } = res;
+  function writeUnheard(this: ServerResponse, status: number, ...args: unknown[]) {
+    if (!res.headersSent) res.statusCode = status;
+    return Reflect.apply(writeHead, this, [status, ...args]);
+  }
+  function endUnheard(this: ServerResponse, ...args: unknown[]) {
+    ended();
+    return Reflect.apply(end, this, args);
+  }
+  res.writeHead = writeUnheard as ServerResponse['writeHead'];
+  res.end = endUnheard as ServerResponse['end'];
+}

@@ -1,0 +1,63 @@
+import { type Command, Option } from 'commander';
+import { addApiOptions, gather } from '../manage/flags.js';
+import type { Io } from '../shared/context.js';
+import { collect, toPort } from '../shared/flag-values.js';
+
+export interface DevOptions {
+  readonly tunnelUrl?: string;
+  readonly tunnel?: string;
+  readonly name: string;
+  readonly types?: readonly string[];
+  readonly port: number;
+  readonly pagePort: number;
+  readonly slack?: readonly string[];
+  readonly googleChat?: readonly string[];
+  readonly sink?: readonly string[];
+  readonly apiKey?: string;
+  readonly apiKeyEnv?: string;
+  readonly baseUrl?: string;
+}
+
+const manual = `
+Starts a receiver on loopback, takes the tunnel's address, creates or updates the webhook of that name at Vast.ai, keeps
+its secret in .env, has a test sent, and shows what arrives here and on a page on loopback. Ctrl-C ends all of it; the
+webhook stays, for the next time.
+
+Environment variables, also from .env; options win:
+  VAST_API_KEY             without it nothing is registered, and the receiver takes what arrives all the same
+  VAST_WEBHOOK_SECRET      the webhook's signing secret. It is written there, or when that is another webhook's, to
+  VAST_WEBHOOK_DEV_SECRET  which goes before it
+  SLACK_WEBHOOK_URL        a Slack incoming webhook
+  GOOGLE_CHAT_URL          a Google Chat incoming webhook
+
+Examples, with PORT set to the receiver's port:
+  vast-webhook dev --tunnel 'cloudflared tunnel --url http://127.0.0.1:$PORT'
+  vast-webhook dev --tunnel 'ngrok http $PORT --log stdout'
+  vast-webhook dev --tunnel-url https://hooks.example.com`;
+
+export function addDev(program: Command, io: Io): void {
+  const command = program
+    .command('dev')
+    .description('from nothing to a tested webhook in one go, with a page that shows deliveries')
+    .addOption(
+      new Option('--tunnel-url <url>', 'the https address at which a tunnel leads to the receiver').conflicts('tunnel'),
+    )
+    .option('--tunnel <command>', 'a command that opens such a tunnel, and prints its address')
+    .option('--name <name>', 'the webhook to create or update', 'vast-webhook dev')
+    .option('--types <types>', 'what it subscribes to: keys, or patterns such as instance_* (default: all)', gather)
+    .option('--port <port>', "the receiver's", toPort, 8787)
+    .option('--page-port <port>', "the page's", toPort, 8788)
+    .option('--slack <url>', 'a Slack incoming webhook to tell; may be repeated', collect)
+    .option('--google-chat <url>', 'a Google Chat incoming webhook to tell; may be repeated', collect)
+    .option(
+      '--sink <url>',
+      'one of them, or of Slack workflows, Discord or Teams, told by its host; may be repeated',
+      collect,
+    );
+  addApiOptions(command)
+    .addHelpText('after', manual)
+    .action(async (options: DevOptions) => {
+      const { dev } = await import('./session.js');
+      await dev(options, io);
+    });
+}

@@ -1,0 +1,138 @@
+import type { Command } from 'commander';
+import { addApiOptions, connect, findApiKey, type ManagementFlags } from '../manage/flags.js';
+import type { Webhook } from '../manage/providers.js';
+import { findSecrets } from '../secrets/candidates.js';
+import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
+import type { Io } from '../shared/context.js';
+import { Failure, UsageFailure } from '../shared/errors.js';
+import { positive } from '../shared/flag-values.js';
+import { coloursFor, printJson, printLine, printNote, withoutControls } from '../shared/print.js';
+import type { Finding } from './finding.js';
+
+interface Flags extends SecretOptions, Omit<ManagementFlags, 'provider'> {
+  readonly url?: string;
+  readonly name?: string;
+  readonly local?: true;
+  readonly timeout: number;
+}
+
+const help = `
+It asks the API for the webhook, and sends the endpoint a webhook_test event: without a signature, with a wrong one, with
+the right one, and that once more. Nothing is changed. Without an API key it looks at the endpoint only.
+Exit status 1 when a problem was found.`;
+
+export function addDoctor(program: Command, io: Io): void {
+  addApiOptions(
+    addSecretOptions(
+      program
+        .command('doctor')
+        .description('Find out why deliveries do not arrive: ask the API and the endpoint, and name cause and cure.')
+        .option('--url <url>', "the endpoint (default: the webhook's)")
+        .option('--name <webhook>', 'the webhook, by its name or id (default: by the URL, or the only one)')
+        .option('--local', 'accept http and an address that is not public: the endpoint before it is online')
+        .option('--timeout <seconds>', 'how long the endpoint has to answer; the sender waits 10 s', positive, 10),
+    ),
+  )
+    .option('--json', 'print JSON')
+    .addHelpText('after', help)
+    .action((flags: Flags) => examineAll(io, flags));
+}
+
+async function examineAll(io: Io, flags: Flags): Promise<void> {
+  const given = flags.url === undefined ? undefined : parseUrl(flags.url);
+  const findings: Finding[] = [];
+  const report = (finding: Finding) => {
+    findings.push(finding);
+    if (!flags.json) show(io, finding);
+  };
+  const [secret] = await findSecrets(io, flags);
+  const apiKey = await findApiKey(io, { ...flags, provider: 'vast' });
+  if (given === undefined && apiKey === undefined) {
+    throw new UsageFailure('give the endpoint with --url, or set VAST_API_KEY so that it can be asked for');
+  }
+  const { judgeSecret } = await import('./configuration.js');
+  report(judgeSecret(secret, apiKey));
+  const account = await examineAccount(io, flags, apiKey, report);
+  const url = given ?? (account.webhook && parseUrl(account.webhook.url));
+  const endpoint = url && (await examineEndpoint(io, flags, url, secret?.value, report));
+  const { judgeClocks } = await import('./clock.js');
+  report(judgeClocks({ endpoint, service: account.skewSeconds }));
+  if (flags.json) printJson(io, findings);
+  const problems = findings.filter(({ status }) => status === 'problem').length;
+  if (problems > 0) throw new Failure(problems === 1 ? 'there is a problem' : `there are ${problems} problems`);
+}
+
+function parseUrl(text: string): URL {
+  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
+    throw new UsageFailure('--url takes an address such as https://example.com/vast/webhooks');
+  }
+  return new URL(text);
+}
+
+type Report = (finding: Finding) => void;
+
+async function examineAccount(
+  io: Io,
+  flags: Flags,
+  apiKey: string | undefined,
+  report: Report,
+): Promise<{ readonly webhook?: Webhook; readonly skewSeconds?: number }> {
+  if (apiKey === undefined) {
+    const reason = 'there is no API key: set VAST_API_KEY';
+    for (const check of ['api-key', 'webhook', 'types', 'preferences', 'catalogue']) {
+      report({ check, status: 'skipped', detail: reason });
+    }
+    return {};
+  }
+  const { examineAccount } = await import('./account.js');
+  const { skewOf } = await import('./probe.js');
+  let skewSeconds: number | undefined;
+  // Every answer has the service's time.
+  const timed: typeof fetch = async (...args) => {
+    const response = await fetch(...args);
+    skewSeconds = skewOf(response.headers.get('date'));
+    return response;
+  };
+  const manager = await connect(io, { ...flags, provider: 'vast' }, apiKey, timed);
+  const webhook = await reportAll(examineAccount({ manager, name: flags.name, url: flags.url }), report);
+  return { webhook, skewSeconds };
+}
+
+/** Gives the endpoint's clock minus this one, where it is known. */
+async function examineEndpoint(
+  io: Io,
+  flags: Flags,
+  url: URL,
+  secret: string | undefined,
+  report: Report,
+): Promise<number | undefined> {
+  const { judgeAddress, judgeUrl } = await import('./address.js');
+  const { examine } = await import('./endpoint.js');
+  const isLocal = flags.local === true;
+  report(judgeUrl(url, isLocal));
+  const { isUnknown, ...address } = await judgeAddress(url, isLocal);
+  report(address);
+  if (isUnknown) return undefined;
+  printNote(io, `Sending webhook_test events to ${url.origin}${url.pathname}.`);
+  const isUsable = secret !== undefined && secret !== '' && secret === secret.trim();
+  const question = { url, secret: isUsable ? secret : undefined, timeoutMs: flags.timeout * 1000 };
+  return reportAll(examine({ ...question, interrupted: io.interrupted }), report);
+}
+
+/** Reports what a generator yields, and gives what it returns. */
+async function reportAll<Result>(findings: AsyncGenerator<Finding, Result>, report: Report): Promise<Result> {
+  for (;;) {
+    const { done, value } = await findings.next();
+    if (done) return value;
+    report(value);
+  }
+}
+
+const checkWidth = 13;
+
+function show(io: Io, { check, status, detail, cure }: Finding): void {
+  const { green, red, dim } = coloursFor(io);
+  const paint = { ok: green, problem: red, skipped: dim }[status];
+  printLine(io, `${paint(status.padEnd(9))}${check.padEnd(checkWidth)}${withoutControls(detail)}`);
+  if (cure !== undefined) printLine(io, `${' '.repeat(9 + checkWidth)}What to do: ${withoutControls(cure)}`);
+}

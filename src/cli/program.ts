@@ -1,0 +1,70 @@
+import { Command, CommanderError } from 'commander';
+import { toError } from '../contracts/errors.js';
+import { addDev } from './dev/dev.js';
+import { addDoctor } from './doctor/doctor.js';
+import { addCreate } from './manage/create.js';
+import { addDelete } from './manage/delete.js';
+import { addList } from './manage/list.js';
+import { addRotateSecret } from './manage/rotate-secret.js';
+import { addTest } from './manage/test.js';
+import { addTypes } from './manage/types.js';
+import { addUpdate } from './manage/update.js';
+import { addReplay } from './send/replay.js';
+import { addTrigger } from './send/trigger.js';
+import { addServe } from './serve/serve.js';
+import type { Io } from './shared/context.js';
+import { Failure } from './shared/errors.js';
+import { printNote, withoutControls } from './shared/print.js';
+import { addVerify } from './verify/verify.js';
+
+/**
+ * Runs the command with its arguments, without the program's name. Gives the exit status: 0, 1 when it failed, 2 when it
+ * was called wrongly. What a subcommand needs to run is loaded when it does.
+ */
+export async function run(args: readonly string[], io: Io, version: string): Promise<number> {
+  const program = new Command('vast-webhook')
+    .description('Receive Vast.ai webhooks without code, manage them, and find out why a delivery fails.')
+    .version(version)
+    .showHelpAfterError('(see --help)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    });
+  const add = [
+    addServe,
+    addDev,
+    addDoctor,
+    addVerify,
+    addTrigger,
+    addReplay,
+    addTypes,
+    addList,
+    addCreate,
+    addUpdate,
+    addDelete,
+    addRotateSecret,
+    addTest,
+  ];
+  for (const addTo of add) addTo(program, io);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return 0;
+  } catch (error) {
+    return statusOf(error, io);
+  }
+}
+
+function statusOf(error: unknown, io: Io): number {
+  // Commander has printed its own; help and version are no errors.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const { name, message } = toError(error);
+  printNote(io, `vast-webhook: ${name === 'AbortError' && io.interrupted.aborted ? 'it was interrupted' : message}`);
+  // By its name, so that the clients are not loaded for each subcommand.
+  const { details, requestId } = (name === 'ApiError' ? error : {}) as { details?: unknown; requestId?: string };
+  if (details !== undefined) printNote(io, withoutControls(`details: ${JSON.stringify(details)}`));
+  if (requestId !== undefined) printNote(io, `request: ${requestId}`);
+  return error instanceof Failure ? error.status : 1;
+}

@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Io } from '../shared/context.js';
+import { Failure, UsageFailure } from '../shared/errors.js';
+import { readEnvFile } from '../shared/settings.js';
+import type { NamedSecret } from '../verify/secret-variants.js';
+import { type SecretOptions, secretsOf, secretVariable } from './flags.js';
+
+/** As `serve` reads it. */
+const listName = `${secretVariable}S`;
+
+/** The secret as it stands there, with its white space, and behind it others that may have been meant. */
+export async function findSecrets(io: Io, source: SecretOptions): Promise<readonly NamedSecret[]> {
+  const { secret, secretFile, secretEnv } = source;
+  if ([secret, secretFile, secretEnv].filter((given) => given !== undefined).length > 1) {
+    throw new UsageFailure('give one of --secret, --secret-file and --secret-env');
+  }
+  const file = await readEnvFile(io);
+  const name = secretEnv ?? secretVariable;
+  const found: NamedSecret[] = [];
+  const add = (from: string, value: string | undefined, isGiven: boolean, note?: string) => {
+    if (value && !found.some((each) => each.value === value)) found.push({ from, value, isGiven, note });
+  };
+  add('--secret', secret, true);
+  if (secretFile !== undefined) {
+    const text = await readSecretFile(io, secretFile);
+    const isAnswer = text.trimStart().startsWith('{');
+    const lines = secretsOf(text);
+    if (lines === undefined) throw new Failure(`${secretFile} holds something else than secrets`);
+    const value = isAnswer ? String(lines[0]) : text.replace(/\r?\n$/, '');
+    const note =
+      value === text || isAnswer ? undefined : 'There is a newline at its end: code of your own has to trim it.';
+    if (lines.length === 1) add(secretFile, value, true, note);
+    else for (const [index, line] of lines.entries()) add(`${secretFile}, secret ${index + 1}`, line, true);
+  }
+  // The environment comes before .env: what stands in both is not the same perhaps.
+  const byFlag = found.length > 0;
+  add(`${name} of the environment`, io.env[name], !byFlag);
+  add(`${name} of .env`, file[name], found.length === 0);
+  if (secretEnv !== undefined && found.length === 0) {
+    throw new Failure(`there is no ${secretEnv} in the environment or in .env`);
+  }
+  const list = io.env[listName] || file[listName] || '';
+  const isList = found.length === 0;
+  for (const [label, value] of labelled(list)) add(`${label} in ${listName}`, value, isList);
+  // Without the one that was asked for there is nothing to compare others with.
+  if (found.length === 0) return [];
+  for (const [from, values] of [
+    ['the environment', io.env],
+    ['.env', file],
+  ] as const) {
+    for (const [each, value] of Object.entries(values)) {
+      if (/VAST|WEBHOOK/i.test(each) && /SECRET/i.test(each) && each !== listName)
+        add(`${each} of ${from}`, value, false);
+    }
+  }
+  return found;
+}
+
+/** `renter=SECRET,host=SECRET` */
+function labelled(text: string): [label: string, secret: string][] {
+  return text.split(/[\s,]+/).flatMap((pair) => {
+    const at = pair.indexOf('=');
+    return at > 0 ? [[pair.slice(0, at), pair.slice(at + 1)]] : [];
+  });
+}
+
+async function readSecretFile({ cwd }: Io, given: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(resolve(cwd, given), 'utf8');
+  } catch (error) {
+    throw new Failure(`the secret cannot be read from ${given} (${(error as NodeJS.ErrnoException).code})`);
+  }
+  if (text.trim() === '') throw new Failure(`there is no secret in ${given}: it is empty`);
+  return text;
+}

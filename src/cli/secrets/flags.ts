@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { Secret } from '../../index.js';
+import type { Io } from '../shared/context.js';
+import { Failure } from '../shared/errors.js';
+
+export interface SecretOptions {
+  readonly secret?: string;
+  readonly secretEnv?: string;
+  readonly secretFile?: string;
+}
+
+type Settings = (name: string) => string | undefined;
+
+export const secretVariable = 'VAST_WEBHOOK_SECRET';
+
+export function addSecretOptions(command: Command): Command {
+  return command
+    .option('--secret-file <file>', 'file with the signing secret, or several, one a line')
+    .option('--secret-env <name>', `environment variable with the signing secret (default: ${secretVariable})`)
+    .option('--secret <secret>', 'the signing secret itself, which everybody on this machine can see in `ps`');
+}
+
+/**
+ * The signing secrets that a receiver takes. A file is read again when none matches, so that a rotated secret needs no
+ * restart. Throws a `Failure` when there is none.
+ */
+export async function receiverSecret(options: SecretOptions, setting: Settings, io: Io): Promise<Secret> {
+  const { secretFile } = options;
+  if (options.secret === undefined && secretFile !== undefined) {
+    const first = await secretsIn(secretFile, io);
+    // What was read to see that it can be is not read twice.
+    let next: Promise<readonly string[]> | undefined = Promise.resolve(first);
+    return () => {
+      const secrets = next ?? secretsIn(secretFile, io);
+      next = undefined;
+      return secrets;
+    };
+  }
+  const labelled = options.secret === undefined && options.secretEnv === undefined && setting(`${secretVariable}S`);
+  return labelled ? labelledSecrets(labelled) : oneSecret(options, setting);
+}
+
+/** The secret that a sender signs with: of several, the first. */
+export async function senderSecret(options: SecretOptions, setting: Settings, io: Io): Promise<string> {
+  const secret = await receiverSecret(options, setting, io);
+  const list = typeof secret === 'function' ? await secret() : secret;
+  return typeof list === 'string' ? list : (Object.values(list)[0] as string);
+}
+
+function oneSecret({ secret, secretEnv }: SecretOptions, setting: Settings): string {
+  const found = secret ?? setting(secretEnv ?? secretVariable);
+  if (found === undefined) {
+    throw new Failure(
+      `there is no signing secret: set ${secretEnv ?? secretVariable} in the environment or in .env, or give --secret-file`,
+    );
+  }
+  const [only, ...others] = secretsOf(found) ?? [];
+  if (found.trim() !== '' && (only === undefined || others.length > 0 || /^[{["]/.test(found.trim()))) {
+    throw new Failure('the signing secret is something else than one secret, such as JSON: give the secret alone');
+  }
+  if (found === '') throw new Failure('the signing secret is empty, and anybody could sign with it: give a real one');
+  return found;
+}
+
+async function secretsIn(file: string, { cwd }: Io): Promise<readonly string[]> {
+  const path = resolve(cwd, file);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new Failure(`the secret's file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  const secrets = secretsOf(text);
+  if (secrets === undefined) {
+    throw new Failure(
+      `the secret's file ${path} holds something else than secrets: write the signing secret into it, one a line if there are several`,
+    );
+  }
+  if (secrets.length === 0) throw new Failure(`the secret's file ${path} is empty: write the signing secret into it`);
+  return secrets;
+}
+
+/**
+ * The secrets in a file's text, one a line, or that of an answer of the service, which the guides keep as
+ * `vast-webhook.json`. Undefined for what would refuse every delivery: other JSON, entries of an `.env`, binary data.
+ */
+export function secretsOf(text: string): readonly string[] | undefined {
+  const whole = text.trim();
+  if (/^[{["]/.test(whole)) {
+    const secret = secretInAnswer(whole);
+    return secret === undefined ? undefined : [secret];
+  }
+  const lines = whole.split('\n').flatMap((line) => line.trim() || []);
+  return lines.some((line) => /\p{Cc}|^(export\s+)?[A-Z][A-Z\d_]*=[^=]/u.test(line)) ? undefined : lines;
+}
+
+function secretInAnswer(json: string): string | undefined {
+  try {
+    const answer = Object(JSON.parse(json)) as { webhook?: unknown };
+    const { webhook_secret: secret } = Object(answer.webhook ?? answer) as { webhook_secret?: unknown };
+    return typeof secret === 'string' && secret !== '' ? secret : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Those by which sinks may be limited to one webhook. */
+export function labelsOf(secret: Secret): readonly string[] {
+  return typeof secret === 'object' && !Array.isArray(secret) ? Object.keys(secret) : [];
+}
+
+/** `renter=SECRET,host=SECRET` */
+function labelledSecrets(text: string): Readonly<Record<string, string>> {
+  const pairs = text.split(/[\s,]+/).filter(Boolean);
+  const secrets = pairs.map((pair): [string, string] => {
+    const at = pair.indexOf('=');
+    // What is wrong is not repeated: it may be a secret.
+    if (at < 1 || at === pair.length - 1) {
+      throw new Failure(`${secretVariable}S must be like renter=SECRET,host=SECRET: a label before each secret`);
+    }
+    return [pair.slice(0, at), pair.slice(at + 1)];
+  });
+  return Object.fromEntries(secrets);
+}

@@ -1,0 +1,38 @@
+import type { Command } from 'commander';
+import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
+import type { Io } from '../shared/context.js';
+import { positive, positiveInteger } from '../shared/flag-values.js';
+
+export interface ReplayOptions extends SecretOptions {
+  readonly url: string;
+  readonly rate?: number;
+  readonly connections: number;
+  readonly json?: true;
+}
+
+const manual = `
+The file holds JSON lines or a JSON array of events, of { "headers", "body" }, of deliveries as a queue or outbox keeps
+them, or it is what \`serve --log json --log-events\` wrote. A receiver answers 2xx to an event that it has had already,
+and tells nobody of it again.`;
+
+export function addReplay(program: Command, io: Io): void {
+  const command = program
+    .command('replay')
+    .description('sign stored deliveries afresh, with the event ids they have, and send them again')
+    .argument('<file>', 'the deliveries, or - for standard input')
+    .option('--url <url>', 'the receiver', 'http://127.0.0.1:8787/vast/webhooks')
+    .option('--rate <n>', 'how many to send a second (default: as fast as they are answered)', positive)
+    .option(
+      '--connections <n>',
+      'how many are under way at once at most; with 1 they keep their order',
+      positiveInteger,
+      1,
+    )
+    .option('--json', 'print how each was answered as JSON');
+  addSecretOptions(command)
+    .addHelpText('after', manual)
+    .action(async (file: string, options: ReplayOptions) => {
+      const { replay } = await import('./send-stored.js');
+      await replay(file, options, io);
+    });
+}

@@ -1,0 +1,137 @@
+import { closest } from 'fastest-levenshtein';
+import type { VastType } from '../../index.js';
+import { senderSecret } from '../secrets/flags.js';
+import type { Io } from '../shared/context.js';
+import { Failure, UsageFailure } from '../shared/errors.js';
+import { printJson, printLine, printTable, showProgress, withoutControls } from '../shared/print.js';
+import { readSettings } from '../shared/settings.js';
+import { type LoadResult, type Plan, runLoad } from './load.js';
+import { adviceFor, isAccepted, nameOf, type Sender, sender, statusOf, targetOf } from './post-delivery.js';
+import type { TriggerOptions } from './trigger.js';
+
+const defaultSeconds = 10;
+
+export async function trigger(type: string, options: TriggerOptions, io: Io): Promise<void> {
+  const url = targetOf(options.url);
+  const nextEvent = await eventsOf(type, options.eventId);
+  const secret = await senderSecret(options, await readSettings(io), io);
+  const { count, rate, duration, connections, attempt, age: ageSeconds } = options;
+  const to = sender(url, connections, { secret, attempt, ageSeconds }, io.interrupted);
+  try {
+    if (rate === undefined && duration === undefined && (count ?? 1) === 1) {
+      await sendOne(to, url, nextEvent(), options, io);
+    } else {
+      const plan = { count: count ?? Number.POSITIVE_INFINITY, rate, duration: durationOf(options), connections };
+      await sendMany(to, url, nextEvent, plan, options, io);
+    }
+  } finally {
+    to.close();
+  }
+}
+
+/** A rate by itself would have no end. */
+function durationOf({ count, duration }: TriggerOptions): number | undefined {
+  return duration ?? (count === undefined ? defaultSeconds : undefined);
+}
+
+type NextEvent = () => ReturnType<typeof import('../../testing/index.js').sampleEvent>;
+
+async function eventsOf(type: string, eventId: string | undefined): Promise<NextEvent> {
+  const [{ vastTypes }, { sampleEvent }] = await Promise.all([
+    import('../../index.js'),
+    import('../../testing/index.js'),
+  ]);
+  const known = Object.entries(vastTypes).flatMap(([slug, { contexts }]) => [
+    slug,
+    ...contexts.map((context) => `${context}:${slug}`),
+  ]);
+  if (!known.includes(type)) {
+    throw new UsageFailure(`there is no event type "${withoutControls(type)}": did you mean ${closest(type, known)}?`);
+  }
+  return () => {
+    const event = sampleEvent(type as VastType);
+    return eventId === undefined ? event : { ...event, event_id: eventId };
+  };
+}
+
+async function sendOne(
+  to: Sender,
+  url: URL,
+  event: ReturnType<NextEvent>,
+  { json }: TriggerOptions,
+  io: Io,
+): Promise<void> {
+  const answered = await to.send(JSON.stringify(event), event.event_id);
+  const { status, error, body, ms } = answered;
+  const { notif_type: type, event_id } = event;
+  if (json) {
+    printJson(io, { url: nameOf(url), type, event_id, status, error, body, ms: rounded(ms) });
+  } else {
+    printLine(io, `${type} ${withoutControls(event_id)} to ${nameOf(url)}`);
+    printLine(io, `${statusOf(answered)} in ${rounded(ms)} ms${body && `: ${withoutControls(body)}`}`);
+  }
+  if (!isAccepted(answered)) throw new Failure(adviceFor(answered, url));
+}
+
+async function sendMany(
+  to: Sender,
+  url: URL,
+  nextEvent: NextEvent,
+  plan: Plan,
+  { json }: TriggerOptions,
+  io: Io,
+): Promise<void> {
+  const expected = expectedOf(plan);
+  const progress = showProgress(io, 'sending', expected ?? Math.ceil(plan.duration ?? 0));
+  // Without a number to reach it is the time that passes.
+  const clock = expected === undefined ? setInterval(() => progress.advance(), 1_000) : undefined;
+  const onAnswer = () => {
+    if (expected !== undefined) progress.advance();
+  };
+  let result: LoadResult;
+  try {
+    const sendNext = () => {
+      const event = nextEvent();
+      return to.send(JSON.stringify(event), event.event_id);
+    };
+    result = await runLoad(plan, sendNext, io.interrupted, onAnswer);
+  } finally {
+    clearInterval(clock);
+    progress.end();
+  }
+  if (json) printResultAsJson(io, url, plan, result);
+  else printResult(io, plan, result);
+  const { sent, accepted } = result;
+  if (accepted < sent)
+    throw new Failure(`${sent - accepted} of ${sent} were not answered 2xx: the receiver's log says why`);
+}
+
+function expectedOf({ count, rate, duration }: Plan): number | undefined {
+  const byTime = rate !== undefined && duration !== undefined ? Math.ceil(rate * duration) : Number.POSITIVE_INFINITY;
+  const expected = Math.min(count, byTime);
+  return Number.isFinite(expected) ? expected : undefined;
+}
+
+function printResultAsJson(io: Io, url: URL, plan: Plan, { latency, seconds, rate, ...result }: LoadResult): void {
+  printJson(io, {
+    url: nameOf(url),
+    ...result,
+    asked_rate: plan.rate,
+    rate: rounded(rate),
+    seconds: rounded(seconds),
+    latency_ms: latency && Object.fromEntries(Object.entries(latency).map(([name, ms]) => [name, rounded(ms)])),
+  });
+}
+
+function printResult(io: Io, plan: Plan, { sent, statuses, rate, seconds, latency }: LoadResult): void {
+  const asked = plan.rate === undefined ? '' : ` of ${plan.rate} asked for`;
+  printLine(io, `${sent} sent in ${seconds.toFixed(1)} s: ${rate.toFixed(1)} a second${asked}`);
+  printTable(io, [['answer', 'count'], ...Object.entries(statuses).map(([status, count]) => [status, String(count)])]);
+  if (latency === undefined) return;
+  const rows = Object.entries(latency).map(([name, ms]) => [name, ms.toFixed(2)]);
+  printTable(io, [['latency', 'ms'], ...rows]);
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100;
+}

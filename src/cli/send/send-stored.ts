@@ -1,0 +1,88 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { senderSecret } from '../secrets/flags.js';
+import type { Io } from '../shared/context.js';
+import { Failure } from '../shared/errors.js';
+import { printJson, printLine, printTable, showProgress, withoutControls } from '../shared/print.js';
+import { readSettings } from '../shared/settings.js';
+import { runLoad } from './load.js';
+import { type Answered, adviceFor, isAccepted, nameOf, sender, statusOf, targetOf } from './post-delivery.js';
+import type { ReplayOptions } from './replay.js';
+import { readDeliveries, type StoredDelivery } from './stored-deliveries.js';
+
+interface Result {
+  readonly delivery: StoredDelivery;
+  readonly answered: Answered;
+}
+
+export async function replay(file: string, options: ReplayOptions, io: Io): Promise<void> {
+  const { rate, connections, json } = options;
+  const url = targetOf(options.url);
+  const secret = await senderSecret(options, await readSettings(io), io);
+  const deliveries = readDeliveries(await contentOf(file, io));
+  const results: Result[] = [];
+  const to = sender(url, connections, { secret }, io.interrupted);
+  const progress = showProgress(io, 'sending', deliveries.length);
+  try {
+    const send = async (index: number) => {
+      const delivery = deliveries[index] as StoredDelivery;
+      const answered = await to.send(delivery.body, delivery.eventId);
+      results[index] = { delivery, answered };
+      return answered;
+    };
+    await runLoad({ count: deliveries.length, rate, connections }, send, io.interrupted, () => progress.advance());
+  } finally {
+    progress.end();
+    to.close();
+  }
+  const failed = results.filter(({ answered }) => !isAccepted(answered));
+  if (json) printResultsAsJson(io, url, deliveries.length, results);
+  else printResults(io, url, deliveries.length, results.length, failed);
+  if (results.length < deliveries.length) {
+    throw new Failure(`interrupted after ${results.length} of ${deliveries.length} deliveries`);
+  }
+  const [first] = failed;
+  if (first === undefined) return;
+  const count = failed.length === 1 ? 'one delivery was' : `${failed.length} deliveries were`;
+  throw new Failure(`${count} not accepted; at ${first.delivery.place} ${adviceFor(first.answered, url)}`);
+}
+
+async function contentOf(file: string, { stdin, cwd }: Io): Promise<string> {
+  if (file === '-') return text(stdin);
+  const path = resolve(cwd, file);
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new Failure(`${path} cannot be read (${(error as NodeJS.ErrnoException).code}): give a file with deliveries`);
+  }
+}
+
+function printResultsAsJson(io: Io, url: URL, total: number, results: readonly Result[]): void {
+  printJson(io, {
+    url: nameOf(url),
+    total,
+    sent: results.length,
+    accepted: results.filter(({ answered }) => isAccepted(answered)).length,
+    results: results.map(({ delivery: { place, eventId }, answered: { status, error, body, ms } }) => ({
+      place,
+      event_id: eventId,
+      status,
+      error,
+      body,
+      ms: Math.round(ms * 100) / 100,
+    })),
+  });
+}
+
+function printResults(io: Io, url: URL, total: number, sent: number, failed: readonly Result[]): void {
+  printLine(io, `${sent - failed.length} of ${total} accepted by ${nameOf(url)}`);
+  if (failed.length === 0) return;
+  const rows = failed.map(({ delivery: { place, eventId = '' }, answered }) => [
+    place,
+    eventId,
+    statusOf(answered),
+    answered.body,
+  ]);
+  printTable(io, [['not accepted', 'event', 'answer', 'body'], ...rows.map((row) => row.map(withoutControls))]);
+}

@@ -1,0 +1,65 @@
+import { Failure } from '../shared/errors.js';
+
+/** A delivery that was kept somewhere. */
+export interface StoredDelivery {
+  /** Where it stood: `line 3`, `entry 3`. */
+  readonly place: string;
+  readonly body: string | Buffer;
+  readonly eventId: string | undefined;
+}
+
+/**
+ * The deliveries in a JSON array, in lines of JSON, or in a single JSON value. Each is a plain event, what was received
+ * as `{ headers, body }`, what a queue keeps of a delivery, or a line of the log of `serve`, of which those without an
+ * event are left out. Throws a `Failure` that names the first that is none of these.
+ */
+export function readDeliveries(text: string): StoredDelivery[] {
+  const clean = text.replace(/^\uFEFF/, '');
+  const whole = parsed(clean);
+  if (Array.isArray(whole)) return whole.flatMap((value, index) => deliveryOf(value, `entry ${index + 1}`));
+  if (whole !== undefined) return deliveryOf(whole, 'line 1');
+  return clean.split('\n').flatMap((line, index) => {
+    if (line.trim() === '') return [];
+    const place = `line ${index + 1}`;
+    const value = parsed(line);
+    if (value === undefined) throw new Failure(`${place} is not JSON: give JSON lines or a JSON array`);
+    return deliveryOf(value, place);
+  });
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function deliveryOf(value: unknown, place: string): StoredDelivery[] {
+  const { time, level, delivery, rawBody, headers, body } = Object(value) as Record<string, unknown>;
+  // Of the log of `serve`.
+  if (typeof time === 'string' && typeof level === 'string') return delivery ? deliveryOf(delivery, place) : [];
+  if (rawBody !== undefined) return [withBody(bytesOf(rawBody), place)];
+  if (headers !== undefined && body !== undefined) return [withBody(textOf(body), place)];
+  return [withBody(textOf(value), place)];
+}
+
+/** As JSON.stringify makes it of a Buffer, or in base64. */
+function bytesOf(rawBody: unknown): Buffer {
+  const { data } = Object(rawBody) as { data?: unknown };
+  if (Array.isArray(data)) return Buffer.from(data);
+  return Buffer.from(typeof rawBody === 'string' ? rawBody : '', 'base64');
+}
+
+function textOf(body: unknown): string {
+  return typeof body === 'string' ? body : JSON.stringify(body);
+}
+
+function withBody(body: string | Buffer, place: string): StoredDelivery {
+  const event = parsed(body.toString().replace(/^\uFEFF/, ''));
+  const { event_id: id, notif_type: type } = Object(event) as Record<string, unknown>;
+  if (typeof id !== 'string' && typeof type !== 'string') {
+    throw new Failure(`${place} is no delivery: it has neither an event_id nor a notif_type`);
+  }
+  return { place, body, eventId: typeof id === 'string' ? id : undefined };
+}

@@ -1,0 +1,36 @@
+import type { Command } from 'commander';
+import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
+import type { Io } from '../shared/context.js';
+import { integer, positive, positiveInteger } from '../shared/flag-values.js';
+
+export interface TriggerOptions extends SecretOptions {
+  readonly url: string;
+  readonly count?: number;
+  readonly rate?: number;
+  readonly duration?: number;
+  readonly connections: number;
+  readonly eventId?: string;
+  readonly attempt?: number;
+  readonly age?: number;
+  readonly json?: true;
+}
+
+export function addTrigger(program: Command, io: Io): void {
+  const command = program
+    .command('trigger')
+    .description('sign a sample event and send it to a receiver, once or at a rate')
+    .argument('[type]', 'the event type, such as outbid or client:outbid', 'webhook_test')
+    .option('--url <url>', 'the receiver', 'http://127.0.0.1:8787/vast/webhooks')
+    .option('--count <n>', 'how many to send (default: 1)', positiveInteger)
+    .option('--rate <n>', 'how many to send a second, for 10 s unless told otherwise', positive)
+    .option('--duration <seconds>', 'for how long to send', positive)
+    .option('--connections <n>', 'how many are under way at once at most', positiveInteger, 32)
+    .option('--event-id <id>', 'the same event each time, to try out duplicates')
+    .option('--attempt <n>', 'which attempt it says it is', positiveInteger)
+    .option('--age <seconds>', 'how long ago it says it was signed, to try out stale ones', integer)
+    .option('--json', 'print the result as JSON');
+  addSecretOptions(command).action(async (type: string, options: TriggerOptions) => {
+    const { trigger } = await import('./send-samples.js');
+    await trigger(type, options, io);
+  });
+}

@@ -1,0 +1,99 @@
+import type { Outcome, Sink } from '../../index.js';
+import type { Io } from '../shared/context.js';
+import { coloursFor, printLine, withoutControls } from '../shared/print.js';
+
+export type LogFormat = 'json' | 'text';
+type Level = 'info' | 'warn' | 'error';
+
+/** What `serve` writes to standard output: a line for each thing that happens. */
+export interface ReceiverLog {
+  note(level: Level, message: string, fields?: Readonly<Record<string, unknown>>): void;
+  outcome(outcome: Outcome): void;
+  /** A sink that writes each event as it was sent, so that `replay` can send it again. */
+  readonly events: Sink;
+}
+
+/** `secrets` are taken out of whatever others say in their errors. */
+export function receiverLog(io: Io, format: LogFormat, secrets: readonly string[]): ReceiverLog {
+  const safe = (text: string) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '[secret]'), text);
+  return format === 'json' ? jsonLog(io, safe) : textLog(io, safe);
+}
+
+function jsonLog(io: Io, safe: (text: string) => string): ReceiverLog {
+  const write = (level: Level, message: string, fields: object = {}) =>
+    printLine(io, JSON.stringify({ time: new Date().toISOString(), level, message: safe(message), ...fields }));
+  return {
+    note: write,
+    outcome(outcome) {
+      const { result, status, code, reason, permanent, id, type, webhook, attempt, durationMs, error } = outcome;
+      write(levelOf(outcome), result, {
+        result,
+        status,
+        code,
+        reason,
+        permanent,
+        event_id: id,
+        type,
+        webhook,
+        attempt,
+        duration_ms: Math.round(durationMs * 10) / 10,
+        skew_s: outcome.skewSeconds,
+        sinks: outcome.sinks && mapped(outcome.sinks, (sink) => (typeof sink === 'string' ? sink : safe(sink.message))),
+        error: error && safe(error.message),
+      });
+    },
+    events: {
+      name: 'log',
+      deliver(event, { delivery }) {
+        const rawBody = delivery.rawBody.toString('base64');
+        write('info', 'event', { event, delivery: { ...delivery, rawBody } });
+      },
+    },
+  };
+}
+
+function mapped<T, U>(record: Readonly<Record<string, T>>, map: (value: T) => U): Record<string, U> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
+}
+
+function textLog(io: Io, safe: (text: string) => string): ReceiverLog {
+  const { green, yellow, red, dim } = coloursFor(io);
+  const paint = { info: (text: string) => text, warn: yellow, error: red };
+  const write = (line: string) => printLine(io, `${dim(new Date().toISOString())} ${line}`);
+  return {
+    note: (level, message) => write(paint[level](withoutControls(safe(message)))),
+    outcome(outcome) {
+      const level = levelOf(outcome);
+      const word = level === 'info' ? green(outcome.result) : paint[level](outcome.result);
+      write(`${word} ${withoutControls(safe(detailsOf(outcome)))}`);
+    },
+    events: {
+      name: 'log',
+      deliver({ notif_type, event_id, subject, message }) {
+        write(withoutControls(`event ${notif_type} ${event_id}: ${subject} - ${message}`));
+      },
+    },
+  };
+}
+
+function detailsOf({ status, code, reason, permanent, result, id, type, webhook, durationMs, sinks, error }: Outcome) {
+  const told = Object.entries(sinks ?? {}).map(
+    ([name, sink]) => `${name} ${typeof sink === 'string' ? sink : 'failed'}`,
+  );
+  return [
+    [status, type, id, webhook && `(${webhook})`, `in ${Math.round(durationMs)} ms`].filter(Boolean).join(' '),
+    told.join(', '),
+    code &&
+      [code, reason && `(${reason})`, permanent && result === 'failed' && '- the event is lost']
+        .filter(Boolean)
+        .join(' '),
+    error?.message,
+  ]
+    .filter(Boolean)
+    .join(': ');
+}
+
+function levelOf({ result }: Outcome): Level {
+  if (result === 'failed') return 'error';
+  return result === 'rejected' ? 'warn' : 'info';
+}

@@ -1,0 +1,164 @@
+import { type Command, Option } from 'commander';
+import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
+import type { Io } from '../shared/context.js';
+import { Failure, UsageFailure } from '../shared/errors.js';
+import { collect, positive, toByteLimit, toPort } from '../shared/flag-values.js';
+import { readSettings } from '../shared/settings.js';
+import type { LogFormat } from './log.js';
+
+interface Options extends SecretOptions {
+  readonly slack?: readonly string[];
+  readonly googleChat?: readonly string[];
+  readonly sink?: readonly string[];
+  readonly logEvents?: true;
+  readonly store?: string;
+  readonly outbox?: string;
+  readonly redeliver?: true;
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+  readonly log: LogFormat;
+  readonly sinkTimeout?: number;
+  readonly limit: string;
+}
+
+const manual = `
+Environment variables, also from .env; options win:
+  VAST_WEBHOOK_SECRET   the signing secret
+  VAST_WEBHOOK_SECRETS  several with labels instead, which the log shows: renter=SECRET,host=SECRET
+  SLACK_WEBHOOK_URL     a Slack incoming webhook, or a workflow's trigger
+  GOOGLE_CHAT_URL       a Google Chat incoming webhook
+                        Both may hold several, with white space between. An address with a label and an @ before it,
+                        such as host@https://..., hears of the webhook with that label only
+  VAST_CONSOLE          the console that messages link to, if not https://cloud.vast.ai
+  HOST, PORT            where to listen
+  VAST_WEBHOOK_STORE    as --store, whose URL may hold a password
+  VAST_WEBHOOK_OUTBOX   as --outbox
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY     a proxy on the way to the chats
+  REQUESTS_CA_BUNDLE, SSL_CERT_FILE     certificates to trust there, too
+Whoever can run \`ps\` on this machine sees what is given as an option, so keep secrets and URLs in variables or files.
+
+Run as a service, start node_modules/.bin/vast-webhook and not npx, which passes no signal on.
+
+Answers 204 to deliveries that were taken, and GET /health with 200 {"ok": true}. Ctrl-C and SIGTERM end it when what is
+under way has ended.`;
+
+export function addServe(program: Command, io: Io): void {
+  const command = program
+    .command('serve')
+    .description('receive deliveries, and tell Slack and Google Chat of each event once')
+    .option('--slack <url>', "a Slack incoming webhook, or a workflow's trigger; may be repeated", collect)
+    .option('--google-chat <url>', 'a Google Chat incoming webhook; may be repeated', collect)
+    .option(
+      '--sink <url>',
+      'one of them, or of Slack workflows, Discord or Teams, told by its host; may be repeated',
+      collect,
+    )
+    .option('--log-events', 'write each event to the log, too; with it there need be no chat')
+    .option(
+      '--store <store>',
+      'what is known of events: memory, sqlite:FILE, redis://..., postgres://... (default: memory)',
+    )
+    .option('--outbox <file>', 'write events to a SQLite file and answer, then tell as long as it takes')
+    .option('--redeliver', 'tell what the outbox had given up again')
+    .option('--host <host>', 'where to listen (default: 127.0.0.1)')
+    .option('--port <port>', 'where to listen (default: 8787)', toPort)
+    .option('--path <path>', 'the endpoint (default: every path, for POST)')
+    .option(
+      '--sink-timeout <seconds>',
+      'how long a chat may take (default: until the sender gives up; 30 with --outbox)',
+      positive,
+    )
+    .option('--limit <size>', 'the largest body that is taken, in bytes, kb or mb', toByteLimit, '1mb')
+    .addOption(new Option('--log <format>', 'how to write the log').choices(['text', 'json']).default('text'));
+  addSecretOptions(command)
+    .addHelpText('after', manual)
+    .action((options: Options) => serve(options, io));
+}
+
+async function serve(options: Options, io: Io): Promise<void> {
+  const loading = Promise.all([
+    import('./server.js'),
+    import('./log.js'),
+    import('./sinks-from-urls.js'),
+    import('../secrets/flags.js'),
+    import('../shared/proxied-fetch.js'),
+  ]);
+  const setting = await readSettings(io);
+  const [
+    { receive },
+    { receiverLog },
+    { sinksFromUrls, unheardLabel, withoutLabel },
+    { labelsOf, receiverSecret },
+    { proxiedFetch },
+  ] = await loading;
+
+  const secret = await receiverSecret(options, setting, io);
+  const urls = {
+    slack: options.slack ?? listOf(setting('SLACK_WEBHOOK_URL')),
+    googleChat: options.googleChat ?? listOf(setting('GOOGLE_CHAT_URL')),
+    other: options.sink ?? [],
+  };
+  const store = options.store ?? setting('VAST_WEBHOOK_STORE') ?? 'memory';
+  const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX');
+  if (options.redeliver && outbox === undefined) throw new UsageFailure('--redeliver is for what is in an --outbox');
+
+  const log = receiverLog(io, options.log, secretsIn(secret, Object.values(urls).flat().map(withoutLabel), store));
+  const consoleUrl = setting('VAST_CONSOLE');
+  if (consoleUrl !== undefined && !isAddress(consoleUrl)) {
+    throw new Failure('VAST_CONSOLE must be the address of a console, such as https://cloud.vast.ai');
+  }
+  const sinks = sinksFromUrls(urls, {
+    labels: labelsOf(secret),
+    consoleUrl,
+    timeoutMs: options.sinkTimeout && Math.ceil(options.sinkTimeout * 1_000),
+    fetch: proxiedFetch(setting),
+  });
+  if (options.logEvents) sinks.push(log.events);
+  const unheard = options.logEvents ? undefined : unheardLabel(urls, labelsOf(secret));
+  if (unheard !== undefined && sinks.length > 0) {
+    throw new Failure(
+      `no chat gets the events of the webhook "${unheard}": give an address without a label, or with ${unheard}@ before it`,
+    );
+  }
+  // It would take each event from the sender for good, and nobody would hear of it.
+  if (sinks.length === 0) {
+    throw new Failure('there is nobody to tell: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --log-events');
+  }
+  const host = options.host ?? setting('HOST') ?? '127.0.0.1';
+  const port = options.port ?? portOf(setting('PORT')) ?? 8787;
+  const { path, redeliver = false, limit } = options;
+  await receive({ secret, sinks, store, outbox, redeliver, host, port, path, limit }, log, io);
+}
+
+function listOf(value = ''): readonly string[] {
+  return value.split(/\s+/).filter(Boolean);
+}
+
+function isAddress(text: string): boolean {
+  return /^https?:\/\//i.test(text) && URL.canParse(text);
+}
+
+function portOf(text: string | undefined): number | undefined {
+  try {
+    return text === undefined ? undefined : toPort(text);
+  } catch {
+    throw new Failure('PORT must be a number from 0 to 65535');
+  }
+}
+
+/** What must not stand in a log, whoever says it. */
+function secretsIn(secret: unknown, urls: readonly string[], store: string): readonly string[] {
+  const ofStore = URL.canParse(store) ? [new URL(store).password] : [];
+  const own = typeof secret === 'string' ? [secret] : Object.values(Object(secret)).map(String);
+  const all = [...urls, ...own, ...ofStore, ...ofStore.map(decoded)];
+  return all.filter((text) => text.length >= 4);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

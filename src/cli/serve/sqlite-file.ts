@@ -1,0 +1,51 @@
+import { resolve } from 'node:path';
+import { toError } from '../../contracts/errors.js';
+import type { SqliteDatabase } from '../../stores/index.js';
+import { Failure } from '../shared/errors.js';
+import { loadUserModule } from './user-module.js';
+
+export interface SqliteFile extends SqliteDatabase {
+  close(): unknown;
+}
+
+type Constructor = new (file: string) => SqliteFile;
+
+/** Opens a file, which is made if there is none, with better-sqlite3 or else the SQLite of Node.js itself. */
+export function openSqliteFile(option: string, file: string, cwd: string): SqliteFile {
+  const path = resolve(cwd, file);
+  const builtIn = builtInSqlite();
+  try {
+    const Database = installedSqlite(option, cwd, builtIn);
+    try {
+      return new Database(path);
+    } catch (error) {
+      // Compiled for another Node.js, which shows only now.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') throw error;
+      if (builtIn !== undefined) return new builtIn(path);
+      throw new Failure('better-sqlite3 is installed but cannot be loaded: npm rebuild better-sqlite3');
+    }
+  } catch (error) {
+    throw error instanceof Failure ? error : unusable(option, path, error);
+  }
+}
+
+export function unusable(option: string, path: string, error: unknown): Failure {
+  return new Failure(
+    `${option}: the file ${path} cannot be used (${toError(error).message}): give one in a folder that can be written to`,
+  );
+}
+
+function installedSqlite(option: string, cwd: string, builtIn: Constructor | undefined): Constructor {
+  try {
+    return loadUserModule(['better-sqlite3'], `${option} with a file`, cwd).module as Constructor;
+  } catch (error) {
+    if (builtIn === undefined) throw error;
+    return builtIn;
+  }
+}
+
+function builtInSqlite(): Constructor | undefined {
+  const getBuiltin = (process as { getBuiltinModule?: (name: string) => unknown }).getBuiltinModule;
+  const sqlite = getBuiltin?.('node:sqlite') as { DatabaseSync: Constructor } | undefined;
+  return sqlite?.DatabaseSync;
+}

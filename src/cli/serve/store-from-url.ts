@@ -1,0 +1,166 @@
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toError } from '../../contracts/errors.js';
+import {
+  type IdempotencyStore,
+  type IoRedis,
+  memoryStore,
+  type NodeRedis,
+  type Postgres,
+  postgresStore,
+  redisStore,
+  sqliteStore,
+} from '../../stores/index.js';
+import { Failure } from '../shared/errors.js';
+import { openSqliteFile, unusable } from './sqlite-file.js';
+import { type Found, loadUserModule } from './user-module.js';
+
+export interface OpenStore {
+  readonly store: IdempotencyStore;
+  /** For people, without what is secret in a URL. */
+  readonly label: string;
+  close(): Promise<unknown> | unknown;
+}
+
+/** How long a server may take to answer for the first time. */
+const patienceMs = 5_000;
+/** How often it is said that a server is away. */
+const repeatEveryMs = 10_000;
+
+/**
+ * Opens the store that `--store` names, and sees that it works. `onError` hears of connections that are lost later.
+ * Throws a `Failure`.
+ */
+export async function openStore(text: string, cwd: string, onError: (reason: string) => void): Promise<OpenStore> {
+  if (text === 'memory') return { store: memoryStore(), label: 'memory', close() {} };
+  if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length) return sqlite(text.slice('sqlite:'.length), cwd);
+  const { protocol, host, pathname, password } = URL.canParse(text) ? new URL(text) : new URL('none:');
+  if (!isEncoded(password)) throw new Failure('--store: the password has a % that must be written as %25');
+  const label = `${protocol}//${host}${pathname}`;
+  if (protocol === 'redis:' || protocol === 'rediss:') return redis(text, label, cwd, onError);
+  if (protocol === 'postgres:' || protocol === 'postgresql:') return postgres(text, label, cwd, onError);
+  throw new Failure('--store must be memory, sqlite:FILE, redis://..., rediss://... or postgres://...');
+}
+
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function sqlite(file: string, cwd: string): Promise<OpenStore> {
+  const db = openSqliteFile('--store', file, cwd);
+  const store = sqliteStore(db);
+  try {
+    await tryOut(store);
+  } catch (error) {
+    db.close();
+    throw unusable('--store', resolve(cwd, file), error);
+  }
+  return { store, label: `sqlite:${file}`, close: () => db.close() };
+}
+
+interface Client {
+  on(name: 'error', listener: (error: Error) => void): unknown;
+}
+
+async function redis(url: string, label: string, cwd: string, onError: (reason: string) => void): Promise<OpenStore> {
+  const found = loadUserModule(['ioredis', 'redis'], '--store with Redis', cwd);
+  const { client, connect, close } = found.name === 'ioredis' ? ioRedis(found, url) : nodeRedis(found, url);
+  return whenUsable(redisStore(client), client, label, connect, close, onError);
+}
+
+interface RedisClient<T> {
+  readonly client: T & Client;
+  connect(): Promise<unknown>;
+  close(): unknown;
+}
+
+function ioRedis({ module }: Found, url: string): RedisClient<IoRedis> {
+  type Redis = IoRedis & Client & { connect(): Promise<void>; disconnect(): void };
+  const { Redis } = module as { Redis: new (url: string, options: object) => Redis };
+  // A call that waits for the connection to come back is of no use to the sender, who has been told 503 by then.
+  const client = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: 1 });
+  return { client, connect: () => client.connect(), close: () => client.disconnect() };
+}
+
+function nodeRedis({ module }: Found, url: string): RedisClient<NodeRedis> {
+  type Redis = NodeRedis & Client & { connect(): Promise<unknown>; destroy(): void };
+  const { createClient } = module as { createClient: (options: object) => Redis };
+  const client = createClient({ url, disableOfflineQueue: true });
+  return { client, connect: () => client.connect(), close: () => client.destroy() };
+}
+
+async function postgres(
+  url: string,
+  label: string,
+  cwd: string,
+  onError: (reason: string) => void,
+): Promise<OpenStore> {
+  const { module } = loadUserModule(['pg'], '--store with Postgres', cwd);
+  type Pool = Postgres & Client & { end(): Promise<void> };
+  const { Pool } = module as { Pool: new (options: object) => Pool };
+  const pool = new Pool({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  return whenUsable(
+    postgresStore(pool),
+    pool,
+    label,
+    async () => {},
+    () => pool.end(),
+    onError,
+  );
+}
+
+async function whenUsable(
+  store: IdempotencyStore,
+  client: Client,
+  label: string,
+  connect: () => Promise<unknown>,
+  close: () => unknown,
+  onError: (reason: string) => void,
+): Promise<OpenStore> {
+  let reason: Error | undefined;
+  let silentUntil = Number.POSITIVE_INFINITY;
+  client.on('error', (error) => {
+    reason = error;
+    // It tries again and again while the server is away.
+    if (performance.now() < silentUntil) return;
+    silentUntil = performance.now() + repeatEveryMs;
+    onError(reasonOf(error));
+  });
+  const late = new AbortController();
+  try {
+    await Promise.race([
+      connect().then(() => tryOut(store)),
+      sleep(patienceMs, undefined, { signal: late.signal }).then(() => {
+        throw new Error(`no answer within ${patienceMs / 1_000} s`);
+      }),
+    ]);
+  } catch (error) {
+    close();
+    throw new Failure(
+      `--store: ${label} cannot be used (${reasonOf(reason ?? error)}): see that it runs and that address and password are right`,
+    );
+  } finally {
+    late.abort();
+  }
+  silentUntil = 0;
+  return { store, label, close };
+}
+
+/** Of refused connections there is only a code. */
+function reasonOf(thrown: unknown): string {
+  const { message, code } = toError(thrown) as NodeJS.ErrnoException;
+  return message || String(code);
+}
+
+/** Makes the table where there is none, and finds out whether it can be written to. */
+async function tryOut(store: IdempotencyStore): Promise<void> {
+  const token = randomUUID();
+  const { state } = await store.claim('serve:start', token, 1_000);
+  if (state === 'acquired') await store.release('serve:start', token, 1_000);
+}

@@ -1,0 +1,187 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import * as http from 'node:http';
+import * as https from 'node:https';
+import { isIPv4, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import * as tls from 'node:tls';
+import { Failure } from './errors.js';
+
+type Setting = (name: string) => string | undefined;
+
+/** What of `fetch` the sinks and the clients of the management APIs use. */
+interface Init {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A `fetch` that follows the variables of Python's `requests`: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`,
+ * in lower case too, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` and `SSL_CERT_FILE`. Undefined where none is set. Node.js 20
+ * has no such setting of its own. Redirects are not followed. Throws a `Failure`.
+ */
+export function proxiedFetch(setting: Setting): typeof fetch | undefined {
+  const proxyFor = proxyChooser(setting);
+  const ca = authorities(setting);
+  if (proxyFor === undefined && ca === undefined) return undefined;
+  const send = async (input: string, init: Init = {}): Promise<Response> => {
+    const url = new URL(input);
+    init.signal?.throwIfAborted();
+    try {
+      return await exchange(url, init, proxyFor?.(url), ca);
+    } catch (cause) {
+      init.signal?.throwIfAborted();
+      throw new TypeError('fetch failed', { cause });
+    }
+  };
+  return send as typeof fetch;
+}
+
+/** Statuses whose `Response` may have no body. */
+const bodiless = [204, 205, 304];
+
+async function exchange(url: URL, init: Init, proxy: URL | undefined, ca: Authorities): Promise<Response> {
+  const { method = 'GET', headers = {}, body, signal } = init;
+  const isTls = url.protocol === 'https:';
+  const socket = proxy && isTls ? await tunnel(url, proxy, ca, signal) : undefined;
+  const servername = isTls ? hostOf(url) : undefined;
+  const options = { method, headers: { ...headers }, signal, ca, agent: false as const };
+  const throughProxy = proxy && !isTls;
+  if (throughProxy) Object.assign(options.headers, authorization(proxy));
+  const request = throughProxy
+    ? clientOf(proxy).request(withoutCredentials(proxy), {
+        ...options,
+        path: url.href,
+        headers: { ...options.headers, Host: url.host },
+      })
+    : socket
+      ? // A connection of one's own is heeded without an agent only.
+        https.request(url, {
+          ...options,
+          agent: undefined,
+          createConnection: () => tls.connect({ socket, servername, ca }),
+        })
+      : clientOf(url).request(url, options);
+  const response = await answerTo(request, body);
+  const { statusCode: status = 0 } = response;
+  if (bodiless.includes(status)) response.resume();
+  const stream = bodiless.includes(status) ? null : (Readable.toWeb(response) as ReadableStream<Uint8Array>);
+  const received = Object.entries(response.headers).flatMap(([name, value]) =>
+    [value ?? []].flat().map((each): [string, string] => [name, each]),
+  );
+  return new Response(stream, { status, headers: received });
+}
+
+function answerTo(request: http.ClientRequest, body: string | undefined): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.on('response', resolve).on('error', reject).end(body);
+  });
+}
+
+/** A connection to the host of an address, made by the proxy. */
+function tunnel(url: URL, proxy: URL, ca: Authorities, signal: AbortSignal | undefined): Promise<Socket> {
+  const path = `${url.hostname}:${url.port || 443}`;
+  const headers = { Host: path, ...authorization(proxy) };
+  const request = clientOf(proxy).request(withoutCredentials(proxy), {
+    method: 'CONNECT',
+    path,
+    headers,
+    signal,
+    ca,
+    agent: false,
+  });
+  return new Promise((resolve, reject) => {
+    request.on('connect', ({ statusCode }, socket: Socket) => {
+      if (statusCode === 200) return resolve(socket);
+      socket.destroy();
+      reject(Object.assign(new Error('the proxy refused'), { code: `PROXY_ANSWERED_${statusCode}` }));
+    });
+    request.on('error', reject).end();
+  });
+}
+
+function clientOf({ protocol }: URL): typeof http | typeof https {
+  return protocol === 'https:' ? https : http;
+}
+
+/** Node.js would make an `Authorization` of them, which is for the host behind the proxy. */
+function withoutCredentials(proxy: URL): URL {
+  return Object.assign(new URL(proxy), { username: '', password: '' });
+}
+
+/** Without the brackets of an IPv6 address. */
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+function authorization({ username, password }: URL): Record<string, string> {
+  if (!username && !password) return {};
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { 'Proxy-Authorization': `Basic ${Buffer.from(credentials).toString('base64')}` };
+}
+
+function proxyChooser(setting: Setting): ((url: URL) => URL | undefined) | undefined {
+  const either = (name: string) => setting(name.toLowerCase()) ?? setting(name);
+  const proxyOf = (name: string) => {
+    const text = either(name) ?? either('ALL_PROXY');
+    return text === undefined ? undefined : proxyUrl(name, text);
+  };
+  const proxies: Record<string, URL | undefined> = { 'https:': proxyOf('HTTPS_PROXY'), 'http:': proxyOf('HTTP_PROXY') };
+  if (!Object.values(proxies).some(Boolean)) return undefined;
+  const exceptions = (either('NO_PROXY') ?? '').split(/[\s,]+/).filter(Boolean);
+  return (url) => (exceptions.some((exception) => isExempt(url, exception)) ? undefined : proxies[url.protocol]);
+}
+
+function proxyUrl(name: string, text: string): URL {
+  const full = /^[a-z][\w+.-]*:\/\//i.test(text) ? text : `http://${text}`;
+  const url = URL.canParse(full) ? new URL(full) : new URL('none:');
+  // The address is not repeated: it may hold a password.
+  if (!['http:', 'https:'].includes(url.protocol)) {
+    throw new Failure(
+      `${name} must be the http:// or https:// address of a proxy: others, such as SOCKS, are not known`,
+    );
+  }
+  return url;
+}
+
+/** `*`, a host and all below it, with a port or without, or a range of IPv4 addresses. */
+function isExempt(url: URL, exception: string): boolean {
+  if (exception === '*') return true;
+  const host = hostOf(url);
+  const [base = '', bits] = exception.split('/');
+  if (bits !== undefined) return isIPv4(host) && isIPv4(base) && isInRange(host, base, Number(bits));
+  const [, name = '', port] = /^\[?(.+?)\]?(?::(\d+))?$/.exec(exception.replace(/^\*?\./, '').toLowerCase()) ?? [];
+  if (port !== undefined && port !== (url.port || (url.protocol === 'https:' ? '443' : '80'))) return false;
+  return host === name || host.endsWith(`.${name}`);
+}
+
+function isInRange(address: string, base: string, bits: number): boolean {
+  const numberOf = (text: string) => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - bits);
+  return Math.floor(numberOf(address) / size) === Math.floor(numberOf(base) / size);
+}
+
+type Authorities = string[] | undefined;
+
+/** Beside those that Node.js knows, so that a bundle of a company's own is enough. */
+function authorities(setting: Setting): Authorities {
+  const names = ['REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'SSL_CERT_FILE'];
+  const given = names.flatMap((name) => certificatesIn(name, setting(name)));
+  // What Node.js would have added by itself.
+  if (given.length > 0)
+    return [...tls.rootCertificates, ...given, ...certificatesIn('', setting('NODE_EXTRA_CA_CERTS'))];
+  return undefined;
+}
+
+function certificatesIn(name: string, path: string | undefined): string[] {
+  if (path === undefined) return [];
+  try {
+    const files = statSync(path).isDirectory() ? readdirSync(path).map((file) => join(path, file)) : [path];
+    const texts = files.filter((file) => statSync(file).isFile()).map((file) => readFileSync(file, 'utf8'));
+    return texts.filter((text) => text.includes('-----BEGIN CERTIFICATE-----'));
+  } catch (error) {
+    throw new Failure(`${name}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}

@@ -1,0 +1,95 @@
+import type { Sink } from '../../forward/sink.js';
+import { cut, fitting, withoutMarkup } from '../text.js';
+import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
+
+/** A message for a Slack incoming webhook. */
+export interface SlackMessage {
+  /** Text in Slack's mrkdwn, 40,000 characters at most; beside `blocks`, what notifications show. */
+  readonly text: string;
+  /** Up to 50 blocks of Block Kit. */
+  readonly blocks?: readonly object[];
+}
+
+/** What `slack` takes beside the URL. */
+export type SlackOptions<Event> = ChatOptions<Event, SlackMessage>;
+
+/**
+ * Delivers to a Slack incoming webhook. Nothing in an event can ping a channel or make markup.
+ * Throws a `TypeError` for an invalid option or URL, that of a workflow's trigger included.
+ */
+export function slack<Event extends object>(webhookUrl: string, options: SlackOptions<Event> = {}): Sink<Event> {
+  if (isSlackTrigger(webhookUrl)) {
+    // It would take no field of the message, and answer 200.
+    throw new TypeError("Slack: this is the URL of a workflow's trigger: use slackWorkflow for it");
+  }
+  return chatSink(chat, webhookUrl, options);
+}
+
+/** Whether an address starts a workflow. */
+function isSlackTrigger(url: string): boolean {
+  const { hostname, pathname } = URL.canParse(url) ? new URL(url) : new URL('none:');
+  return /^hooks\.slack(-gov)?\.com$/.test(hostname) && /^\/(triggers|workflows)\//.test(pathname);
+}
+
+// docs.slack.dev, Block Kit and incoming webhooks. The limits are taken to count the text as it is sent.
+const maxHeader = 150;
+const maxSection = 3_000;
+const maxText = 40_000;
+
+const chat: Chat<SlackMessage> = {
+  service: 'Slack',
+  name: 'slack',
+  safe: (text) => entitiesOf(withoutMarkup(text)),
+  messageOf({ subject, message, url, details }: ChatParts) {
+    // Shown where blocks are not, as in notifications.
+    const text = [subject, message, url, details].filter(Boolean).join('\n');
+    const isCut = entitiesOf(subject).length > maxHeader;
+    const body = (isCut ? [subject, message] : [message]).filter(Boolean).join('\n');
+    return {
+      text: safeUpTo(maxText, withoutMarkup(text)),
+      blocks: [
+        { type: 'header', text: plainText(maxHeader, subject) },
+        ...piecesOf(body).map((piece) => ({ type: 'section', text: plainText(maxSection, piece) })),
+        { type: 'section', text: { type: 'mrkdwn', text: `<${entitiesOf(url)}|Open the console>`, verbatim: true } },
+        { type: 'context', elements: [plainText(maxSection, details)] },
+      ],
+    };
+  },
+  ofText: (text) => ({ text: cut(text, maxText) }),
+};
+
+/** Not `mrkdwn`, in which the sender's asterisks and underscores would be markup. */
+function plainText(max: number, text: string): object {
+  return { type: 'plain_text', text: safeUpTo(max, text), emoji: false };
+}
+
+/** As many sections as the text needs, within the limit of the whole message. */
+function piecesOf(text: string): string[] {
+  const measure = (part: string) => entitiesOf(part).length;
+  const pieces: string[] = [];
+  for (let rest = cut(text, maxText, measure); rest !== ''; ) {
+    let piece = fitting(rest, maxSection, measure) || partOfCharacter(rest);
+    const lineEnd = piece.lastIndexOf('\n') + 1;
+    if (piece !== rest && lineEnd > piece.length / 2) piece = piece.slice(0, lineEnd);
+    pieces.push(piece);
+    rest = rest.slice(piece.length);
+  }
+  return pieces.filter((piece) => piece.trim() !== '');
+}
+
+/** Of a letter with thousands of accents, no more than a section takes. */
+function partOfCharacter(text: string): string {
+  const end = maxSection - 10;
+  return text.slice(0, /[\uD800-\uDBFF]/.test(text[end - 1] as string) ? end - 1 : end);
+}
+
+function safeUpTo(max: number, text: string): string {
+  return entitiesOf(cut(text, max, (part) => entitiesOf(part).length));
+}
+
+const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
+
+/** The three characters that Slack reads as control characters: in mentions (`<!channel>`) and links. */
+function entitiesOf(text: string): string {
+  return text.replace(/[&<>]/g, (character) => entities[character] as string);
+}

@@ -1,0 +1,87 @@
+import type { Sink } from '../../forward/sink.js';
+import { cut, withoutMarkdown, withoutTags } from '../text.js';
+import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
+
+/** A message for a Teams workflow: one adaptive card as an attachment. */
+export interface TeamsMessage {
+  /** As workflows want it. */
+  readonly type: 'message';
+  /** One attachment, the adaptive card. The whole message may have 28,000 bytes. */
+  readonly attachments: readonly object[];
+}
+
+/** What `teams` takes beside the URL. */
+export type TeamsOptions<Event> = ChatOptions<Event, TeamsMessage>;
+
+/**
+ * Tells a Microsoft Teams workflow ("When a Teams webhook request is received"), with an adaptive card of 28,000
+ * bytes at most, the message being what is cut. Nothing in an event can mention anybody or make markup. A text of
+ * `format`'s is read as Markdown. Any https host is taken, since workflows have many.
+ * Throws a `TypeError` for a URL or an option that nobody can have meant.
+ */
+export function teams<Event extends object>(webhookUrl: string, options: TeamsOptions<Event> = {}): Sink<Event> {
+  return chatSink(chat, webhookUrl, options);
+}
+
+/** Of the whole message, "approximately 28 KB". Source: learn.microsoft.com, Teams connector and incoming webhooks. */
+const maxBytes = 28_000;
+const maxSubject = 1_000;
+
+/**
+ * A connector's address (`...webhook.office.com`) answers 200 with `1`, or with this text about a failure. A workflow
+ * answers 202 with nothing. Source: learn.microsoft.com, Teams connectors, "Rate limiting for connectors".
+ */
+const connectorFailure = /\bdelivery failed\b|\breturned HTTP error\b/i;
+
+const chat: Chat<TeamsMessage> = {
+  answers: {
+    isRefusal: (_, text) => connectorFailure.test(text),
+    statusIn(text) {
+      const [, status] = /\bHTTP error (\d{3})\b/i.exec(text) ?? [];
+      return status === undefined ? undefined : Number(status);
+    },
+  },
+  service: 'Teams',
+  name: 'teams',
+  // An entity that Markdown resolves could be a tag.
+  safe: (text) =>
+    withoutMarkdown(text)
+      .replace(/&(?=#?\w+;)/g, '\\&')
+      .replace(templates, separated),
+  messageOf({ subject, message, url, details }: ChatParts) {
+    const cardWith = (body: string) =>
+      card(
+        [
+          plain(cut(subject, maxSubject), { size: 'Medium', weight: 'Bolder' }),
+          ...(body ? [plain(body)] : []),
+          plain(details, { size: 'Small', isSubtle: true }),
+        ],
+        { actions: [{ type: 'Action.OpenUrl', title: 'Open the console', url }] },
+      );
+    return cardWith(cut(message, maxBytes, (body) => bytesOf(cardWith(body))));
+  },
+  ofText(text) {
+    const cardOf = (part: string) => card([{ type: 'TextBlock', text: part, wrap: true }]);
+    return cardOf(cut(text, maxBytes, (part) => bytesOf(cardOf(part))));
+  },
+};
+
+function card(body: readonly object[], more: object = {}): TeamsMessage {
+  const content = { type: 'AdaptiveCard', version: '1.4', body, ...more };
+  const contentType = 'application/vnd.microsoft.card.adaptive';
+  return { type: 'message', attachments: [{ contentType, contentUrl: null, content }] };
+}
+
+/** Dates in cards: `{{DATE(...)}}`. */
+const templates = /\{(?=\{)/g;
+const separated = '{\u200B';
+
+/** A text run and not a text block, which would be read as Markdown (adaptivecards.io, TextRun). */
+function plain(text: string, style: object = {}): object {
+  const inline = { type: 'TextRun', text: withoutTags(text).replace(templates, separated), ...style };
+  return { type: 'RichTextBlock', inlines: [inline] };
+}
+
+function bytesOf(message: TeamsMessage): number {
+  return Buffer.byteLength(JSON.stringify(message));
+}
