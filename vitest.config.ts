@@ -1,6 +1,15 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { entries, sourceOf, subpathOf } from './scripts/entries.mjs';
+
+/** The command imports the package by its public names: tests of its sources get the package's sources. */
+const alias = entries.map((entry) => ({
+  find: new RegExp(`^${['vast-webhook', subpathOf(entry)].filter(Boolean).join('/')}$`),
+  replacement: fileURLToPath(new URL(sourceOf(entry), import.meta.url)),
+}));
 
 export default defineConfig({
+  resolve: { alias },
   test: {
     include: ['test/**/*.test.ts'],
     // Projects of their own, checked against the packed package.

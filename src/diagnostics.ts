@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
 import type { Delivery } from './contracts/delivery.js';
-import type { Outcome } from './outcome.js';
+import type { Outcome } from './contracts/result.js';
 
 /**
  * What subscribers of `tracing:vast-webhook.delivery:*` get, the same object from a request's arrival on the endpoint to

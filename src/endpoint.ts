@@ -1,26 +1,20 @@
 import { type Answer, answerTo } from './contracts/answer.js';
 import type { Received } from './contracts/delivery.js';
 import { toError, toWebhookError, WebhookError } from './contracts/errors.js';
+import type { Forwarded, HandlerAnswer } from './contracts/result.js';
 import { type DeliveryTrace, traceDelivery } from './diagnostics.js';
 import { Forwarder } from './forward/forwarder.js';
 import { InFlight } from './forward/in-flight.js';
-import type { Forwarded, Handler, HandlerAnswer } from './forward/run.js';
+import type { Handler } from './forward/run.js';
 import { type Settings, settingsOf, type WebhookOptions } from './options.js';
 import { outcomeOf } from './outcome.js';
 import type { Provider } from './providers/provider.js';
+import { typeOf } from './providers/provider.js';
 import { type OnBody, type RawBody, tooLarge } from './receive/body.js';
 import { type KeySource, keySource, type Secret, type SigningKey } from './receive/secrets.js';
 import { checkHeaders } from './receive/signature.js';
 import { checkToken, findToken } from './receive/token.js';
-import {
-  type Authentic,
-  findSigned,
-  mismatchOf,
-  type Proof,
-  type Signed,
-  toReceived,
-  typeOf,
-} from './receive/verify.js';
+import { type Authentic, findSigned, mismatchOf, type Proof, type Signed, toReceived } from './receive/verify.js';
 import { registerReceiver } from './receivers.js';
 import { type Clock, systemClock } from './util/clock.js';
 

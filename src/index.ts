@@ -8,13 +8,12 @@ export type { ExpressWebhook as VastWebhook } from './adapters/express.js';
 export type { Code } from './contracts/answer.js';
 export type { Delivery, Received, Verified } from './contracts/delivery.js';
 export { type SignatureReason, SinkError, WebhookError } from './contracts/errors.js';
+export type { ErrorContext, Outcome } from './contracts/result.js';
+export type { Sink, SinkContext, SinkFunction, SinkResult } from './contracts/sink.js';
 export type { ClaimResult, IdempotencyStore } from './contracts/store.js';
 export type { DeliveryMessage, SinkMessage } from './diagnostics.js';
 export type { Closable } from './endpoint.js';
-export type { ErrorContext } from './forward/run.js';
-export { type Sink, type SinkContext, type SinkFunction, type SinkResult, when } from './forward/sink.js';
 export type { ForwarderOptions, WebhookOptions } from './options.js';
-export type { Outcome } from './outcome.js';
 export type { Severity } from './providers/provider.js';
 export {
   type UnknownVastEvent,
@@ -32,6 +31,7 @@ export { keepRawBody } from './receive/raw-body.js';
 export type { Secret, SecretList } from './receive/secrets.js';
 export { sign } from './receive/signature.js';
 export { type VerifyDeliveryInput, verifyDelivery } from './receive/verify.js';
+export { when } from './sinks/when.js';
 export { type MemoryStoreOptions, memoryStore } from './stores/memory/memory-store.js';
 
 declare global {

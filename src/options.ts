@@ -1,7 +1,7 @@
+import type { ErrorContext, Outcome } from './contracts/result.js';
+import { type Sink, type SinkFunction, toSinks } from './contracts/sink.js';
 import type { IdempotencyStore } from './contracts/store.js';
-import type { ErrorContext } from './forward/run.js';
-import { type Sink, type SinkFunction, toSinks } from './forward/sink.js';
-import { logError, logOutcomes, type Outcome } from './outcome.js';
+import { logError, logOutcomes } from './log.js';
 import type { VastEvent } from './providers/vast.js';
 import { parseLimit } from './receive/limit.js';
 import { memoryStore } from './stores/memory/memory-store.js';
@@ -13,6 +13,7 @@ import {
   longMilliseconds,
   milliseconds,
 } from './util/check-options.js';
+import { swallowErrors } from './util/swallow-errors.js';
 
 /** What `vastWebhook` takes beside the secret. A wrong one is a `TypeError` that names it and what it takes. */
 export interface WebhookOptions<Event = VastEvent> {
@@ -151,8 +152,8 @@ function withDefaults<Event>(options: WebhookOptions<Event>): Settings<Event> {
     leaseMs: options.leaseMs ?? 30_000,
     storeTimeoutMs: options.storeTimeoutMs ?? 2_000,
     completedTtlMs: options.completedTtlMs ?? 7 * days,
-    onOutcome: unthrowing(options.onOutcome ?? logOutcomes()),
-    onError: unthrowing(options.onError ?? logError),
+    onOutcome: swallowErrors(options.onOutcome ?? logOutcomes()),
+    onError: swallowErrors(options.onError ?? logError),
     report: reporter(options.onError),
     now: options.now ?? Date.now,
   };
@@ -160,7 +161,7 @@ function withDefaults<Event>(options: WebhookOptions<Event>): Settings<Event> {
 
 function reporter(onError: WebhookOptions['onError']): (error: Error) => void {
   if (onError === undefined) return ({ message }) => console.warn(`vast-webhook: ${message}`);
-  return unthrowing((error: Error) => onError(error, {}));
+  return swallowErrors((error: Error) => onError(error, {}));
 }
 
 /** The same for `createForwarder`, whose lease is shorter since a queue tries again soon. */
@@ -182,16 +183,4 @@ export function forwarderSettingsOf<Event>(
   });
   const { rateLimit: limit, ...shared } = options;
   return { ...withDefaults({ leaseMs: 15_000, ...shared, scope: shared.scope ?? 'forwarder' }), rateLimit: limit };
-}
-
-/** A listener of the service's must not change what becomes of the delivery, also not by a promise that rejects. */
-export function unthrowing<Args extends readonly unknown[]>(
-  listener: (...args: Args) => unknown,
-): (...args: Args) => void {
-  return (...args) => {
-    try {
-      const result = listener(...args);
-      if (result instanceof Promise) result.catch(() => {});
-    } catch {}
-  };
 }

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, answerTo } from '../contracts/answer.js';
 import type { Received } from '../contracts/delivery.js';
+import type { HandlerAnswer } from '../contracts/result.js';
 import { type Closable, Endpoint } from '../endpoint.js';
-import type { HandlerAnswer } from '../forward/run.js';
 import type { WebhookOptions } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import type { Secret } from '../receive/secrets.js';

@@ -1,7 +1,7 @@
 import type { Answer } from '../contracts/answer.js';
 import type { Received } from '../contracts/delivery.js';
+import type { HandlerAnswer } from '../contracts/result.js';
 import { type Closable, Endpoint, type Exchange } from '../endpoint.js';
-import type { HandlerAnswer } from '../forward/run.js';
 import type { WebhookOptions } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import type { OnBody } from '../receive/body.js';

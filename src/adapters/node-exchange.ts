@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer } from '../contracts/answer.js';
 import type { Received } from '../contracts/delivery.js';
+import type { HandlerAnswer } from '../contracts/result.js';
 import type { Exchange } from '../endpoint.js';
-import type { HandlerAnswer } from '../forward/run.js';
 import type { OnBody } from '../receive/body.js';
 import { type BodySource, isClosed, readRawBody } from '../receive/raw-body.js';
 

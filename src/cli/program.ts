@@ -1,5 +1,4 @@
 import { Command, CommanderError } from 'commander';
-import { toError } from '../contracts/errors.js';
 import { addDev } from './dev/dev.js';
 import { addDoctor } from './doctor/doctor.js';
 import { addCreate } from './manage/create.js';
@@ -13,7 +12,7 @@ import { addReplay } from './send/replay.js';
 import { addTrigger } from './send/trigger.js';
 import { addServe } from './serve/serve.js';
 import type { Io } from './shared/context.js';
-import { Failure } from './shared/errors.js';
+import { Failure, toError } from './shared/errors.js';
 import { printNote, withoutControls } from './shared/print.js';
 import { addVerify } from './verify/verify.js';
 

@@ -1,6 +1,6 @@
 import type { WebhookError } from '../contracts/errors.js';
+import type { SinkResult } from '../contracts/sink.js';
 import { deadlineExceeded, handlerFailed, leaseOver, lost, sinkFailed, unsettled } from './failures.js';
-import type { SinkResult } from './sink.js';
 
 /** What an event is at in this process, from the moment that a delivery asks for it. */
 export type Phase =

@@ -1,8 +1,10 @@
 import { isPermanent } from '../contracts/answer.js';
 import { toError, WebhookError } from '../contracts/errors.js';
-import type { SinkState } from './core.js';
 
 type Named = readonly { readonly name: string }[];
+
+/** How each sink did: an error, or whatever else it is at. */
+type States = readonly (string | Error)[];
 
 export function unavailable(operation: string, why: string, cause?: unknown): WebhookError {
   return new WebhookError('store_unavailable', `the idempotency store failed to ${operation}: ${why}`, { cause });
@@ -26,7 +28,7 @@ export function unsettled(): Error {
   return new Error('did not settle before its claim ended');
 }
 
-export function sinkFailed(sinks: Named, states: readonly SinkState[]): WebhookError {
+export function sinkFailed(sinks: Named, states: States): WebhookError {
   const errors: Error[] = [];
   const messages: string[] = [];
   for (const [sink, state] of states.entries()) {
@@ -39,7 +41,7 @@ export function sinkFailed(sinks: Named, states: readonly SinkState[]): WebhookE
   return new WebhookError('sink_failed', message, { cause });
 }
 
-export function deadlineExceeded(sinks: Named, states: readonly SinkState[]): WebhookError {
+export function deadlineExceeded(sinks: Named, states: States): WebhookError {
   const pending = sinks.filter((_, sink) => states[sink] === 'working').map(({ name }) => name);
   const what = pending.length > 0 ? pending.join(', ') : 'the idempotency store';
   return new WebhookError('deadline_exceeded', `still at work at the deadline: ${what}`);

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Received } from '../contracts/delivery.js';
+import type { Forwarded } from '../contracts/result.js';
 import type { IdempotencyStore } from '../contracts/store.js';
 import { type Clock, systemClock } from '../util/clock.js';
 import { hashOf, KeyMap } from '../util/key-map.js';
 import { AbandonedClaims } from './abandoned-claims.js';
 import { inFlight } from './failures.js';
-import { type Forwarded, type Handler, msLeftOf, Run, type RunSettings } from './run.js';
+import { type Handler, msLeftOf, Run, type RunSettings } from './run.js';
 import { StoreCalls } from './store-calls.js';
 import { Unrecorded } from './unrecorded.js';
 

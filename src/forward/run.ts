@@ -1,5 +1,7 @@
 import type { Delivery, Received } from '../contracts/delivery.js';
 import { toError, type WebhookError } from '../contracts/errors.js';
+import type { ErrorContext, Forwarded, HandlerAnswer } from '../contracts/result.js';
+import type { Sink, SinkContext, SinkResult } from '../contracts/sink.js';
 import type { ClaimResult } from '../contracts/store.js';
 import { type SinkTrace, traceSink } from '../diagnostics.js';
 import type { Clock, Timer } from '../util/clock.js';
@@ -9,27 +11,11 @@ import type { AbandonedClaims } from './abandoned-claims.js';
 import { Core, type Effects, type Held, type Operation, type SinkState } from './core.js';
 import { inFlight, unavailable } from './failures.js';
 import type { InFlight } from './in-flight.js';
-import type { Sink, SinkContext, SinkResult } from './sink.js';
 import type { StoreCaller, StoreCalls } from './store-calls.js';
 import type { Unrecorded } from './unrecorded.js';
 
-/** How the service's own handler ended: its HTTP status, 0 when it gave none. */
-export interface HandlerAnswer {
-  readonly status: number;
-  readonly error?: unknown;
-}
-
 /** Hands the event to the service's own code, whose answer settles the claim. Does not throw. */
 export type Handler = (settle: (answer: HandlerAnswer) => void) => void;
-
-/** What became of one delivery: taken, known already, or not taken, which is when `error` is set. */
-export interface Forwarded {
-  readonly duplicate: boolean;
-  readonly error?: WebhookError;
-  /** HTTP status of the handler, once it was handed the event; 0 when it did not answer. */
-  readonly handlerStatus?: number;
-  readonly sinks?: Readonly<Record<string, SinkResult>>;
-}
 
 /** What all runs of a forwarder share. Durations are milliseconds. */
 export interface RunSettings<Event> {
@@ -45,16 +31,6 @@ export interface RunSettings<Event> {
   readonly running: KeyMap<Run<Event>>;
   /** Hears what no outcome can carry. Does not throw. */
   readonly onError: (error: Error, context: ErrorContext) => void;
-}
-
-/** Which event, and which sink if it was one, an error is about. */
-export interface ErrorContext {
-  /** The signed event id, unless there was none yet. */
-  readonly id?: string;
-  /** The event's type, `notif_type`, where it has one. */
-  readonly type?: string;
-  /** Name of the sink, when the error is of one. */
-  readonly sink?: string;
 }
 
 const duplicate: Forwarded = { duplicate: true };

@@ -1,12 +1,12 @@
 import { SinkError, toError, WebhookError } from '../contracts/errors.js';
+import type { ErrorContext } from '../contracts/result.js';
+import type { Sink } from '../contracts/sink.js';
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { Forwarder } from '../forward/forwarder.js';
 import type { InFlight } from '../forward/in-flight.js';
-import type { ErrorContext } from '../forward/run.js';
-import type { Sink } from '../forward/sink.js';
 import { fromQueued, reviveEvent } from '../queue/envelope.js';
+import { type Backoff, isPositive, waitAfter } from '../util/backoff.js';
 import type { Clock } from '../util/clock.js';
-import { type Backoff, isPositive, waitAfter } from './backoff.js';
 import type { GroupCommit } from './group-commit.js';
 import type { OutboxTable, Row } from './outbox-table.js';
 

@@ -1,12 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Delivery } from '../contracts/delivery.js';
 import { SinkError, toError } from '../contracts/errors.js';
+import type { ErrorContext } from '../contracts/result.js';
+import { checkName, type Sink, type SinkContext, type SinkFunction, toSinks } from '../contracts/sink.js';
 import { keyOf } from '../forward/forwarder.js';
 import { InFlight } from '../forward/in-flight.js';
-import type { ErrorContext } from '../forward/run.js';
-import { checkName, type Sink, type SinkContext, type SinkFunction, toSinks } from '../forward/sink.js';
-import { unthrowing } from '../options.js';
-import { logError } from '../outcome.js';
+import { logError } from '../log.js';
 import type { VastEvent } from '../providers/vast.js';
 import { type QueuedDelivery, toQueued } from '../queue/envelope.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
@@ -20,6 +19,7 @@ import {
   milliseconds,
 } from '../util/check-options.js';
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
+import { swallowErrors } from '../util/swallow-errors.js';
 import { GroupCommit } from './group-commit.js';
 import { Lane } from './lane.js';
 import { OutboxTable, type Row } from './outbox-table.js';
@@ -216,7 +216,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     checkName(name);
     this.name = name;
     this.#sinks = toSinks(options.sinks);
-    this.#onError = unthrowing(options.onError ?? logError);
+    this.#onError = swallowErrors(options.onError ?? logError);
     this.#table = new OutboxTable(db, table, name);
     this.#scope = scopeOf(name);
     this.#tableId = tableIdOf(db, table);

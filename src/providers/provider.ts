@@ -50,6 +50,12 @@ export interface TokenProvider<Event> extends Sender<Event> {
 /** A sender's dialect: what its deliveries look like. */
 export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
 
+/** The event's type, if it has one. */
+export function typeOf<Event>(provider: Pick<Dialect<Event>, 'typeOf'>, event: Event): string | undefined {
+  const type = provider.typeOf(event);
+  return typeof type === 'string' ? type : undefined;
+}
+
 /** A value of an event as text for people: what is no text as JSON, and nothing for what says nothing. */
 export function shown(value: unknown): string {
   if (!value || (typeof value === 'object' && Object.keys(value).length === 0)) return '';

@@ -1,8 +1,8 @@
 import type { Delivery } from '../contracts/delivery.js';
 import { type SinkError, toError, WebhookError } from '../contracts/errors.js';
+import type { Forwarded } from '../contracts/result.js';
 import { Forwarder } from '../forward/forwarder.js';
 import { InFlight } from '../forward/in-flight.js';
-import type { Forwarded } from '../forward/run.js';
 import { type ForwarderOptions, forwarderSettingsOf } from '../options.js';
 import { outcomeOf } from '../outcome.js';
 import type { VastEvent } from '../providers/vast.js';

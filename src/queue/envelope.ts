@@ -1,8 +1,9 @@
 import type { Delivery, Received } from '../contracts/delivery.js';
 import { dialectOf } from '../providers/index.js';
+import { typeOf } from '../providers/provider.js';
 import { vast } from '../providers/vast.js';
 import { toBuffer } from '../receive/body.js';
-import { parseEvent, typeOf } from '../receive/verify.js';
+import { parseEvent } from '../receive/verify.js';
 
 /**
  * A delivery as it comes out of a queue: `rawBody` in base64, or as JSON makes it of a Buffer. What was

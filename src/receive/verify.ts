@@ -103,12 +103,6 @@ function idOf(id: unknown, bytes: Buffer): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-/** The event's type, if it has one. */
-export function typeOf<Event>(provider: Pick<Provider<Event>, 'typeOf'>, event: Event): string | undefined {
-  const type = provider.typeOf(event);
-  return typeof type === 'string' ? type : undefined;
-}
-
 export function mismatchOf(proof: Proof): WebhookError {
   return 'token' in proof ? tokenMismatch() : mismatch();
 }

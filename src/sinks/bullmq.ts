@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { checkName, type Sink } from '../forward/sink.js';
+import { checkName, type Sink } from '../contracts/sink.js';
 import { dialectOf } from '../providers/index.js';
+import { typeOf } from '../providers/provider.js';
 import { toQueued } from '../queue/envelope.js';
-import { typeOf } from '../receive/verify.js';
 
 /** A queue of BullMQ 6, on Redis or Postgres, as far as it is used. */
 export interface BullMqQueue {

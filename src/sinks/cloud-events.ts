@@ -1,5 +1,5 @@
 import type { Delivery } from '../contracts/delivery.js';
-import type { Sink } from '../forward/sink.js';
+import type { Sink } from '../contracts/sink.js';
 import { dialectOf } from '../providers/index.js';
 import { vast } from '../providers/vast.js';
 import { happenedAt } from './happened-at.js';

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { Sink } from '../forward/sink.js';
+import type { Sink } from '../contracts/sink.js';
 import { type HttpSinkOptions, poster } from './post.js';
 
 /** With one key, or with several while they are rotated: each request is then signed with every one of them. */

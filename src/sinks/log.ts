@@ -1,4 +1,4 @@
-import { checkName, type Sink } from '../forward/sink.js';
+import { checkName, type Sink } from '../contracts/sink.js';
 import { dialectOf } from '../providers/index.js';
 
 /** What `log` takes. */

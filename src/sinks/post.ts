@@ -1,6 +1,6 @@
 import { isPermanent } from '../contracts/answer.js';
 import { SinkError } from '../contracts/errors.js';
-import type { SinkContext } from '../forward/sink.js';
+import type { SinkContext } from '../contracts/sink.js';
 import { unrefTimeout } from '../util/timer.js';
 
 /** What every sink that speaks HTTP takes. */

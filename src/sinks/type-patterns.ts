@@ -1,8 +1,8 @@
 import type { Delivery } from '../contracts/delivery.js';
 import { type DigestEvent, digests } from '../providers/digests.js';
 import { dialectOf } from '../providers/index.js';
+import { typeOf } from '../providers/provider.js';
 import { type VastContext, vast, vastTypeInfo } from '../providers/vast.js';
-import { typeOf } from '../receive/verify.js';
 
 /** Whether an event is for somebody, by its type, its sender and the label of the secret that signed it. */
 type Matcher = (type: string | undefined, provider: string, webhook: string | undefined) => boolean;

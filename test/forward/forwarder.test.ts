@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Verified } from '../../src/contracts/delivery.js';
 import { SinkError, WebhookError } from '../../src/contracts/errors.js';
+import type { Forwarded } from '../../src/contracts/result.js';
+import { type Sink, type SinkContext, type SinkFunction, toSinks } from '../../src/contracts/sink.js';
 import { Forwarder } from '../../src/forward/forwarder.js';
 import { InFlight } from '../../src/forward/in-flight.js';
-import type { Forwarded, Handler } from '../../src/forward/run.js';
-import { type Sink, type SinkContext, type SinkFunction, toSinks } from '../../src/forward/sink.js';
+import type { Handler } from '../../src/forward/run.js';
 import type { VastEvent } from '../../src/providers/vast.js';
 import { memoryStore } from '../../src/stores/memory/memory-store.js';
 import { sampleEvent } from '../../src/testing/index.js';

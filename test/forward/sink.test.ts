@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type SinkContext, toSinks, when } from '../../src/forward/sink.js';
+import { type SinkContext, toSinks } from '../../src/contracts/sink.js';
 import { type Delivery, type Sink, type VastType, vastTypes } from '../../src/index.js';
+import { when } from '../../src/sinks/when.js';
 import { sampleEvent } from '../../src/testing/index.js';
 
 const delivery: Delivery = {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SinkError } from '../../src/index.js';
-import { waitAfter } from '../../src/outbox/backoff.js';
 import { digest } from '../../src/sinks/index.js';
+import { waitAfter } from '../../src/util/backoff.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import {
   anEvent,

@@ -1,7 +1,7 @@
 import type { Answer } from '../../src/contracts/answer.js';
 import type { Received } from '../../src/contracts/delivery.js';
+import type { HandlerAnswer } from '../../src/contracts/result.js';
 import type { Exchange } from '../../src/endpoint.js';
-import type { HandlerAnswer } from '../../src/forward/run.js';
 import type { VastEvent } from '../../src/providers/vast.js';
 import { aborted, type OnBody, timedOut } from '../../src/receive/body.js';
 import type { Happening } from './machine.js';

@@ -1,7 +1,7 @@
+import type { HandlerAnswer } from '../../src/contracts/result.js';
+import type { Sink, SinkContext } from '../../src/contracts/sink.js';
 import type { IdempotencyStore } from '../../src/contracts/store.js';
 import { Endpoint } from '../../src/endpoint.js';
-import type { HandlerAnswer } from '../../src/forward/run.js';
-import type { Sink, SinkContext } from '../../src/forward/sink.js';
 import type { ForwarderOptions } from '../../src/options.js';
 import { type Outbox, sqliteOutboxOn } from '../../src/outbox/sqlite-outbox.js';
 import { type VastEvent, vast } from '../../src/providers/vast.js';

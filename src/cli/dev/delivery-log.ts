@@ -1,4 +1,4 @@
-import type { Outcome } from '../../index.js';
+import type { Outcome } from 'vast-webhook';
 
 /** One request on the endpoint and what became of it, as the page shows it. Holds no secret of ours. */
 export interface LoggedDelivery {

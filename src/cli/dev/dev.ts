@@ -2,21 +2,7 @@ import { type Command, Option } from 'commander';
 import { addApiOptions, gather } from '../manage/flags.js';
 import type { Io } from '../shared/context.js';
 import { collect, toPort } from '../shared/flag-values.js';
-
-export interface DevOptions {
-  readonly tunnelUrl?: string;
-  readonly tunnel?: string;
-  readonly name: string;
-  readonly types?: readonly string[];
-  readonly port: number;
-  readonly pagePort: number;
-  readonly slack?: readonly string[];
-  readonly googleChat?: readonly string[];
-  readonly sink?: readonly string[];
-  readonly apiKey?: string;
-  readonly apiKeyEnv?: string;
-  readonly baseUrl?: string;
-}
+import type { DevOptions } from './session.js';
 
 const manual = `
 Starts a receiver on loopback, takes the tunnel's address, creates or updates the webhook of that name at Vast.ai, keeps

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { vastTypes } from '../../index.js';
+import { vastTypes } from 'vast-webhook';
 import type { DeliveryLog, LoggedDelivery } from './delivery-log.js';
 import template from './page.html?raw';
 

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Closable, type Outcome, type Secret, type Sink, vastWebhook } from '../../index.js';
+import { type Closable, type Outcome, type Secret, type Sink, vastWebhook } from 'vast-webhook';
 import type { DeliveryLog, LoggedDelivery } from './delivery-log.js';
 
 export const endpointPath = '/vast/webhooks';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiError, type VastApi } from '../../api/index.js';
-import { services } from '../manage/flags.js';
+import { ApiError, type VastApi } from 'vast-webhook/api';
+import { services } from '../manage/services.js';
 import { marksIn } from '../secrets/env-file.js';
 import { askForSecret, openSecretTarget } from '../secrets/write.js';
 import type { Io } from '../shared/context.js';

@@ -5,9 +5,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type VastApi, vastApi } from '../../api/index.js';
-import type { VastType } from '../../index.js';
-import { sampleEvent } from '../../testing/index.js';
+import type { VastType } from 'vast-webhook';
+import { type VastApi, vastApi } from 'vast-webhook/api';
+import { sampleEvent } from 'vast-webhook/testing';
 import { asUsage, findApiKey } from '../manage/flags.js';
 import { isAccepted, sender, statusOf } from '../send/post-delivery.js';
 import { type ReceiverLog, receiverLog } from '../serve/log.js';
@@ -17,12 +17,26 @@ import { Failure, UsageFailure } from '../shared/errors.js';
 import { proxiedFetch } from '../shared/proxied-fetch.js';
 import { readSettings } from '../shared/settings.js';
 import { DeliveryLog } from './delivery-log.js';
-import type { DevOptions } from './dev.js';
 import { devPage } from './page-server.js';
 import { endpointPath, type Receiver, receiver } from './recording-receiver.js';
 import { knownSecret, type Registration, register, rotate, sendTest } from './registration.js';
 import { listen } from './servers.js';
 import { openTunnel, type Tunnel } from './tunnel.js';
+
+export interface DevOptions {
+  readonly tunnelUrl?: string;
+  readonly tunnel?: string;
+  readonly name: string;
+  readonly types?: readonly string[];
+  readonly port: number;
+  readonly pagePort: number;
+  readonly slack?: readonly string[];
+  readonly googleChat?: readonly string[];
+  readonly sink?: readonly string[];
+  readonly apiKey?: string;
+  readonly apiKeyEnv?: string;
+  readonly baseUrl?: string;
+}
 
 const keptDeliveries = 200;
 const tunnelTimeoutMs = 30_000;

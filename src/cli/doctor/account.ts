@@ -1,8 +1,8 @@
-import { ApiError } from '../../api/index.js';
-import { vastTypes } from '../../index.js';
+import { vastTypes } from 'vast-webhook';
+import { ApiError } from 'vast-webhook/api';
 import { slugOf } from '../manage/expand-types.js';
-import type { Manager, Webhook } from '../manage/providers.js';
 import { withoutToken } from '../manage/show-webhook.js';
+import type { Manager, Webhook } from '../manage/webhook.js';
 import { type Finding, ok, problem, skipped } from './finding.js';
 
 export interface AccountQuestion {

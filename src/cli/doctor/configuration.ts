@@ -1,4 +1,4 @@
-import type { NamedSecret } from '../verify/secret-variants.js';
+import type { NamedSecret } from '../secrets/candidates.js';
 import { type Finding, ok, problem } from './finding.js';
 
 /** Whether the secret is there, and can be what Vast.ai gave. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addApiOptions, connect, findApiKey, type ManagementFlags } from '../manage/flags.js';
-import type { Webhook } from '../manage/providers.js';
+import type { Webhook } from '../manage/webhook.js';
 import { findSecrets } from '../secrets/candidates.js';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
 import type { Io } from '../shared/context.js';

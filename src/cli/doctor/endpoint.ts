@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { sampleEvent, signedDelivery } from '../../testing/index.js';
+import { sampleEvent, signedDelivery } from 'vast-webhook/testing';
 import { type Finding, ok, problem, skipped } from './finding.js';
 import { type Probed, probe } from './probe.js';
 import { obstacleIn, ownCode } from './unreachable.js';

@@ -12,9 +12,9 @@ import {
   gather,
   type ManagementFlags,
   openManager,
-  services,
 } from './flags.js';
-import type { WebhookInput } from './providers.js';
+import { services } from './services.js';
+import type { WebhookInput } from './webhook.js';
 
 interface Flags extends ManagementFlags, SecretFlags, FilterFlags {
   readonly chatId?: string;

@@ -1,6 +1,6 @@
 import { closest } from 'fastest-levenshtein';
 import { Failure } from '../shared/errors.js';
-import type { Webhook } from './providers.js';
+import type { Webhook } from './webhook.js';
 
 /** The webhook of an id, or else of a name that no other has. */
 export function findWebhook(webhooks: readonly Webhook[], idOrName: string): Webhook {

@@ -1,72 +1,9 @@
-import type {
-  ShodaiApiFilters,
-  ShodaiApiWebhook,
-  V0ApiWebhook,
-  VastApiEnabledPreferences,
-  VastApiWebhook,
-} from '../../api/index.js';
-import { ApiError, shodaiApi, v0Api, vastApi } from '../../api/index.js';
-import { shodaiEventTypes } from '../../api/shodai.js';
-import { v0EventTypes } from '../../api/v0.js';
+import type { ShodaiApiWebhook, V0ApiWebhook, VastApiEnabledPreferences, VastApiWebhook } from 'vast-webhook/api';
+import { ApiError, shodaiApi, shodaiEventTypes, v0Api, v0EventTypes, vastApi } from 'vast-webhook/api';
 import { Failure, UsageFailure } from '../shared/errors.js';
-import type { Service } from './flags.js';
+import type { Service } from './services.js';
 import { vastCatalogue } from './vast-catalogue.js';
-
-/** A webhook, whichever service keeps it. */
-export interface Webhook {
-  readonly id: string;
-  readonly name?: string;
-  readonly url: string;
-  readonly types: readonly string[];
-  /** Whether the service delivers to it. */
-  readonly isActive: boolean;
-  /** ISO 8601. */
-  readonly createdAt?: string;
-  /** ISO 8601. */
-  readonly updatedAt?: string;
-  /** The types that the call has switched on in the account's settings, full keys. */
-  readonly enabledTypes?: readonly string[];
-  /** The chat that it is limited to. */
-  readonly chatId?: string;
-  /** What is delivered of its types. */
-  readonly filters?: ShodaiApiFilters;
-  /** The account that it belongs to, where preferences are kept by account. */
-  readonly userId?: number;
-}
-
-export interface WebhookType {
-  /** As webhooks subscribe to it. */
-  readonly key: string;
-  readonly title: string;
-  readonly topic: string;
-}
-
-export interface WebhookInput {
-  readonly name?: string;
-  readonly url?: string;
-  readonly types?: readonly string[];
-  /** v0's. */
-  readonly chatId?: string;
-  /** Shodai's. */
-  readonly filters?: ShodaiApiFilters;
-}
-
-/** What the subcommands do with a service. The calls reject with a `Failure`, an `ApiError` or a `TypeError`. */
-export interface Manager {
-  /** As the service has them now, or as this version knows them. */
-  types(): Promise<readonly WebhookType[]>;
-  list(): Promise<readonly Webhook[]>;
-  create(
-    input: WebhookInput & { readonly url: string },
-  ): Promise<{ readonly webhook: Webhook; readonly secret?: string }>;
-  update(id: string, changes: WebhookInput): Promise<Webhook>;
-  delete(id: string): Promise<void>;
-  rotateSecret(id: string): Promise<string>;
-  /** Resolves with what the service says when the endpoint took the test event. */
-  test(id: string): Promise<string>;
-  /** The subscribed types of which the account's preferences hold the deliveries back. */
-  mutedTypes(webhook: Webhook): Promise<readonly string[]>;
-}
+import type { Manager, Webhook, WebhookType } from './webhook.js';
 
 interface Connection {
   readonly apiKey: string;

@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import { addSecretTarget, askForSecret, isInDoubt, openSecretTarget, type SecretFlags } from '../secrets/write.js';
 import type { Io } from '../shared/context.js';
 import { printNote } from '../shared/print.js';
-import { addManagementOptions, type ManagementFlags, openManager, requireVerb, services } from './flags.js';
+import { addManagementOptions, type ManagementFlags, openManager, requireVerb } from './flags.js';
+import { services } from './services.js';
 
 interface Flags extends ManagementFlags, SecretFlags {}
 

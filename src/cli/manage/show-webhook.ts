@@ -1,6 +1,6 @@
 import type { Io } from '../shared/context.js';
 import { printNote, printTable, withoutControls } from '../shared/print.js';
-import type { Webhook } from './providers.js';
+import type { Webhook } from './webhook.js';
 
 /** A webhook as it may be shown: what stands in a URL's query is a token, for v0 the only secret that there is. */
 export function presentable(webhook: Webhook, isSecretAskedFor = false): Webhook {

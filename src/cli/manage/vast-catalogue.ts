@@ -1,5 +1,5 @@
-import { vastTypes } from '../../index.js';
-import type { WebhookType } from './providers.js';
+import { vastTypes } from 'vast-webhook';
+import type { WebhookType } from './webhook.js';
 
 /** The types that this version knows, by the keys that webhooks subscribe to. */
 export function vastCatalogue(): readonly WebhookType[] {

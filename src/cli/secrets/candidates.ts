@@ -3,8 +3,18 @@ import { resolve } from 'node:path';
 import type { Io } from '../shared/context.js';
 import { Failure, UsageFailure } from '../shared/errors.js';
 import { readEnvFile } from '../shared/settings.js';
-import type { NamedSecret } from '../verify/secret-variants.js';
 import { type SecretOptions, secretsOf, secretVariable } from './flags.js';
+
+/** A secret, and where it was found. */
+export interface NamedSecret {
+  /** For people: `VAST_WEBHOOK_SECRET of .env`. */
+  readonly from: string;
+  readonly value: string;
+  /** Whether it is meant to match, or only may have been meant. */
+  readonly isGiven: boolean;
+  /** What is worth knowing of it. */
+  readonly note?: string;
+}
 
 /** As `serve` reads it. */
 const listName = `${secretVariable}S`;

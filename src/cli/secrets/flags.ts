@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { Secret } from '../../index.js';
+import type { Secret } from 'vast-webhook';
 import type { Io } from '../shared/context.js';
 import { Failure } from '../shared/errors.js';
 

@@ -1,6 +1,6 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { sign } from '../../index.js';
+import { sign } from 'vast-webhook';
 import { UsageFailure } from '../shared/errors.js';
 
 /** Throws a `UsageFailure` for what deliveries cannot be sent to. */

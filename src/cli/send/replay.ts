@@ -1,14 +1,8 @@
 import type { Command } from 'commander';
-import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
+import { addSecretOptions } from '../secrets/flags.js';
 import type { Io } from '../shared/context.js';
 import { positive, positiveInteger } from '../shared/flag-values.js';
-
-export interface ReplayOptions extends SecretOptions {
-  readonly url: string;
-  readonly rate?: number;
-  readonly connections: number;
-  readonly json?: true;
-}
+import type { ReplayOptions } from './send-stored.js';
 
 const manual = `
 The file holds JSON lines or a JSON array of events, of { "headers", "body" }, of deliveries as a queue or outbox keeps

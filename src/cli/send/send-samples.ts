@@ -1,13 +1,24 @@
 import { closest } from 'fastest-levenshtein';
-import type { VastType } from '../../index.js';
-import { senderSecret } from '../secrets/flags.js';
+import type { VastType } from 'vast-webhook';
+import { type SecretOptions, senderSecret } from '../secrets/flags.js';
 import type { Io } from '../shared/context.js';
 import { Failure, UsageFailure } from '../shared/errors.js';
 import { printJson, printLine, printTable, showProgress, withoutControls } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 import { type LoadResult, type Plan, runLoad } from './load.js';
 import { adviceFor, isAccepted, nameOf, type Sender, sender, statusOf, targetOf } from './post-delivery.js';
-import type { TriggerOptions } from './trigger.js';
+
+export interface TriggerOptions extends SecretOptions {
+  readonly url: string;
+  readonly count?: number;
+  readonly rate?: number;
+  readonly duration?: number;
+  readonly connections: number;
+  readonly eventId?: string;
+  readonly attempt?: number;
+  readonly age?: number;
+  readonly json?: true;
+}
 
 const defaultSeconds = 10;
 
@@ -34,13 +45,10 @@ function durationOf({ count, duration }: TriggerOptions): number | undefined {
   return duration ?? (count === undefined ? defaultSeconds : undefined);
 }
 
-type NextEvent = () => ReturnType<typeof import('../../testing/index.js').sampleEvent>;
+type NextEvent = () => ReturnType<typeof import('vast-webhook/testing').sampleEvent>;
 
 async function eventsOf(type: string, eventId: string | undefined): Promise<NextEvent> {
-  const [{ vastTypes }, { sampleEvent }] = await Promise.all([
-    import('../../index.js'),
-    import('../../testing/index.js'),
-  ]);
+  const [{ vastTypes }, { sampleEvent }] = await Promise.all([import('vast-webhook'), import('vast-webhook/testing')]);
   const known = Object.entries(vastTypes).flatMap(([slug, { contexts }]) => [
     slug,
     ...contexts.map((context) => `${context}:${slug}`),

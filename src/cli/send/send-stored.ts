@@ -1,15 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { senderSecret } from '../secrets/flags.js';
+import { type SecretOptions, senderSecret } from '../secrets/flags.js';
 import type { Io } from '../shared/context.js';
 import { Failure } from '../shared/errors.js';
 import { printJson, printLine, printTable, showProgress, withoutControls } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 import { runLoad } from './load.js';
 import { type Answered, adviceFor, isAccepted, nameOf, sender, statusOf, targetOf } from './post-delivery.js';
-import type { ReplayOptions } from './replay.js';
 import { readDeliveries, type StoredDelivery } from './stored-deliveries.js';
+
+export interface ReplayOptions extends SecretOptions {
+  readonly url: string;
+  readonly rate?: number;
+  readonly connections: number;
+  readonly json?: true;
+}
 
 interface Result {
   readonly delivery: StoredDelivery;

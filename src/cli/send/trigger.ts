@@ -1,19 +1,8 @@
 import type { Command } from 'commander';
-import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
+import { addSecretOptions } from '../secrets/flags.js';
 import type { Io } from '../shared/context.js';
 import { integer, positive, positiveInteger } from '../shared/flag-values.js';
-
-export interface TriggerOptions extends SecretOptions {
-  readonly url: string;
-  readonly count?: number;
-  readonly rate?: number;
-  readonly duration?: number;
-  readonly connections: number;
-  readonly eventId?: string;
-  readonly attempt?: number;
-  readonly age?: number;
-  readonly json?: true;
-}
+import type { TriggerOptions } from './send-samples.js';
 
 export function addTrigger(program: Command, io: Io): void {
   const command = program

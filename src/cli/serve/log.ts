@@ -1,4 +1,4 @@
-import type { Outcome, Sink } from '../../index.js';
+import type { Outcome, Sink } from 'vast-webhook';
 import type { Io } from '../shared/context.js';
 import { coloursFor, printLine, withoutControls } from '../shared/print.js';
 

@@ -3,12 +3,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type SinkError, toError } from '../../contracts/errors.js';
-import { around } from '../../forward/sink.js';
-import { type Secret, type Sink, type VastWebhook, vastWebhook } from '../../index.js';
-import { type Outbox, sqliteOutbox } from '../../sinks/index.js';
+import { type Secret, type Sink, type SinkError, type VastWebhook, vastWebhook } from 'vast-webhook';
+import { type Outbox, sqliteOutbox } from 'vast-webhook/sinks';
 import type { Io } from '../shared/context.js';
-import { Failure } from '../shared/errors.js';
+import { Failure, toError } from '../shared/errors.js';
 import type { ReceiverLog } from './log.js';
 import { openSqliteFile, unusable } from './sqlite-file.js';
 import { openStore } from './store-from-url.js';
@@ -94,7 +92,11 @@ function withOutbox(
  */
 function watched(sink: Sink, log: ReceiverLog, waiting: () => number | undefined): Sink {
   let isFailing = false;
-  return around(sink, {
+  return {
+    name: sink.name,
+    concurrency: sink.concurrency,
+    accepts: sink.accepts?.bind(sink),
+    flush: sink.flush?.bind(sink),
     async deliver(event, context) {
       try {
         await sink.deliver(event, context);
@@ -116,7 +118,7 @@ function watched(sink: Sink, log: ReceiverLog, waiting: () => number | undefined
       const left = count === 0 ? 'no event waits any more' : `events that wait: ${count}`;
       log.note('info', `${sink.name} takes events again; ${left}`, { sink: sink.name, waiting: count });
     },
-  });
+  };
 }
 
 /** Undefined where the file cannot be read at the moment: a note is not worth an error. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type Sink, type VastEvent, when } from '../../index.js';
-import { discord, googleChat, slack, slackWorkflow, teams } from '../../sinks/index.js';
+import { type Sink, type VastEvent, when } from 'vast-webhook';
+import { discord, googleChat, slack, slackWorkflow, teams } from 'vast-webhook/sinks';
 import { Failure } from '../shared/errors.js';
 
 /** Addresses, each of which may have a webhook's label and `@` before it: then it hears of that webhook only. */

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
-import { toError } from '../../contracts/errors.js';
-import type { SqliteDatabase } from '../../stores/index.js';
-import { Failure } from '../shared/errors.js';
+import type { SqliteDatabase } from 'vast-webhook/stores';
+import { Failure, toError } from '../shared/errors.js';
 import { loadUserModule } from './user-module.js';
 
 export interface SqliteFile extends SqliteDatabase {

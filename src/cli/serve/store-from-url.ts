@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { toError } from '../../contracts/errors.js';
 import {
   type IdempotencyStore,
   type IoRedis,
@@ -11,8 +10,8 @@ import {
   postgresStore,
   redisStore,
   sqliteStore,
-} from '../../stores/index.js';
-import { Failure } from '../shared/errors.js';
+} from 'vast-webhook/stores';
+import { Failure, toError } from '../shared/errors.js';
 import { openSqliteFile, unusable } from './sqlite-file.js';
 import { type Found, loadUserModule } from './user-module.js';
 

@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { toError } from '../../contracts/errors.js';
-import { Failure } from '../shared/errors.js';
+import { Failure, toError } from '../shared/errors.js';
 
 export interface Found {
   readonly name: string;

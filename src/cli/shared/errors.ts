@@ -7,3 +7,8 @@ export class Failure extends Error {
 export class UsageFailure extends Failure {
   override readonly status = 2;
 }
+
+/** Whatever was thrown, as an Error. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -1,5 +1,4 @@
 import { InvalidArgumentError } from 'commander';
-import { parseLimit } from '../../receive/limit.js';
 
 export function positive(text: string): number {
   const value = Number(text);
@@ -21,7 +20,8 @@ export function integer(text: string): number {
 
 /** As `limit` of the middleware. */
 export function toByteLimit(text: string): string {
-  if (parseLimit(text) === undefined) throw new InvalidArgumentError('It must be like 65536, 64kb or 1mb.');
+  if (!/^0*[1-9]\d*(\.\d+)? *([kmg]?b)?$/i.test(text))
+    throw new InvalidArgumentError('It must be like 65536, 64kb or 1mb.');
   return text;
 }
 

@@ -1,15 +1,5 @@
+import type { NamedSecret } from '../secrets/candidates.js';
 import { asGiven, type Variant, variant } from './variant.js';
-
-/** A secret, and where it was found. */
-export interface NamedSecret {
-  /** For people: `VAST_WEBHOOK_SECRET of .env`. */
-  readonly from: string;
-  readonly value: string;
-  /** Whether it is meant to match, or only may have been meant. */
-  readonly isGiven: boolean;
-  /** What is worth knowing of it. */
-  readonly note?: string;
-}
 
 /** The keys that may have been meant by a secret. */
 export function* secretVariants({ from, value }: NamedSecret): Iterable<Variant<Buffer>> {

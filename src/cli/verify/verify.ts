@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Command } from 'commander';
+import type { NamedSecret } from '../secrets/candidates.js';
 import { findSecrets } from '../secrets/candidates.js';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
 import type { Io } from '../shared/context.js';
@@ -11,7 +12,6 @@ import { coloursFor, printJson, printLine, withoutControls } from '../shared/pri
 import { readSettings } from '../shared/settings.js';
 import type { Capture } from './capture.js';
 import type { Diagnosis } from './diagnose.js';
-import type { NamedSecret } from './secret-variants.js';
 
 interface Flags extends SecretOptions {
   readonly file?: string;

@@ -1,5 +1,5 @@
 import type { Delivery, Received } from '../../contracts/delivery.js';
-import type { SinkContext } from '../../forward/sink.js';
+import type { SinkContext } from '../../contracts/sink.js';
 import type { Severity } from '../../providers/provider.js';
 import { type Kind, kindOf, type Summand, summaryOf } from './summary.js';
 

@@ -1,4 +1,4 @@
-import { around, type Sink, type SinkFunction, toSink } from '../../forward/sink.js';
+import { around, type Sink, type SinkFunction, toSink } from '../../contracts/sink.js';
 import { type Check, checkOptions, isFunction, isWholeUpTo } from '../../util/check-options.js';
 import { type Clock, systemClock } from '../../util/clock.js';
 import { concurrency, Gatherer, type OnError } from './gatherer.js';

@@ -1,13 +1,13 @@
 import type { Received } from '../../contracts/delivery.js';
 import { toError } from '../../contracts/errors.js';
-import type { ErrorContext } from '../../forward/run.js';
-import type { Sink, SinkContext } from '../../forward/sink.js';
-import { unthrowing } from '../../options.js';
-import { waitAfter } from '../../outbox/backoff.js';
-import { logError } from '../../outcome.js';
+import type { ErrorContext } from '../../contracts/result.js';
+import type { Sink, SinkContext } from '../../contracts/sink.js';
+import { logError } from '../../log.js';
 import { dialectOf } from '../../providers/index.js';
-import { typeOf } from '../../receive/verify.js';
+import { typeOf } from '../../providers/provider.js';
+import { waitAfter } from '../../util/backoff.js';
 import { type Clock, systemClock, type Timer } from '../../util/clock.js';
+import { swallowErrors } from '../../util/swallow-errors.js';
 import { Batch } from './batch.js';
 
 /** Hears of what has been taken and could not be told. */
@@ -46,7 +46,7 @@ export class Gatherer<Event extends object> {
   constructor(sink: Sink<Event>, onError: OnError = logError, clock: Clock = systemClock) {
     this.#clock = clock;
     this.#sink = sink;
-    this.#onError = unthrowing(onError);
+    this.#onError = swallowErrors(onError);
   }
 
   /** `endsAt`, a time of the clock's `now()`, holds where no window is open. */

@@ -1,4 +1,4 @@
-import type { Sink } from '../../forward/sink.js';
+import type { Sink } from '../../contracts/sink.js';
 import { cut, withoutMarkup } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
 
