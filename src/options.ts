@@ -6,12 +6,14 @@ import type { VastEvent } from './providers/vast.js';
 import { parseLimit } from './receive/limit.js';
 import { memoryStore } from './stores/memory/memory-store.js';
 import {
+  aFunction,
   type Check,
   checkOptions,
   isFunction,
   isWholeUpTo,
   longMilliseconds,
   milliseconds,
+  trueOrFalse,
 } from './util/check-options.js';
 import { swallowErrors } from './util/swallow-errors.js';
 
@@ -110,7 +112,7 @@ const checks: Readonly<Record<keyof WebhookOptions, Check>> = {
     'a name of letters, digits, _, . and -',
   ],
   sinks: [Array.isArray, 'an array of named functions and sinks'],
-  handoff: [(value) => typeof value === 'boolean', 'true or false'],
+  handoff: trueOrFalse,
   toleranceSeconds: [isWholeUpTo(0, Number.MAX_SAFE_INTEGER), 'a whole number of seconds'],
   limit: [(value) => parseLimit(value) !== undefined, "a number of bytes, or a text such as '64kb'"],
   bodyTimeoutMs: milliseconds,
@@ -118,8 +120,8 @@ const checks: Readonly<Record<keyof WebhookOptions, Check>> = {
   leaseMs: milliseconds,
   storeTimeoutMs: milliseconds,
   completedTtlMs: longMilliseconds,
-  onOutcome: [isFunction, 'a function'],
-  onError: [isFunction, 'a function'],
+  onOutcome: aFunction,
+  onError: aFunction,
   now: [isFunction, 'a function that gives Unix milliseconds, such as Date.now'],
 };
 
@@ -169,7 +171,6 @@ export function forwarderSettingsOf<Event>(
   options: ForwarderOptions<Event>,
 ): Settings<Event> & Pick<ForwarderOptions, 'rateLimit'> {
   const { sinks, store, scope, leaseMs, storeTimeoutMs, completedTtlMs, onOutcome, onError } = checks;
-  const rateLimit: Check = [isFunction, 'a function'];
   checkOptions(options, {
     sinks,
     store,
@@ -179,7 +180,7 @@ export function forwarderSettingsOf<Event>(
     completedTtlMs,
     onOutcome,
     onError,
-    rateLimit,
+    rateLimit: aFunction,
   });
   const { rateLimit: limit, ...shared } = options;
   return { ...withDefaults({ leaseMs: 15_000, ...shared, scope: shared.scope ?? 'forwarder' }), rateLimit: limit };

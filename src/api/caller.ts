@@ -1,4 +1,4 @@
-import { type Check, checkOptions, isFunction, milliseconds } from '../util/check-options.js';
+import { aFunction, type Check, checkOptions, milliseconds } from '../util/check-options.js';
 import { ApiError } from './api-error.js';
 import { isHtml, reasonOf } from './error-answer.js';
 import { isFields, parseJson } from './read.js';
@@ -79,7 +79,7 @@ const optionChecks: Readonly<Record<keyof ApiOptions, Check>> = {
     isBaseUrl,
     'an https:// address (http:// on loopback only, since the key goes there) without a user name, query or fragment',
   ],
-  fetch: [isFunction, 'a function'],
+  fetch: aFunction,
   timeoutMs: milliseconds,
 };
 

@@ -1,4 +1,5 @@
 import type { VastEvent } from '../providers/vast.js';
+import type { Check } from '../util/check-options.js';
 import type { Delivery } from './delivery.js';
 
 /** What a sink gets beside the event. */
@@ -55,7 +56,8 @@ export function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Eve
     if (typeof sink?.deliver !== 'function') {
       throw new TypeError('a sink must be a named function or an object with a name and a deliver(event, context)');
     }
-    checkName(sink.name);
+    const [isName, form] = sinkName;
+    if (!isName(sink.name)) throw new TypeError(`a sink's name must be ${form}`);
     checkConcurrency(sink);
     return sink;
   }
@@ -67,12 +69,11 @@ export function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Eve
   return { name: sink.name, deliver: sink as Sink<Event>['deliver'] };
 }
 
-/** Throws a `TypeError`. */
-export function checkName(name: unknown): void {
-  if (typeof name !== 'string' || name === '' || name.length > 255) {
-    throw new TypeError("a sink's name must be a string of 1 to 255 characters");
-  }
-}
+/** A sink's name, as an option or of an object. */
+export const sinkName: Check = [
+  (name) => typeof name === 'string' && name !== '' && name.length <= 255,
+  'a string of 1 to 255 characters',
+];
 
 function checkConcurrency({ name, concurrency }: Sink<never>): void {
   if (concurrency === undefined || (Number.isSafeInteger(concurrency) && concurrency > 0)) return;

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Delivery } from '../contracts/delivery.js';
 import { SinkError, toError } from '../contracts/errors.js';
 import type { ErrorContext } from '../contracts/result.js';
-import { checkName, type Sink, type SinkContext, type SinkFunction, toSinks } from '../contracts/sink.js';
+import { type Sink, type SinkContext, type SinkFunction, sinkName, toSinks } from '../contracts/sink.js';
 import { keyOf } from '../forward/forwarder.js';
 import { InFlight } from '../forward/in-flight.js';
 import { logError } from '../log.js';
@@ -11,12 +11,14 @@ import { type QueuedDelivery, toQueued } from '../queue/envelope.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepTurn } from '../stores/sweep.js';
 import {
+  aFunction,
+  aString,
   type Check,
   checkOptions,
-  isFunction,
   isWholeUpTo,
   longMilliseconds,
   milliseconds,
+  trueOrFalse,
 } from '../util/check-options.js';
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 import { swallowErrors } from '../util/swallow-errors.js';
@@ -200,20 +202,19 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.#inFlight = new InFlight(clock);
     checkOptions(options, {
       sinks: someSinks,
-      name: [(value) => typeof value === 'string', 'a string'],
-      table: [(value) => typeof value === 'string', 'a string'],
+      name: sinkName,
+      table: aString,
       concurrency: [isWholeUpTo(1, 1_000), 'a whole number of 1 to 1000'],
       leaseMs: milliseconds,
       minBackoffMs: longMilliseconds,
       maxBackoffMs: longMilliseconds,
       giveUpAfterMs: longMilliseconds,
-      giveUpOnPermanent: [(value) => typeof value === 'boolean', 'true or false'],
+      giveUpOnPermanent: trueOrFalse,
       completedTtlMs: longMilliseconds,
-      onError: [isFunction, 'a function'],
+      onError: aFunction,
     });
     if (options.sinks === undefined) throw new TypeError(`the option sinks must be ${someSinks[1]}`);
     const { name = defaultName, table = 'vast_webhook_outbox' } = options;
-    checkName(name);
     this.name = name;
     this.#sinks = toSinks(options.sinks);
     this.#onError = swallowErrors(options.onError ?? logError);

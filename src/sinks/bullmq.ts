@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { checkName, type Sink } from '../contracts/sink.js';
+import { type Sink, sinkName } from '../contracts/sink.js';
 import { dialectOf } from '../providers/index.js';
 import { typeOf } from '../providers/provider.js';
 import { toQueued } from '../queue/envelope.js';
+import { checkOptions } from '../util/check-options.js';
 
 /** A queue of BullMQ 6, on Redis or Postgres, as far as it is used. */
 export interface BullMqQueue {
@@ -39,8 +40,8 @@ export function bullmq<Event extends object>(queue: BullMqQueue, options: BullMq
   if (typeof queue?.add !== 'function' || typeof queue.name !== 'string') {
     throw new TypeError('bullmq: queue must be a Queue of BullMQ');
   }
+  checkOptions(options, { name: sinkName }, 'bullmq');
   const { name = `bullmq:${queue.name}` } = options;
-  checkName(name);
   return {
     name,
     async deliver(event, { delivery }) {

@@ -2,8 +2,12 @@ import type { Delivery } from '../contracts/delivery.js';
 import type { Sink } from '../contracts/sink.js';
 import { dialectOf } from '../providers/index.js';
 import { vast } from '../providers/vast.js';
+import { checkOptions } from '../util/check-options.js';
 import { happenedAt } from './happened-at.js';
-import { type HttpSinkOptions, poster } from './post.js';
+import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
+
+/** For errors. */
+const service = 'CloudEvents endpoint';
 
 /**
  * Posts events as CloudEvents 1.0, structured (`application/cloudevents+json`), with the event as sent as `data`:
@@ -11,8 +15,9 @@ import { type HttpSinkOptions, poster } from './post.js';
  * `https://vast.ai/users/<user_id>`. Throws a `TypeError` for a URL or an option that nobody can have meant.
  */
 export function cloudEvents<Event extends object>(url: string, options: HttpSinkOptions = {}): Sink<Event> {
+  checkOptions(options, httpSinkChecks, service);
   const { name = 'cloudEvents' } = options;
-  const post = poster('CloudEvents endpoint', url, options);
+  const post = poster(service, url, options);
   return {
     name,
     async deliver(event, context) {

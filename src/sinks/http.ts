@@ -1,6 +1,10 @@
 import { createHmac } from 'node:crypto';
 import type { Sink } from '../contracts/sink.js';
-import { type HttpSinkOptions, poster } from './post.js';
+import { anything, checkOptions } from '../util/check-options.js';
+import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
+
+/** For errors. */
+const service = 'HTTP endpoint';
 
 /** With one key, or with several while they are rotated: each request is then signed with every one of them. */
 export type HttpOptions = HttpSinkOptions &
@@ -26,9 +30,10 @@ export type HttpOptions = HttpSinkOptions &
  * Throws a `TypeError` for a URL, a secret or an option that nobody can have meant.
  */
 export function http<Event extends object>(url: string, options: HttpOptions): Sink<Event> {
-  const { name = 'http' } = options ?? {};
   const keys = keysOf(options);
-  const post = poster('HTTP endpoint', url, options);
+  checkOptions(options, { ...httpSinkChecks, secret: anything, secrets: anything }, service);
+  const { name = 'http' } = options;
+  const post = poster(service, url, options);
   return {
     name,
     async deliver(_event, context) {

@@ -1,5 +1,8 @@
-import { checkName, type Sink } from '../contracts/sink.js';
+import { type Sink, sinkName } from '../contracts/sink.js';
 import { dialectOf } from '../providers/index.js';
+import { type Check, checkOptions, isFunction } from '../util/check-options.js';
+
+const write: Check = [isFunction, 'a function that takes a line: (line) => stream.write(line)'];
 
 /** What `log` takes. */
 export interface LogOptions {
@@ -14,18 +17,16 @@ export interface LogOptions {
  * and the event as sent. Nothing in an event can break the line or reach the terminal, and no secret stands in it.
  * Fails when the writing fails. Throws a `TypeError` for an option that nobody can have meant.
  */
-export function log<Event extends object>({ name = 'log', write = toStdout }: LogOptions = {}): Sink<Event> {
-  checkName(name);
-  if (typeof write !== 'function') {
-    throw new TypeError('log: write must be a function that takes a line: (line) => stream.write(line)');
-  }
+export function log<Event extends object>(options: LogOptions = {}): Sink<Event> {
+  checkOptions(options, { name: sinkName, write }, 'log');
+  const { name = 'log', write: print = toStdout } = options;
   return {
     name,
     async deliver(event, { delivery }) {
       const { provider, id, webhook, attempt, receivedAt } = delivery;
       const { type, severity } = dialectOf(provider).summarize(event);
       const time = new Date(receivedAt).toISOString();
-      await write(`${lineOf({ time, provider, id, type, severity, webhook, attempt, event })}\n`);
+      await print(`${lineOf({ time, provider, id, type, severity, webhook, attempt, event })}\n`);
     },
   };
 }

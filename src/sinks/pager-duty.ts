@@ -2,8 +2,9 @@ import type { Delivery } from '../contracts/delivery.js';
 import type { Sink } from '../contracts/sink.js';
 import { dialectOf } from '../providers/index.js';
 import { vast, vastTypeInfo } from '../providers/vast.js';
+import { anything, checkOptions } from '../util/check-options.js';
 import { happenedAt } from './happened-at.js';
-import { type HttpSinkOptions, poster } from './post.js';
+import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
 import { cut, oneLine } from './text.js';
 
 /** What `pagerDuty` takes beside the key. */
@@ -20,6 +21,7 @@ export interface PagerDutyOptions extends HttpSinkOptions {
  * Throws a `TypeError` for a key, a URL or an option that nobody can have meant.
  */
 export function pagerDuty<Event extends object>(routingKey: string, options: PagerDutyOptions = {}): Sink<Event> {
+  checkOptions(options, { ...httpSinkChecks, url: anything }, 'PagerDuty');
   const { name = 'pagerDuty', url = 'https://events.pagerduty.com/v2/enqueue' } = options;
   if (typeof routingKey !== 'string' || !/^[\w-]+$/.test(routingKey)) {
     throw new TypeError(

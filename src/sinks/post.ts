@@ -1,6 +1,7 @@
 import { isPermanent } from '../contracts/answer.js';
 import { SinkError } from '../contracts/errors.js';
-import type { SinkContext } from '../contracts/sink.js';
+import { type SinkContext, sinkName } from '../contracts/sink.js';
+import { aFunction, milliseconds } from '../util/check-options.js';
 import { unrefTimeout } from '../util/timer.js';
 
 /** What every sink that speaks HTTP takes. */
@@ -15,6 +16,9 @@ export interface HttpSinkOptions {
    */
   readonly timeoutMs?: number;
 }
+
+/** What each of them takes, for `checkOptions`. */
+export const httpSinkChecks = { name: sinkName, fetch: aFunction, timeoutMs: milliseconds } as const;
 
 /** What one service says in the body of its answers, where that is a JSON object. */
 export interface AnswerReader {
@@ -65,10 +69,6 @@ export function poster(
   reader: AnswerReader = {},
 ): Post {
   const target = checkUrl(service, url);
-  if (send !== undefined && typeof send !== 'function') throw new TypeError(`${service}: fetch must be a function`);
-  if (givenMs !== undefined && !(Number.isSafeInteger(givenMs) && givenMs >= 1 && givenMs < 2 ** 31)) {
-    throw new TypeError(`${service}: timeoutMs must be a whole number of milliseconds`);
-  }
   return async function post(body, { signal, deadlineAt }, headers) {
     const timeoutMs = givenMs ?? timeFor(deadlineAt);
     const abort = new AbortController();

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
+import { type Check, checkOptions, trueOrFalse } from '../util/check-options.js';
 import { progressMs, SweepTurn } from './sweep.js';
 
 /** A pool or client of `pg`, as far as it is used. */
@@ -37,19 +38,20 @@ export interface PostgresStoreOptions {
  * An idempotency store in Postgres, for any number of machines. Takes a pool of `pg`, or a client, with which it takes
  * part in the transaction that the client is in. Throws a `TypeError` for anything else.
  */
-export function postgresStore(
-  client: Postgres,
-  { table = 'vast_webhook', schema, prepare = true }: PostgresStoreOptions = {},
-): IdempotencyStore {
+export function postgresStore(client: Postgres, options: PostgresStoreOptions = {}): IdempotencyStore {
+  checkOptions(options, { table: identifier, schema: identifier, prepare: trueOrFalse }, 'postgresStore');
+  const { table = 'vast_webhook', schema, prepare = true } = options;
   if (typeof client?.query !== 'function') throw new TypeError('postgresStore: client must be a pool or client of pg');
-  const name = [...(schema === undefined ? [] : [quoted('schema', schema)]), quoted('table', table)].join('.');
+  const name = [...(schema === undefined ? [] : [quoted(schema)]), quoted(table)].join('.');
   return new PostgresStore(client, statements(name), prepare);
 }
 
-function quoted(option: string, name: unknown): string {
-  if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > 63 || name.includes('\0')) {
-    throw new TypeError(`postgresStore: ${option} must be a name of 1 to 63 bytes`);
-  }
+const identifier: Check = [
+  (name) => typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= 63 && !name.includes('\0'),
+  'a name of 1 to 63 bytes',
+];
+
+function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
+import { aString, checkOptions } from '../util/check-options.js';
 import { progressMs } from './sweep.js';
 
 /** A client or cluster of ioredis 5 or 6, as far as it is used. */
@@ -28,12 +29,9 @@ export interface RedisStoreOptions {
  * An idempotency store in Redis 6 or later, for any number of machines. Takes a client or cluster of ioredis or
  * node-redis. Throws a `TypeError` for anything else.
  */
-export function redisStore(
-  client: IoRedis | NodeRedis,
-  { prefix = 'vast-webhook:' }: RedisStoreOptions = {},
-): IdempotencyStore {
-  if (typeof prefix !== 'string') throw new TypeError('redisStore: prefix must be a string');
-  return new RedisStore(runnerOf(client), prefix);
+export function redisStore(client: IoRedis | NodeRedis, options: RedisStoreOptions = {}): IdempotencyStore {
+  checkOptions(options, { prefix: aString }, 'redisStore');
+  return new RedisStore(runnerOf(client), options.prefix ?? 'vast-webhook:');
 }
 
 /** A Lua script, and the SHA-1 by which Redis knows it once it has seen it. */

@@ -1,4 +1,5 @@
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
+import { anything, checkOptions } from '../util/check-options.js';
 import { isBusy, type SqliteDatabase, SqliteTable } from './sqlite-table.js';
 import { progressMs, SweepTurn } from './sweep.js';
 
@@ -19,7 +20,9 @@ export interface SqliteStoreOptions {
  * the file. Takes a handle of better-sqlite3 or `node:sqlite`, whose busy timeout it limits to 250 ms and whose file
  * it switches to write-ahead logging. Throws a `TypeError` for anything else.
  */
-export function sqliteStore(db: SqliteDatabase, { table = 'vast_webhook' }: SqliteStoreOptions = {}): IdempotencyStore {
+export function sqliteStore(db: SqliteDatabase, options: SqliteStoreOptions = {}): IdempotencyStore {
+  checkOptions(options, { table: anything }, 'sqliteStore');
+  const { table = 'vast_webhook' } = options;
   return new SqliteStore(db, table);
 }
 

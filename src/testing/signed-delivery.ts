@@ -1,6 +1,7 @@
 import { providerOf } from '../providers/index.js';
 import { vast } from '../providers/vast.js';
 import { sign } from '../receive/signature.js';
+import { anything, aString, checkOptions } from '../util/check-options.js';
 
 /** What `signedDelivery` takes beside event and secret. */
 export interface SignedDeliveryOptions {
@@ -33,8 +34,11 @@ export interface SignedDelivery {
 export function signedDelivery(
   event: object | string,
   secret: string,
-  { provider = vast.name, timestamp = Math.floor(Date.now() / 1000), attempt = 1 }: SignedDeliveryOptions = {},
+  options: SignedDeliveryOptions = {},
 ): SignedDelivery {
+  // What a test signs wrongly on purpose is its own affair.
+  checkOptions(options, { provider: aString, timestamp: anything, attempt: anything }, 'signedDelivery');
+  const { provider = vast.name, timestamp = Math.floor(Date.now() / 1000), attempt = 1 } = options;
   const dialect = providerOf(provider);
   const body = typeof event === 'string' ? event : JSON.stringify(event);
   const type = { 'Content-Type': 'application/json' };

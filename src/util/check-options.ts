@@ -4,7 +4,18 @@ export type Check = readonly [isValid: (value: unknown) => boolean, form: string
 /** The longest time that `setTimeout` takes; with more it fires at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
+export type Checks = Readonly<Record<string, Check>>;
+
 export const isFunction = (value: unknown): boolean => typeof value === 'function';
+
+export const aFunction: Check = [isFunction, 'a function'];
+
+export const trueOrFalse: Check = [(value) => typeof value === 'boolean', 'true or false'];
+
+export const aString: Check = [(value) => typeof value === 'string', 'a string'];
+
+/** For what is checked elsewhere, with more to say. */
+export const anything: Check = [() => true, 'anything'];
 
 export const isWholeUpTo =
   (least: number, most: number) =>
@@ -17,15 +28,16 @@ export const milliseconds: Check = [isWholeUpTo(1, maxTimerMs), `a whole number 
 /** For what is compared with a clock. */
 export const longMilliseconds: Check = [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of milliseconds'];
 
-/** Throws a `TypeError` that names the option and what it takes. */
-export function checkOptions(options: object, checks: Readonly<Record<string, Check>>): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError('the options must be an object');
+/** Throws a `TypeError` that names the option and what it takes. `owner` is what the options are for. */
+export function checkOptions(options: object, checks: Checks, owner?: string): void {
+  const where = owner === undefined ? '' : `${owner}: `;
+  if (typeof options !== 'object' || options === null) throw new TypeError(`${where}the options must be an object`);
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
     if (check === undefined) {
-      throw new TypeError(`there is no option "${name}": there are ${Object.keys(checks).join(', ')}`);
+      throw new TypeError(`${where}unknown option "${name}" (valid: ${Object.keys(checks).join(', ')})`);
     }
     const [isValid, form] = check;
-    if (value !== undefined && !isValid(value)) throw new TypeError(`the option ${name} must be ${form}`);
+    if (value !== undefined && !isValid(value)) throw new TypeError(`${where}the option ${name} must be ${form}`);
   }
 }

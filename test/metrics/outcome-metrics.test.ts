@@ -418,7 +418,7 @@ describe('outcomeMetrics', () => {
   it.each([{ prefix: '1st_' }, { prefix: 'with-hyphen' }, { prefix: 7 }, { prefixes: 'x' }])(
     'refuses %j',
     (options) => {
-      expect(() => outcomeMetrics(new Registry(), options as never)).toThrow(/the option prefix|there is no option/);
+      expect(() => outcomeMetrics(new Registry(), options as never)).toThrow(/the option prefix|unknown option/);
     },
   );
 });

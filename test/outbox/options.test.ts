@@ -42,7 +42,7 @@ describe('sqliteOutbox', () => {
     [
       'an option that there is not',
       { sinks: [audit], retries: 3 },
-      /no option "retries".*\bsinks\b.*\bgiveUpAfterMs\b/,
+      /unknown option "retries".*\bsinks\b.*\bgiveUpAfterMs\b/,
     ],
     ['no options', undefined, /options/],
     ['null for options', null, /options/],

@@ -116,7 +116,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
   });
 
   it('refuses at creation what is no option of it', () => {
-    expect(() => createForwarder({ sinks: [], deadlineMs: 1 } as never)).toThrow(/no option "deadlineMs"/);
+    expect(() => createForwarder({ sinks: [], deadlineMs: 1 } as never)).toThrow(/unknown option "deadlineMs"/);
     expect(() => createForwarder({ sinks: [async () => {}] })).toThrow(/has no name/);
     expect(() => createForwarder({ leaseMs: 0 })).toThrow(/leaseMs must be/);
   });

@@ -165,6 +165,6 @@ describe("log's options", () => {
   });
 
   it.each<unknown>([null, 'stdout', process.stdout])('refuse to write with case %#', (write) => {
-    expect(() => log({ write: write as LogOptions['write'] })).toThrow('log: write must be a function');
+    expect(() => log({ write: write as LogOptions['write'] })).toThrow('log: the option write must be a function');
   });
 });

@@ -211,7 +211,7 @@ describeWithRedis('the client of redisStore', () => {
   it('cannot have a prefix that is no text: a TypeError', () => {
     const client = connected('ioredis 6', redisUrl()).client;
     expect(() => redisStore(client, { prefix: 5 as unknown as string })).toThrow(
-      new TypeError('redisStore: prefix must be a string'),
+      new TypeError('redisStore: the option prefix must be a string'),
     );
   });
 });

@@ -1,5 +1,5 @@
 import { around, type Sink, type SinkFunction, toSink } from '../../contracts/sink.js';
-import { type Check, checkOptions, isFunction, isWholeUpTo } from '../../util/check-options.js';
+import { aFunction, type Check, checkOptions, isWholeUpTo } from '../../util/check-options.js';
 import { type Clock, systemClock } from '../../util/clock.js';
 import { concurrency, Gatherer, type OnError } from './gatherer.js';
 
@@ -40,7 +40,7 @@ export function digestOn<Event extends object>(
   options: DigestOptions,
   sink: Sink<Event> | SinkFunction<Event>,
 ): Sink<Event> {
-  checkOptions({ ...options, everyMs: options?.everyMs ?? null }, { everyMs, onError: [isFunction, 'a function'] });
+  checkOptions({ ...options, everyMs: options?.everyMs ?? null }, { everyMs, onError: aFunction });
   const digested = toSink(sink);
   const gatherer = new Gatherer(digested, options.onError, clock);
   return around(digested, {

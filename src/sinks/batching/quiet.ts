@@ -1,5 +1,5 @@
 import { around, type Sink, type SinkFunction, toSink } from '../../contracts/sink.js';
-import { type Check, checkOptions, isFunction, isWholeUpTo } from '../../util/check-options.js';
+import { aFunction, type Check, checkOptions, isWholeUpTo } from '../../util/check-options.js';
 import { type Clock, systemClock } from '../../util/clock.js';
 import { concurrency, Gatherer, type OnError } from './gatherer.js';
 
@@ -32,10 +32,7 @@ export function quietOn<Event extends object>(
   options: QuietOptions,
   sink: Sink<Event> | SinkFunction<Event>,
 ): Sink<Event> {
-  checkOptions(
-    { ...options, perMinute: options?.perMinute ?? null },
-    { perMinute, onError: [isFunction, 'a function'] },
-  );
+  checkOptions({ ...options, perMinute: options?.perMinute ?? null }, { perMinute, onError: aFunction });
   const quieted = toSink(sink);
   const gatherer = new Gatherer(quieted, options.onError, clock);
   let endsAt = Number.NEGATIVE_INFINITY;

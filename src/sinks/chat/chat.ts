@@ -2,7 +2,8 @@ import type { Delivery } from '../../contracts/delivery.js';
 import type { Sink } from '../../contracts/sink.js';
 import { dialectOf } from '../../providers/index.js';
 import { vastConsole } from '../../providers/vast.js';
-import { type AnswerReader, type HttpSinkOptions, poster, saysNo } from '../post.js';
+import { aFunction, type Check, checkOptions } from '../../util/check-options.js';
+import { type AnswerReader, type HttpSinkOptions, httpSinkChecks, poster, saysNo } from '../post.js';
 import { cut, oneLine } from '../text.js';
 
 /** What a chat message says of an event. */
@@ -50,12 +51,10 @@ export function chatSink<Event extends object, Message extends object>(
   webhookUrl: string,
   options: ChatOptions<Event, Message>,
 ): Sink<Event> {
+  checkOptions(options, { ...httpSinkChecks, consoleUrl, format: aFunction }, chat.service);
   const post = poster(chat.service, webhookUrl, options, { isRefusal: saysNo, ...chat.answers });
   const { name = chat.name, format } = options;
-  if (format !== undefined && typeof format !== 'function') {
-    throw new TypeError(`${chat.service}: format must be a function`);
-  }
-  const linkOf = linker(chat.service, options.consoleUrl);
+  const linkOf = linker(options.consoleUrl);
   const messageOf = (event: Event, parts: ChatParts): Message => {
     if (format === undefined) return chat.messageOf(parts);
     const message = format(event, escaped(parts, chat));
@@ -74,10 +73,13 @@ const maxTypeLength = 100;
 
 type Linker = (url: string) => string;
 
-function linker(service: string, consoleUrl: string | undefined): Linker {
+const consoleUrl: Check = [
+  (value) => typeof value === 'string' && /^https?:\/\//i.test(value) && URL.canParse(value),
+  `an address such as ${vastConsole}`,
+];
+
+function linker(consoleUrl: string | undefined): Linker {
   if (consoleUrl === undefined) return (url) => url;
-  const isAddress = typeof consoleUrl === 'string' && /^https?:\/\//i.test(consoleUrl) && URL.canParse(consoleUrl);
-  if (!isAddress) throw new TypeError(`${service}: consoleUrl must be an address such as ${vastConsole}`);
   const base = consoleUrl.replace(/\/+$/, '');
   return (url) => (url.startsWith(vastConsole) ? base + url.slice(vastConsole.length) : url);
 }

@@ -1,4 +1,5 @@
 import type { ClaimResult, IdempotencyStore } from '../../contracts/store.js';
+import { type Check, checkOptions, isWholeUpTo } from '../../util/check-options.js';
 import { type Clock, systemClock } from '../../util/clock.js';
 import { hashOf, KeyMap } from '../../util/key-map.js';
 import { CompletedKeys } from './completed-keys.js';
@@ -13,6 +14,8 @@ export interface MemoryStoreOptions {
    */
   readonly maxCompleted?: number;
 }
+
+const maxCompleted: Check = [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of at least 1'];
 
 /** How long what a holder recorded outlives its lease: the contract says a day. */
 const progressMs = 24 * 60 * 60_000;
@@ -38,11 +41,9 @@ const completed: ClaimResult = Object.freeze({ state: 'completed' });
  * An idempotency store in this process: gone with it, and not shared with another.
  * Throws a `TypeError` when `maxCompleted` is not a whole number of at least 1.
  */
-export function memoryStore({ maxCompleted = 100_000 }: MemoryStoreOptions = {}): IdempotencyStore {
-  if (!Number.isSafeInteger(maxCompleted) || maxCompleted < 1) {
-    throw new TypeError('memoryStore: maxCompleted must be a whole number of at least 1');
-  }
-  return memoryStoreOn(systemClock, maxCompleted);
+export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore {
+  checkOptions(options, { maxCompleted }, 'memoryStore');
+  return memoryStoreOn(systemClock, options.maxCompleted ?? 100_000);
 }
 
 /** The same by another clock. */
