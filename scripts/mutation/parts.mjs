@@ -16,8 +16,8 @@ export const parts = {
     doors: 'Koa 3',
   },
   'receive-secrets': {
-    mutate: of('receive', ['hmac', 'secrets']),
-    tests: ['test/receive/{hmac,secrets}.test.ts'],
+    mutate: of('receive', ['secrets']),
+    tests: ['test/receive/secrets.test.ts'],
   },
   'receive-body': {
     mutate: of('receive', ['body', 'raw-body']),

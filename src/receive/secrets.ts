@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { toError, WebhookError } from '../contracts/errors.js';
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
-import { type Hmac, hmacWith } from './hmac.js';
 
 /** One signing secret, several of which any may match (rotation), or several with labels. */
 export type SecretList = string | readonly string[] | Readonly<Record<string, string>>;
@@ -11,7 +10,8 @@ export type Secret = SecretList | (() => SecretList | Promise<SecretList>);
 
 export interface SigningKey {
   readonly label?: string;
-  readonly hmac: Hmac;
+  /** The secret, ready for `createHmac`, which is faster with it than with a string. */
+  readonly key: KeyObject;
   /** SHA-256 of the secret itself, for those that are tokens. */
   readonly hash: Buffer;
 }
@@ -49,7 +49,8 @@ function signingKey(secret: unknown, label?: string): SigningKey {
   if (secret !== secret.trim()) {
     throw new TypeError(`${which} has white space at an end, a newline from a file perhaps: trim it`);
   }
-  return { label, hmac: hmacWith(secret), hash: createHash('sha256').update(secret).digest() };
+  const key = createSecretKey(Buffer.from(secret));
+  return { label, key, hash: createHash('sha256').update(secret).digest() };
 }
 
 /** Where the keys come from that a delivery is checked against. */

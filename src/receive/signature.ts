@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { type SignatureReason, WebhookError } from '../contracts/errors.js';
 import { type SigningKey, signingKeys } from './secrets.js';
 
@@ -20,7 +20,12 @@ export interface SignedHeaders {
 export function sign(body: string | Uint8Array, secret: string, timestamp: number | string): string {
   const [signing] = signingKeys(secret);
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  return `sha256=${(signing as SigningKey).hmac.digest(`${timestamp}.`, bytes)}`;
+  return `sha256=${digestOf(signing as SigningKey, timestamp, bytes)}`;
+}
+
+/** HMAC-SHA256 in hex. */
+function digestOf({ key }: SigningKey, timestamp: number | string, body: Uint8Array): string {
+  return createHmac('sha256', key).update(`${timestamp}.`).update(body).digest('hex');
 }
 
 /** Throws `invalid_signature` unless both headers have their form and the time is within the window. */
@@ -53,7 +58,7 @@ export function checkHeaders(
   return { timestamp, digest: signature.slice('sha256='.length) };
 }
 
-/** The key that signed the body. All are tried, so that the time tells nothing. */
+/** The key that signed the body. Tries every key, so that timing reveals nothing. */
 export function findKey(
   keys: readonly SigningKey[],
   { timestamp, digest }: SignedHeaders,
@@ -62,7 +67,7 @@ export function findKey(
   const claimed = Buffer.from(digest);
   let found: SigningKey | undefined;
   for (const key of keys) {
-    if (timingSafeEqual(Buffer.from(key.hmac.digest(`${timestamp}.`, body)), claimed)) found ??= key;
+    if (timingSafeEqual(Buffer.from(digestOf(key, timestamp, body)), claimed)) found ??= key;
   }
   return found;
 }
