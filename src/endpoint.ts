@@ -1,25 +1,32 @@
 import { type Answer, answerTo } from './contracts/answer.js';
-import type { Received } from './contracts/delivery.js';
+import type { ReceivedDelivery } from './contracts/delivery.js';
 import { toError, toWebhookError, WebhookError } from './contracts/errors.js';
 import type { Forwarded, HandlerAnswer } from './contracts/result.js';
 import { type DeliveryTrace, traceDelivery } from './diagnostics.js';
-import { Forwarder } from './forward/forwarder.js';
-import { InFlight } from './forward/in-flight.js';
-import type { Handler } from './forward/run.js';
+import type { Handler } from './forward/dispatch.js';
+import { Dispatcher } from './forward/dispatcher.js';
+import { Drain } from './forward/drain.js';
 import { type Settings, settingsOf, type WebhookOptions } from './options.js';
 import { outcomeOf } from './outcome.js';
 import type { Provider } from './providers/provider.js';
 import { typeOf } from './providers/provider.js';
 import { type OnBody, type RawBody, tooLarge } from './receive/body.js';
-import { type KeySource, keySource, type Secret, type SigningKey } from './receive/secrets.js';
+import { type KeyProvider, keyProvider, type Secret, type SigningKey } from './receive/secrets.js';
 import { checkHeaders } from './receive/signature.js';
 import { checkToken, findToken } from './receive/token.js';
-import { type Authentic, findSigned, mismatchOf, type Proof, type Signed, toReceived } from './receive/verify.js';
+import {
+  type Credentials,
+  findSigned,
+  mismatchError,
+  type Signed,
+  toReceived,
+  type VerifiedRequest,
+} from './receive/verify.js';
 import { registerReceiver } from './receivers.js';
 import { type Clock, systemClock } from './util/clock.js';
 
 /** One request on the endpoint, as a front door presents it, and the ways to end it. */
-export interface Exchange<Event> {
+export interface AdapterRequest<Event> {
   readonly method: string | undefined;
   /** The request target, or the whole URL. */
   readonly url: string;
@@ -30,11 +37,11 @@ export interface Exchange<Event> {
   /** Gives the status that the sender gets, which somebody else may have answered before. 0 for none. */
   answer(answer: Answer): number;
   /** Passes the event to the service's own handler, and tells how that answered. Does not throw. */
-  handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void;
+  callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void;
   /** Tells that the event which was handed on is settled in the store, or beyond that. */
-  settled?(): void;
+  onSettled?(): void;
   /** Tells that work begins which may outlast the answer. Gives what to call when it has ended. */
-  working?(): (() => void) | undefined;
+  keepAlive?(): (() => void) | undefined;
 }
 
 /** What the middleware of every front door can do beside handling requests. */
@@ -49,30 +56,30 @@ export interface Closable {
 export class Endpoint<Event extends object> implements Closable {
   readonly settings: Settings<Event>;
   readonly provider: Provider<Event>;
-  readonly keys: KeySource;
-  readonly forwarder: Forwarder<Event>;
-  readonly inFlight: InFlight;
+  readonly keys: KeyProvider;
+  readonly forwarder: Dispatcher<Event>;
+  readonly drain: Drain;
   readonly clock: Clock;
   readonly #unregister: () => void;
 
   constructor(provider: Provider<Event>, secret: Secret, options?: WebhookOptions<Event>, clock: Clock = systemClock) {
     this.provider = provider;
     this.clock = clock;
-    this.inFlight = new InFlight(clock);
-    this.keys = keySource(secret, clock);
+    this.drain = new Drain(clock);
+    this.keys = keyProvider(secret, clock);
     this.settings = settingsOf(options);
     this.#unregister = registerReceiver(provider.name, this.settings);
-    this.forwarder = new Forwarder({ ...this.settings, inFlight: this.inFlight, clock });
+    this.forwarder = new Dispatcher({ ...this.settings, drain: this.drain, clock });
   }
 
   /** Answers the request, or hands it on. Does not throw. */
-  serve(exchange: Exchange<Event>): void {
-    new Passage(this, exchange).start();
+  serve(request: AdapterRequest<Event>): void {
+    new Pipeline(this, request).start();
   }
 
   close(timeoutMs?: number): Promise<void> {
     this.#unregister();
-    return this.inFlight.close(timeoutMs, this.settings.sinks);
+    return this.drain.close(timeoutMs, this.settings.sinks);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -84,19 +91,19 @@ export class Endpoint<Event extends object> implements Closable {
  * One delivery's way from request to answer, the cheapest check first. Like the forwarder's runs it makes no promise
  * of its own; each step that is called back ends in `#end` whatever it throws.
  */
-class Passage<Event extends object> {
+class Pipeline<Event extends object> {
   readonly #endpoint: Endpoint<Event>;
-  readonly #exchange: Exchange<Event>;
+  readonly #request: AdapterRequest<Event>;
   readonly #arrivedAt: number;
   readonly #trace: DeliveryTrace | undefined;
   #receivedAt = 0;
-  #authentic: Authentic | undefined;
-  #received: Received<Event> | undefined;
+  #verified: VerifiedRequest | undefined;
+  #received: ReceivedDelivery<Event> | undefined;
   #type: string | undefined;
 
-  constructor(endpoint: Endpoint<Event>, exchange: Exchange<Event>) {
+  constructor(endpoint: Endpoint<Event>, request: AdapterRequest<Event>) {
     this.#endpoint = endpoint;
-    this.#exchange = exchange;
+    this.#request = request;
     this.#arrivedAt = endpoint.clock.now();
     this.#trace = traceDelivery(endpoint.provider.name);
   }
@@ -106,46 +113,46 @@ class Passage<Event extends object> {
   }
 
   start(): void {
-    this.#endpoint.inFlight.enter();
+    this.#endpoint.drain.enter();
     if (this.#trace === undefined) this.#receive();
     else this.#trace.run(() => this.#receive());
   }
 
   #receive(): void {
     this.#step(() => {
-      const proof = this.#checkHead();
+      const credentials = this.#checkHead();
       const { limit, bodyTimeoutMs, deadlineMs } = this.#endpoint.settings;
-      this.#exchange.readBody(limit, Math.min(bodyTimeoutMs, deadlineMs), (error, body) => {
+      this.#request.readBody(limit, Math.min(bodyTimeoutMs, deadlineMs), (error, body) => {
         if (error !== undefined) this.#fail(error);
-        else this.#step(() => this.#verify(proof, body as RawBody, this.#endpoint.keys.known));
+        else this.#step(() => this.#verify(credentials, body as RawBody, this.#endpoint.keys.known));
       });
     });
   }
 
   /** All that can be said before a byte of the body is read. */
-  #checkHead(): Proof {
-    const { inFlight, settings } = this.#endpoint;
-    const exchange = this.#exchange;
-    if (inFlight.closing) throw new WebhookError('closing', 'the service is shutting down');
-    if (exchange.method !== 'POST') {
-      throw new WebhookError('method_not_allowed', `${exchange.method} on the endpoint, which takes POST only`);
+  #checkHead(): Credentials {
+    const { drain, settings } = this.#endpoint;
+    const request = this.#request;
+    if (drain.closing) throw new WebhookError('closing', 'the service is shutting down');
+    if (request.method !== 'POST') {
+      throw new WebhookError('method_not_allowed', `${request.method} on the endpoint, which takes POST only`);
     }
     this.#receivedAt = settings.now();
     if (!Number.isFinite(this.#receivedAt)) throw new TypeError('the option now gave something other than a time');
-    const proof = this.#checkProof();
-    if (Number(exchange.header('content-length')) > settings.limit) throw tooLarge(settings.limit);
-    return proof;
+    const credentials = this.#checkCredentials();
+    if (Number(request.header('content-length')) > settings.limit) throw tooLarge(settings.limit);
+    return credentials;
   }
 
-  #checkProof(): Proof {
+  #checkCredentials(): Credentials {
     const { provider, keys, settings } = this.#endpoint;
-    const exchange = this.#exchange;
+    const request = this.#request;
     if (provider.headers !== undefined) {
       const { signature, timestamp } = provider.headers;
       const { toleranceSeconds } = settings;
-      return checkHeaders(exchange.header(signature), exchange.header(timestamp), toleranceSeconds, this.#receivedAt);
+      return checkHeaders(request.header(signature), request.header(timestamp), toleranceSeconds, this.#receivedAt);
     }
-    const token = checkToken(exchange.url, provider.token);
+    const token = checkToken(request.url, provider.token);
     if (keys.known.length > 0 && findToken(keys.known, token) === undefined) {
       // Asked again, and heard, when the body is there.
       this.#newerKeys(token).catch(() => {});
@@ -154,17 +161,17 @@ class Passage<Event extends object> {
   }
 
   /** Throws when there can be none. */
-  #newerKeys(proof: Proof): Promise<readonly SigningKey[]> {
-    const newer = this.#endpoint.keys.newer(this.#arrivedAt, this.#deadlineAt);
-    if (newer === undefined) throw this.#mismatch(proof);
+  #newerKeys(credentials: Credentials): Promise<readonly SigningKey[]> {
+    const newer = this.#endpoint.keys.refresh(this.#arrivedAt, this.#deadlineAt);
+    if (newer === undefined) throw this.#mismatch(credentials);
     return newer;
   }
 
   /** The bytes are as they came, so that what they are encoded in matters only when nobody has signed them. */
-  #mismatch(proof: Proof): WebhookError {
-    const encoding = this.#exchange.header('content-encoding');
-    if ('token' in proof || encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') {
-      return mismatchOf(proof);
+  #mismatch(credentials: Credentials): WebhookError {
+    const encoding = this.#request.header('content-encoding');
+    if ('token' in credentials || encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') {
+      return mismatchError(credentials);
     }
     return new WebhookError(
       'unsupported_encoding',
@@ -172,14 +179,14 @@ class Passage<Event extends object> {
     );
   }
 
-  #verify(proof: Proof, body: RawBody, keys: readonly SigningKey[]): void {
-    const signed = findSigned(keys, proof, body);
+  #verify(credentials: Credentials, body: RawBody, keys: readonly SigningKey[]): void {
+    const signed = findSigned(keys, credentials, body);
     if (signed !== undefined) {
-      this.#forward('token' in proof ? undefined : proof.timestamp, signed);
+      this.#forward('token' in credentials ? undefined : credentials.timestamp, signed);
       return;
     }
-    this.#newerKeys(proof).then(
-      (newerKeys) => this.#step(() => this.#verify(proof, body, newerKeys)),
+    this.#newerKeys(credentials).then(
+      (newerKeys) => this.#step(() => this.#verify(credentials, body, newerKeys)),
       (error) => this.#fail(error),
     );
   }
@@ -188,19 +195,19 @@ class Passage<Event extends object> {
     const { provider, forwarder, settings } = this.#endpoint;
     const attempt = this.#header(provider.headers?.attempt);
     const claimedId = this.#header(provider.headers?.id);
-    this.#authentic = { key, bytes, timestamp, attempt, claimedId, receivedAt: this.#receivedAt };
-    const received = toReceived(provider, this.#authentic);
+    this.#verified = { key, bytes, timestamp, attempt, claimedId, receivedAt: this.#receivedAt };
+    const received = toReceived(provider, this.#verified);
     this.#received = received;
     this.#type = typeOf(provider, received.event);
     const handler: Handler | undefined = settings.handoff
-      ? (settle) => this.#exchange.handOn(received, this.#trace?.bind(settle) ?? settle)
+      ? (settle) => this.#request.callHandler(received, this.#trace?.bind(settle) ?? settle)
       : undefined;
-    const ended = this.#exchange.working?.();
+    const ended = this.#request.keepAlive?.();
     forwarder.forward(received, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), ended);
   }
 
   #header(name: string | undefined): string | undefined {
-    return name === undefined ? undefined : this.#exchange.header(name);
+    return name === undefined ? undefined : this.#request.header(name);
   }
 
   #step(take: () => void): void {
@@ -216,22 +223,22 @@ class Passage<Event extends object> {
   }
 
   #end(forwarded: Forwarded): void {
-    const { settings, inFlight } = this.#endpoint;
+    const { settings, drain } = this.#endpoint;
     const delivery = this.#received?.delivery;
     let status = forwarded.handlerStatus;
     if (status === undefined) status = this.#answer(forwarded, delivery?.id);
-    else this.#exchange.settled?.();
+    else this.#request.onSettled?.();
     const durationMs = this.#endpoint.clock.now() - this.#arrivedAt;
-    const outcome = outcomeOf(forwarded, status, this.#authentic, delivery, this.#type, durationMs);
+    const outcome = outcomeOf(forwarded, status, this.#verified, delivery, this.#type, durationMs);
     settings.onOutcome(outcome);
     this.#trace?.answered(outcome);
-    inFlight.leave();
+    drain.leave();
   }
 
   /** Gives the status that was answered. */
   #answer({ error, sinks }: Forwarded, id: string | undefined): number {
     try {
-      return this.#exchange.answer(answerTo(error?.code, error?.retryAfterMs, sinks));
+      return this.#request.answer(answerTo(error?.code, error?.retryAfterMs, sinks));
     } catch (failure) {
       this.#endpoint.settings.onError(toError(failure), { id });
       return 0;

@@ -1,5 +1,5 @@
 import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from './adapters/fetch.js';
-import type { Verified } from './contracts/delivery.js';
+import type { VerifiedDelivery } from './contracts/delivery.js';
 import type { WebhookOptions } from './options.js';
 import { type VastEvent, vast } from './providers/vast.js';
 import type { Secret } from './receive/secrets.js';
@@ -8,7 +8,7 @@ export type { FetchWebhook as VastWebhook, WaitUntil } from './adapters/fetch.js
 export type { VastEvent } from './providers/vast.js';
 
 /** The service's own code: what it answers settles the event, and is answered to the sender. */
-export type FetchHandler = AnyFetchHandler<VastEvent, Verified<VastEvent>>;
+export type FetchHandler = AnyFetchHandler<VastEvent, VerifiedDelivery<VastEvent>>;
 
 /**
  * Receives Vast.ai notifications as a function from `Request` to `Response`: verifies each delivery, makes each event

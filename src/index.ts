@@ -1,12 +1,12 @@
 import { type ExpressWebhook, expressWebhook } from './adapters/express.js';
-import type { Verified } from './contracts/delivery.js';
+import type { VerifiedDelivery } from './contracts/delivery.js';
 import type { WebhookOptions } from './options.js';
 import { type VastEvent, vast } from './providers/vast.js';
 import type { Secret } from './receive/secrets.js';
 
 export type { ExpressWebhook as VastWebhook } from './adapters/express.js';
 export type { Code } from './contracts/answer.js';
-export type { Delivery, Received, Verified } from './contracts/delivery.js';
+export type { Delivery, ReceivedDelivery as Received, VerifiedDelivery as Verified } from './contracts/delivery.js';
 export { type SignatureReason, SinkError, WebhookError } from './contracts/errors.js';
 export type { ErrorContext, Outcome } from './contracts/result.js';
 export type { Sink, SinkContext, SinkFunction, SinkResult } from './contracts/sink.js';
@@ -25,7 +25,7 @@ export {
   type VastTypeInfo,
   vastTypes,
 } from './providers/vast.js';
-export { createForwarder, type Forward } from './queue/create-forwarder.js';
+export { createForwarder, type Forwarder as Forward } from './queue/create-forwarder.js';
 export type { QueuedDelivery } from './queue/envelope.js';
 export { keepRawBody } from './receive/raw-body.js';
 export type { Secret, SecretList } from './receive/secrets.js';
@@ -38,7 +38,7 @@ declare global {
   namespace Express {
     interface Request {
       /** The verified event and its delivery, in handlers behind `vastWebhook`. */
-      vast: Verified<VastEvent>;
+      vast: VerifiedDelivery<VastEvent>;
     }
   }
 }

@@ -1,5 +1,5 @@
 import { type KoaWebhook, koaWebhook } from './adapters/koa.js';
-import type { Verified } from './contracts/delivery.js';
+import type { VerifiedDelivery } from './contracts/delivery.js';
 import type { WebhookOptions } from './options.js';
 import { type VastEvent, vast } from './providers/vast.js';
 import type { Secret } from './receive/secrets.js';
@@ -10,7 +10,7 @@ export type { VastEvent } from './providers/vast.js';
 /** What the middleware leaves in `ctx.state`: for `new Koa<VastState>()`. */
 export interface VastState {
   /** The verified event and its delivery, in handlers behind `vastWebhook`. */
-  vast: Verified<VastEvent>;
+  vast: VerifiedDelivery<VastEvent>;
 }
 
 /**

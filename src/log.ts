@@ -5,10 +5,10 @@ export function logOutcomes(): (outcome: Outcome) => void {
   const warn = atMostEvery(10_000, (line) => console.warn(line));
   const errorOfUnverified = atMostEvery(10_000, (line) => console.error(line));
   return (outcome) => {
-    if (outcome.result === 'rejected') warn(lineOf(outcome));
+    if (outcome.result === 'rejected') warn(formatLine(outcome));
     else if (outcome.result !== 'failed') return;
-    else if (outcome.id === undefined) errorOfUnverified(lineOf(outcome));
-    else console.error(lineOf(outcome));
+    else if (outcome.id === undefined) errorOfUnverified(formatLine(outcome));
+    else console.error(formatLine(outcome));
   };
 }
 
@@ -17,7 +17,7 @@ export function logError(error: Error, { id, type, sink }: ErrorContext): void {
   console.error(`vast-webhook: after the answer${about}${eventOf(id, type)}: ${oneLine(error.message)}`);
 }
 
-function lineOf({ result, status, code, reason, permanent, id, type, error }: Outcome): string {
+function formatLine({ result, status, code, reason, permanent, id, type, error }: Outcome): string {
   const what = reason === undefined ? code : `${code} (${reason})`;
   const lost = permanent && result === 'failed' ? ' and lost' : '';
   return `vast-webhook: ${result}${lost} ${status} ${what}${eventOf(id, type)}: ${oneLine(error?.message ?? '')}`;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Answer, answerTo } from '../contracts/answer.js';
-import type { Received } from '../contracts/delivery.js';
+import type { ReceivedDelivery } from '../contracts/delivery.js';
 import type { HandlerAnswer } from '../contracts/result.js';
 import { type Closable, Endpoint } from '../endpoint.js';
 import type { WebhookOptions } from '../options.js';
@@ -9,7 +9,7 @@ import type { Secret } from '../receive/secrets.js';
 import { EndpointMatch, pathOf } from './endpoint-match.js';
 import { expressPlaces, type RoutedRequest } from './express-mount.js';
 import { shareShape } from './express-shape.js';
-import { type HandedOn, handedOn, NodeExchange, whenAnswered } from './node-exchange.js';
+import { NodeAdapterRequest, type VerifiedMessage, verifiedBy, whenAnswered } from './node-request.js';
 import { isNodeCall, misuse } from './wrong-form.js';
 
 /** A request as far as the middleware looks at it. */
@@ -36,7 +36,7 @@ export function expressWebhook<Event extends object>(
   const middleware = Object.assign(
     function webhook(req: Request, res: ServerResponse, next?: Next): void {
       if (!isNodeCall(res)) throw misuse('Express', provider.name, req);
-      if (next !== undefined && (req as HandedOn)[handedOn] === endpoint) {
+      if (next !== undefined && (req as VerifiedMessage)[verifiedBy] === endpoint) {
         // In a second place, the event is not to be claimed again.
         next();
       } else if (isEndpoint(req, next)) {
@@ -68,7 +68,7 @@ export function expressWebhook<Event extends object>(
   return middleware;
 }
 
-class ExpressExchange<Event> extends NodeExchange<Event> {
+class ExpressExchange<Event> extends NodeAdapterRequest<Event> {
   readonly #property: string;
   readonly #next: Next | undefined;
   readonly #endpoint: object;
@@ -97,13 +97,13 @@ class ExpressExchange<Event> extends NodeExchange<Event> {
       : `${consumed}: call the middleware before it, or leave the raw bytes on req.rawBody as a Buffer`;
   }
 
-  handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {
+  callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void {
     // `_body` keeps the parsers of Express 4 away, those of Express 5 see that the stream has ended.
     const req = this.req as unknown as Record<string, unknown>;
     req[this.#property] = received;
     req.body = received.event;
     req._body = true;
-    (this.req as HandedOn)[handedOn] = this.#endpoint;
+    (this.req as VerifiedMessage)[verifiedBy] = this.#endpoint;
     whenAnswered(this.res, settle);
     if (this.#next === undefined) {
       settle({ status: 500, error: new Error(nobodyBehind) });

@@ -1,7 +1,7 @@
 import type { Answer } from '../contracts/answer.js';
-import type { Received } from '../contracts/delivery.js';
+import type { ReceivedDelivery } from '../contracts/delivery.js';
 import type { HandlerAnswer } from '../contracts/result.js';
-import { type Closable, Endpoint, type Exchange } from '../endpoint.js';
+import { type AdapterRequest, type Closable, Endpoint } from '../endpoint.js';
 import type { WebhookOptions } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import type { OnBody } from '../receive/body.js';
@@ -23,7 +23,7 @@ export interface FetchWebhook extends Closable {
 }
 
 /** The service's own code: what it answers settles the event, and is answered to the sender. */
-export type FetchHandler<Event, Got extends Received<Event> = Received<Event>> = (
+export type FetchHandler<Event, Got extends ReceivedDelivery<Event> = ReceivedDelivery<Event>> = (
   received: Got,
   request: Request,
 ) => Response | Promise<Response>;
@@ -71,7 +71,7 @@ function checkHandler(handler: unknown, handoff: boolean): void {
   }
 }
 
-class FetchExchange<Event> implements Exchange<Event> {
+class FetchExchange<Event> implements AdapterRequest<Event> {
   readonly #request: Request;
   readonly #context: Partial<WaitUntil> | undefined;
   readonly #handler: FetchHandler<Event> | undefined;
@@ -114,7 +114,7 @@ class FetchExchange<Event> implements Exchange<Event> {
     return status;
   }
 
-  handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {
+  callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void {
     const answered = (response: Response, error?: unknown) => {
       this.#response = response;
       settle({ status: response.status, error });
@@ -123,14 +123,14 @@ class FetchExchange<Event> implements Exchange<Event> {
     this.#handle(received).then(answered, (error) => answered(new Response(null, { status: 500 }), error));
   }
 
-  async #handle(received: Received<Event>): Promise<Response> {
+  async #handle(received: ReceivedDelivery<Event>): Promise<Response> {
     const response = await (this.#handler as FetchHandler<Event>)(received, this.#request);
     // By its shape, since servers bring a `Response` of their own.
     if (!(Object(response).status >= 200)) throw new TypeError('the handler gave no Response: is a return missing?');
     return response;
   }
 
-  settled(): void {
+  onSettled(): void {
     this.#isSettled = true;
     this.#respond();
   }
@@ -139,7 +139,7 @@ class FetchExchange<Event> implements Exchange<Event> {
     if (this.#isSettled && this.#response !== undefined) this.#resolve(this.#response);
   }
 
-  working(): (() => void) | undefined {
+  keepAlive(): (() => void) | undefined {
     if (typeof this.#context?.waitUntil !== 'function') return undefined;
     let end: (() => void) | undefined;
     this.#context.waitUntil(

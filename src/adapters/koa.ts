@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer } from '../contracts/answer.js';
-import type { Received } from '../contracts/delivery.js';
+import type { ReceivedDelivery } from '../contracts/delivery.js';
 import type { HandlerAnswer } from '../contracts/result.js';
 import { type Closable, Endpoint } from '../endpoint.js';
 import type { WebhookOptions } from '../options.js';
@@ -10,7 +10,7 @@ import type { Secret } from '../receive/secrets.js';
 import { EndpointMatch } from './endpoint-match.js';
 import type { RoutedRequest } from './express-mount.js';
 import { koaPlaces, type RoutedContext } from './koa-mount.js';
-import { type HandedOn, handedOn, NodeExchange, whenAnswered } from './node-exchange.js';
+import { NodeAdapterRequest, type VerifiedMessage, verifiedBy, whenAnswered } from './node-request.js';
 import { isKoaCall, misuse, refuse } from './wrong-form.js';
 
 /** A Koa context as far as the middleware looks at it. */
@@ -56,7 +56,7 @@ export function koaWebhook<Event extends object>(
         return refuse(misuse('Koa', provider.name, ctx), [ctx, next, ...others], endpoint.settings.report);
       }
       // In a second place, the event is not to be claimed again.
-      if ((ctx.req as HandedOn)[handedOn] === endpoint || !isEndpoint(ctx)) return next() as Promise<void>;
+      if ((ctx.req as VerifiedMessage)[verifiedBy] === endpoint || !isEndpoint(ctx)) return next() as Promise<void>;
       // Handing on, the answer is written after this promise, and settles the event only then.
       return new Promise((resolve, reject) => {
         endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject, endpoint));
@@ -81,7 +81,7 @@ export function koaWebhook<Event extends object>(
   return middleware;
 }
 
-class KoaExchange<Event> extends NodeExchange<Event> {
+class KoaExchange<Event> extends NodeAdapterRequest<Event> {
   readonly #property: string;
   readonly #ctx: KoaContext;
   readonly #next: () => Promise<unknown>;
@@ -115,10 +115,10 @@ class KoaExchange<Event> extends NodeExchange<Event> {
     return 'a body parser has consumed the raw body: put app.use(vastWebhook(...)) before koa-body, @koa/bodyparser or koa-bodyparser';
   }
 
-  handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void {
+  callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void {
     (this.#ctx.state as Record<string, unknown>)[this.#property] = received;
     (this.#ctx.request as { body?: unknown }).body = received.event;
-    (this.req as HandedOn)[handedOn] = this.#endpoint;
+    (this.req as VerifiedMessage)[verifiedBy] = this.#endpoint;
     let ended: HandlerAnswer | undefined;
     whenAnswered(this.res, settle, () => ended);
     const end = (answer: HandlerAnswer) => {

@@ -56,7 +56,7 @@ const answers: Readonly<Record<Code, Row>> = {
 const maxRetryAfterSeconds = 5;
 const json = { 'Content-Type': 'application/json' };
 
-export function rowOf(code: Code): Row {
+export function answerFor(code: Code): Row {
   return answers[code];
 }
 

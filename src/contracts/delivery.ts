@@ -19,7 +19,7 @@ export interface Delivery {
 }
 
 /** A delivery and the event it carries. */
-export interface Received<Event> {
+export interface ReceivedDelivery<Event> {
   /** The payload as sent. */
   readonly event: Event;
   /** How it came in. */
@@ -27,7 +27,7 @@ export interface Received<Event> {
 }
 
 /** A delivery that its sender has signed, and its event. */
-export interface Verified<Event> extends Received<Event> {
+export interface VerifiedDelivery<Event> extends ReceivedDelivery<Event> {
   readonly delivery: Delivery & {
     /** Its sender has signed the body. */
     readonly verified: true;
@@ -35,7 +35,7 @@ export interface Verified<Event> extends Received<Event> {
 }
 
 /** A delivery that nobody has signed, and what it says: a wake-up to look for oneself, no fact. */
-export interface Unverified<Event> extends Received<Event> {
+export interface UnverifiedDelivery<Event> extends ReceivedDelivery<Event> {
   readonly delivery: Delivery & {
     /** Nobody has signed the body. */
     readonly verified: false;

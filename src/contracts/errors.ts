@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { type Code, isPermanent, rowOf } from './answer.js';
+import { answerFor, type Code, isPermanent } from './answer.js';
 
 /** Which check of the signature headers, or of the token, failed. The sender is not told; the outcome is. */
 export type SignatureReason =
@@ -36,7 +36,7 @@ export class WebhookError extends Error {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
     this.code = code;
     this.reason = detail.reason;
-    this.status = detail.status ?? rowOf(code).status;
+    this.status = detail.status ?? answerFor(code).status;
     this.permanent = isPermanent(this.status);
     this.retryAfterMs = detail.retryAfterMs;
   }

@@ -39,7 +39,7 @@ export type SinkFunction<Event = VastEvent> = (event: Event, context: SinkContex
 export type SinkResult = 'delivered' | 'already' | 'skipped' | 'pending' | Error;
 
 /** A sink that stands before another, and is the same but for what is given. */
-export function around<Event>(sink: Sink<Event>, changes: Partial<Sink<Event>>): Sink<Event> {
+export function wrapSink<Event>(sink: Sink<Event>, changes: Partial<Sink<Event>>): Sink<Event> {
   return {
     name: sink.name,
     concurrency: sink.concurrency,

@@ -1,6 +1,6 @@
 import type { Clock } from '../util/clock.js';
 import type { Held } from './core.js';
-import type { StoreCalls } from './store-calls.js';
+import type { GuardedStore } from './guarded-store.js';
 
 /** Beyond so many, leases end by themselves. */
 const maxWaiting = 1_000;
@@ -17,7 +17,7 @@ interface Abandoned {
 }
 
 export interface AbandonedSettings {
-  readonly calls: StoreCalls;
+  readonly store: GuardedStore;
   readonly clock: Clock;
   readonly leaseMs: number;
   readonly completedTtlMs: number;
@@ -31,7 +31,7 @@ export interface AbandonedSettings {
 export class AbandonedClaims {
   readonly #settings: AbandonedSettings;
   readonly #waiting: Abandoned[] = [];
-  #atWork = 0;
+  #running = 0;
   #atOnce = 1;
   #retryMs = minRetryMs;
   #isPaused = false;
@@ -43,7 +43,7 @@ export class AbandonedClaims {
   /** `then` is called when the claim is released, or its lease is over. */
   add(key: string, token: string, then: () => void): void {
     const { clock, leaseMs } = this.#settings;
-    if (this.#waiting.length + this.#atWork >= maxWaiting) {
+    if (this.#waiting.length + this.#running >= maxWaiting) {
       then();
       return;
     }
@@ -52,7 +52,7 @@ export class AbandonedClaims {
   }
 
   #next(): void {
-    while (!this.#isPaused && this.#atWork < this.#atOnce) {
+    while (!this.#isPaused && this.#running < this.#atOnce) {
       const claim = this.#waiting.shift();
       if (claim === undefined) return;
       this.#release(claim);
@@ -60,21 +60,21 @@ export class AbandonedClaims {
   }
 
   #release(claim: Abandoned): void {
-    const { calls, clock, completedTtlMs } = this.#settings;
+    const { store, clock, completedTtlMs } = this.#settings;
     if (clock.now() >= claim.leaseUntil) {
       claim.then();
-    } else if (calls.isOverdue) {
+    } else if (store.isOverdue) {
       this.#tryLater(claim);
     } else {
-      this.#atWork++;
-      calls.call('release', claim.key, claim.token, completedTtlMs, {
+      this.#running++;
+      store.call('release', claim.key, claim.token, completedTtlMs, {
         stored: (_operation, held) => this.#released(claim, held),
       });
     }
   }
 
   #released(claim: Abandoned, held: Held): void {
-    this.#atWork--;
+    this.#running--;
     if (held instanceof Error) {
       this.#tryLater(claim);
       return;

@@ -64,7 +64,7 @@ export interface Effects {
   /** Asks the store: answered by `stored()`. */
   ask(operation: Operation, sink?: number): void;
   /** Hands the event to the handler: answered by `handled()`. */
-  handOn(): void;
+  callHandler(): void;
   /** Answers the sender. Called once: at the end, or at the deadline. */
   reply(error?: WebhookError): void;
   /** Says what no answer can carry. */
@@ -150,7 +150,7 @@ export class Core {
       sinks[sink] = 'working';
       this.#effects.deliver(sink);
     }
-    this.#concludeWhenSettled();
+    this.#settleWhenDelivered();
     this.#wait();
   }
 
@@ -170,7 +170,7 @@ export class Core {
       // Completing records this sink, too: one call less for most deliveries.
       if (this.handler !== 'none' || this.#storeError !== undefined || !sinks.every(isDone)) this.#record(sink);
     }
-    this.#concludeWhenSettled();
+    this.#settleWhenDelivered();
     this.#wait();
   }
 
@@ -178,7 +178,7 @@ export class Core {
   handled(status: number, cause?: unknown): void {
     if (this.phase !== 'handling') return;
     this.handler = status;
-    if (status < 200 || status > 299) this.#giveBack(handlerFailed(status, cause));
+    if (status < 200 || status > 299) this.#release(handlerFailed(status, cause));
     else if (this.lease === 'held') this.#complete();
     else this.#end(undefined, false);
     this.#wait();
@@ -211,7 +211,7 @@ export class Core {
     return this.handler === 'remembered' || (typeof this.handler === 'number' && is2xx(this.handler));
   }
 
-  isTaken(sink: number): boolean {
+  isDelivered(sink: number): boolean {
     const result = this.resultOf(sink);
     return result === 'delivered' || result === 'already';
   }
@@ -245,7 +245,7 @@ export class Core {
     if (held === false) this.#lose();
     if (this.phase === 'delivering') {
       if (held instanceof Error) this.#storeError ??= held;
-      this.#concludeWhenSettled();
+      this.#settleWhenDelivered();
     } else if (this.phase === 'recording' && sink === this.#again) {
       this.#again = -1;
       if (held instanceof Error) this.#retryLater();
@@ -253,30 +253,30 @@ export class Core {
     }
   }
 
-  #concludeWhenSettled(): void {
-    if (this.phase === 'delivering' && !this.sinks.some(isPending)) this.#conclude();
+  #settleWhenDelivered(): void {
+    if (this.phase === 'delivering' && !this.sinks.some(isPending)) this.#settle();
   }
 
   /** All sinks have settled and are recorded, or the lease is over. */
-  #conclude(): void {
+  #settle(): void {
     if (this.lease === 'lost') {
       this.#end(lost(), false);
       return;
     }
     const { sinks } = this;
     for (let sink = 0; sink < sinks.length; sink++) if (sinks[sink] === 'working') sinks[sink] = unsettled();
-    if (sinks.some(isFailed)) this.#giveBack(sinkFailed(this.#settings.sinks, sinks));
+    if (sinks.some(isFailed)) this.#release(sinkFailed(this.#settings.sinks, sinks));
     else if (this.handler !== 'due') this.#complete();
-    else if (this.reply === 'late' || this.#storeError !== undefined) this.#giveBack(this.#storeError);
-    else this.#handOn();
+    else if (this.reply === 'late' || this.#storeError !== undefined) this.#release(this.#storeError);
+    else this.#callHandler();
   }
 
-  #handOn(): void {
+  #callHandler(): void {
     this.phase = 'handling';
     this.handler = 'working';
     // Nobody answers in the handler's place.
     this.#deadlineAt = never;
-    this.#effects.handOn();
+    this.#effects.callHandler();
   }
 
   #complete(): void {
@@ -306,7 +306,7 @@ export class Core {
   }
 
   /** What the store does not know is recorded first. */
-  #giveBack(failure: WebhookError | undefined): void {
+  #release(failure: WebhookError | undefined): void {
     this.#failure = failure;
     if (this.lease === 'lost') {
       this.#end(failure, false);
@@ -423,7 +423,7 @@ export class Core {
   #lose(): void {
     if (this.lease !== 'held') return;
     this.#leaseIsOver('lost');
-    if (this.phase === 'delivering') this.#conclude();
+    if (this.phase === 'delivering') this.#settle();
     else if (this.phase === 'handling') this.#renew(this.#effects.now());
     else if (this.#retryAt !== never) this.#over(false);
   }
@@ -431,7 +431,7 @@ export class Core {
   /** The work has lasted too long. */
   #expire(): void {
     if (this.lease === 'held') this.#leaseIsOver('expired');
-    if (this.phase === 'delivering') this.#conclude();
+    if (this.phase === 'delivering') this.#settle();
     else if (this.phase === 'handling') this.handled(0, new Error('not in time'));
     else if (this.phase === 'lingering') this.#over(false);
   }

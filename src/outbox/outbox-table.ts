@@ -78,7 +78,7 @@ export class OutboxTable {
     return due_at === null ? undefined : Number(due_at);
   }
 
-  take(key: string, sink: string, token: string, now: number, leaseMs: number): boolean {
+  claim(key: string, sink: string, token: string, now: number, leaseMs: number): boolean {
     return this.sqlite.run(this.#sql.take, token, now + leaseMs, key, sink, now) === 1;
   }
 
@@ -86,7 +86,7 @@ export class OutboxTable {
     return this.sqlite.run(this.#sql.renew, dueAt, key, sink, token) === 1;
   }
 
-  told(key: string, sink: string, token: string, expiresAt: number): boolean {
+  delivered(key: string, sink: string, token: string, expiresAt: number): boolean {
     return this.sqlite.run(this.#sql.told, expiresAt, key, sink, token) === 1;
   }
 

@@ -3,8 +3,8 @@ import type { Delivery } from '../contracts/delivery.js';
 import { SinkError, toError } from '../contracts/errors.js';
 import type { ErrorContext } from '../contracts/result.js';
 import { type Sink, type SinkContext, type SinkFunction, sinkName, toSinks } from '../contracts/sink.js';
-import { keyOf } from '../forward/forwarder.js';
-import { InFlight } from '../forward/in-flight.js';
+import { keyOf } from '../forward/dispatcher.js';
+import { Drain } from '../forward/drain.js';
 import { logError } from '../log.js';
 import type { VastEvent } from '../providers/vast.js';
 import { type QueuedDelivery, toQueued } from '../queue/envelope.js';
@@ -23,8 +23,8 @@ import {
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 import { swallowErrors } from '../util/swallow-errors.js';
 import { GroupCommit } from './group-commit.js';
-import { Lane } from './lane.js';
 import { OutboxTable, type Row } from './outbox-table.js';
+import { SinkWorker } from './sink-worker.js';
 
 /** What `sqliteOutbox` takes beside the database. */
 export interface OutboxOptions<Event = VastEvent> {
@@ -185,13 +185,13 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   readonly #sinks: readonly Sink<Event>[];
   readonly #table: OutboxTable;
   readonly #commits: GroupCommit;
-  readonly #lanes: readonly Lane<Event>[];
+  readonly #lanes: readonly SinkWorker<Event>[];
   readonly #clock: Clock;
-  readonly #inFlight: InFlight;
+  readonly #drain: Drain;
   readonly #sweepTurn = new SweepTurn();
   readonly #onError: (error: Error, context: ErrorContext) => void;
   /** Not in the context of whichever delivery has woken it: the events that it tells are mostly others. */
-  readonly #turnApart = AsyncResource.bind(() => this.#turn());
+  readonly #turnApart = AsyncResource.bind(() => this.#poll());
   #timer: Timer | undefined;
   #isWoken = false;
   #isFailing = false;
@@ -199,7 +199,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 
   constructor(clock: Clock, db: SqliteDatabase, options: OutboxOptions<Event>) {
     this.#clock = clock;
-    this.#inFlight = new InFlight(clock);
+    this.#drain = new Drain(clock);
     checkOptions(options, {
       sinks: someSinks,
       name: sinkName,
@@ -232,23 +232,23 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       giveUpAfterMs: options.giveUpAfterMs ?? 3 * days,
       giveUpOnPermanent: options.giveUpOnPermanent ?? true,
       completedTtlMs: options.completedTtlMs ?? 7 * days,
-      inFlight: this.#inFlight,
+      drain: this.#drain,
       clock,
       onError: this.#onError,
     };
-    const wake = () => this.#wake();
-    this.#lanes = this.#sinks.map((sink) => new Lane(sink, this.#table, this.#commits, settings, wake));
-    this.#wake();
+    const wake = () => this.#schedulePoll();
+    this.#lanes = this.#sinks.map((sink) => new SinkWorker(sink, this.#table, this.#commits, settings, wake));
+    this.#schedulePoll();
   }
 
   /** Resolves when the event is on the disk. */
   async deliver(event: Event, { delivery }: SinkContext): Promise<void> {
-    if (this.#inFlight.closing) throw new SinkError('the outbox is closed');
+    if (this.#drain.closing) throw new SinkError('the outbox is closed');
     const sinks = this.#sinks.filter((sink) => mayAccept(sink, event, delivery));
     if (sinks.length === 0) return;
     const key = keyOf(this.#scope, delivery.provider, delivery.id);
     const queued = JSON.stringify(toQueued(delivery));
-    this.#inFlight.enter();
+    this.#drain.enter();
     try {
       await this.#commits.add(() => {
         const now = this.#clock.date();
@@ -256,9 +256,9 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
         if (this.#sweepTurn.next()) this.#table.sweep(now);
       });
     } finally {
-      this.#inFlight.leave();
+      this.#drain.leave();
     }
-    this.#wake();
+    this.#schedulePoll();
   }
 
   deadLetters(): DeadLetter[] {
@@ -275,7 +275,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
 
   redeliver(id?: string): number {
     const count = this.#table.redeliver(id, this.#clock.date());
-    this.#wake();
+    this.#schedulePoll();
     return count;
   }
 
@@ -290,7 +290,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       (from === undefined ? this.#isOrphaned(row.sink) : row.sink === from) &&
       (id === undefined || row.event_id === id);
     const moved = this.#each(isMeant, (row, now) => this.#table.move(row, to, now));
-    this.#wake();
+    this.#schedulePoll();
     return moved;
   }
 
@@ -357,17 +357,17 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   }
 
   close(timeoutMs?: number): Promise<void> {
-    if (!this.#inFlight.closing) open.get(this.#tableId)?.delete(this.name);
+    if (!this.#drain.closing) open.get(this.#tableId)?.delete(this.name);
     this.#clock.clear(this.#timer);
-    return this.#inFlight.close(timeoutMs, this.#sinks);
+    return this.#drain.close(timeoutMs, this.#sinks);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  #wake(): void {
-    if (this.#isWoken || this.#inFlight.closing) return;
+  #schedulePoll(): void {
+    if (this.#isWoken || this.#drain.closing) return;
     this.#isWoken = true;
     this.#clock.immediate(() => {
       this.#isWoken = false;
@@ -375,18 +375,18 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     });
   }
 
-  #turn(): void {
-    if (this.#inFlight.closing) return;
+  #poll(): void {
+    if (this.#drain.closing) return;
     const now = this.#clock.date();
     let next = now + pollMs;
     try {
       this.#reportOrphans();
-      for (const lane of this.#lanes) next = Math.min(next, lane.turn(now) ?? next);
+      for (const lane of this.#lanes) next = Math.min(next, lane.poll(now) ?? next);
     } catch (error) {
       this.#used(error);
     }
     this.#clock.clear(this.#timer);
-    this.#timer = this.#clock.unrefTimeout(() => this.#turn(), Math.max(pauseMs, next - now));
+    this.#timer = this.#clock.unrefTimeout(() => this.#poll(), Math.max(pauseMs, next - now));
   }
 
   /** Trouble with the file is said once, until a commit has shown that it is over. */

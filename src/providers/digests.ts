@@ -1,4 +1,4 @@
-import type { Dialect, Severity } from './provider.js';
+import type { EventFormat, Severity } from './provider.js';
 
 /** How many of a digest's events are of one type and came by one webhook. */
 export interface DigestedType {
@@ -39,7 +39,7 @@ export interface DigestEvent {
 }
 
 /** This package as the sender of digests, so that they pass through whatever events do. */
-export const digests: Dialect<DigestEvent> = {
+export const digests: EventFormat<DigestEvent> = {
   name: 'vast-webhook',
   typeOf: (event) => event.notif_type,
   summarize: ({ subject, message, notif_type: type, severity, url }) => ({ subject, message, type, severity, url }),

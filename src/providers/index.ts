@@ -1,11 +1,11 @@
 import { digests } from './digests.js';
-import type { Dialect, Provider } from './provider.js';
+import type { EventFormat, Provider } from './provider.js';
 import { shodai } from './shodai.js';
 import { v0 } from './v0.js';
 import { vast } from './vast.js';
 
 const providers: Readonly<Record<string, Provider<never>>> = { vast, shodai, v0 };
-const dialects: Readonly<Record<string, Dialect<never>>> = { ...providers, [digests.name]: digests };
+const dialects: Readonly<Record<string, EventFormat<never>>> = { ...providers, [digests.name]: digests };
 
 /** A sender, by the name that its deliveries carry. Throws a `TypeError` for another name. */
 export function providerOf(name: string): Provider<object> {
@@ -13,8 +13,8 @@ export function providerOf(name: string): Provider<object> {
 }
 
 /** How to tell of a delivery's event, by the name that it carries. Throws a `TypeError` for another name. */
-export function dialectOf(name: string): Dialect<object> {
-  return named(name, dialects) as Dialect<object>;
+export function eventFormat(name: string): EventFormat<object> {
+  return named(name, dialects) as EventFormat<object>;
 }
 
 function named<T>(name: string, all: Readonly<Record<string, T>>): T {

@@ -12,7 +12,7 @@ interface Summary {
 }
 
 /** What must be known of a sender to tell of its events. */
-export interface Dialect<Event> {
+export interface EventFormat<Event> {
   /** Part of the idempotency key, and where handlers find the event: `req.vast`. */
   readonly name: string;
   /** The type, whatever stands in its place. */
@@ -20,7 +20,7 @@ export interface Dialect<Event> {
   summarize(event: Event): Summary;
 }
 
-interface Sender<Event> extends Dialect<Event> {
+interface SenderBase<Event> extends EventFormat<Event> {
   /** The endpoint where none is given. */
   readonly path: string;
   /** The event id, whatever stands in its place. */
@@ -28,7 +28,7 @@ interface Sender<Event> extends Dialect<Event> {
 }
 
 /** A sender that signs `<timestamp>.<raw body>` with HMAC-SHA256. */
-export interface SigningProvider<Event> extends Sender<Event> {
+export interface SigningProvider<Event> extends SenderBase<Event> {
   /** Header names in lower case. Only what `signature` and `timestamp` say is signed. */
   readonly headers: {
     readonly signature: string;
@@ -41,7 +41,7 @@ export interface SigningProvider<Event> extends Sender<Event> {
 }
 
 /** A sender that signs nothing: what it shows is the token in the URL that was registered. */
-export interface TokenProvider<Event> extends Sender<Event> {
+export interface TokenProvider<Event> extends SenderBase<Event> {
   readonly headers?: undefined;
   /** Name of the query parameter. */
   readonly token: string;
@@ -51,7 +51,7 @@ export interface TokenProvider<Event> extends Sender<Event> {
 export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
 
 /** The event's type, if it has one. */
-export function typeOf<Event>(provider: Pick<Dialect<Event>, 'typeOf'>, event: Event): string | undefined {
+export function typeOf<Event>(provider: Pick<EventFormat<Event>, 'typeOf'>, event: Event): string | undefined {
   const type = provider.typeOf(event);
   return typeof type === 'string' ? type : undefined;
 }

@@ -1,8 +1,8 @@
 import type { Delivery } from '../contracts/delivery.js';
 import { type SinkError, toError, WebhookError } from '../contracts/errors.js';
 import type { Forwarded } from '../contracts/result.js';
-import { Forwarder } from '../forward/forwarder.js';
-import { InFlight } from '../forward/in-flight.js';
+import { Dispatcher } from '../forward/dispatcher.js';
+import { Drain } from '../forward/drain.js';
 import { type ForwarderOptions, forwarderSettingsOf } from '../options.js';
 import { outcomeOf } from '../outcome.js';
 import type { VastEvent } from '../providers/vast.js';
@@ -11,7 +11,7 @@ import { type Clock, systemClock } from '../util/clock.js';
 import { fromQueued, type QueuedDelivery, reviveEvent } from './envelope.js';
 
 /** What `createForwarder` gives: to be called with each delivery that a queue hands out. */
-export interface Forward {
+export interface Forwarder {
   /** Resolves when all sinks have the event, by this delivery or an earlier one. Rejects with a `WebhookError`. */
   (delivery: Delivery | QueuedDelivery): Promise<void>;
   /** From now on deliveries are refused. Resolves when what is in flight has settled, or after `timeoutMs` milliseconds. */
@@ -22,23 +22,23 @@ export interface Forward {
  * The telling of sinks without a web server: for a worker behind a queue, with the store's help as careful as the
  * middleware. There is no deadline. Throws a `TypeError` for an option that nobody can have meant.
  */
-export function createForwarder<Event extends object = VastEvent>(options: ForwarderOptions<Event>): Forward {
+export function createForwarder<Event extends object = VastEvent>(options: ForwarderOptions<Event>): Forwarder {
   return createForwarderOn(systemClock, options);
 }
 
 /** The same by another clock. */
-export function createForwarderOn<Event extends object>(clock: Clock, options: ForwarderOptions<Event>): Forward {
+export function createForwarderOn<Event extends object>(clock: Clock, options: ForwarderOptions<Event>): Forwarder {
   const { rateLimit, ...settings } = forwarderSettingsOf(options);
-  const inFlight = new InFlight(clock);
+  const drain = new Drain(clock);
   // Of any provider's events.
   const unregister = registerReceiver('', settings);
-  const forwarder = new Forwarder({ ...settings, inFlight, clock });
+  const forwarder = new Dispatcher({ ...settings, drain: drain, clock });
 
   async function forward(queued: Delivery | QueuedDelivery): Promise<void> {
     const startedAt = clock.now();
     const { received, type } = revive<Event>(queued);
     const { delivery } = received;
-    const forwarded = inFlight.closing
+    const forwarded = drain.closing
       ? { duplicate: false, error: new WebhookError('closing', 'the forwarder is closed') }
       : await new Promise<Forwarded>((resolve) => {
           forwarder.forward(received, type, Number.POSITIVE_INFINITY, undefined, resolve);
@@ -50,7 +50,7 @@ export function createForwarderOn<Event extends object>(clock: Clock, options: F
 
   function close(timeoutMs?: number): Promise<void> {
     unregister();
-    return inFlight.close(timeoutMs, settings.sinks);
+    return drain.close(timeoutMs, settings.sinks);
   }
 
   return Object.assign(forward, { close });

@@ -1,5 +1,5 @@
-import type { Delivery, Received } from '../contracts/delivery.js';
-import { dialectOf } from '../providers/index.js';
+import type { Delivery, ReceivedDelivery } from '../contracts/delivery.js';
+import { eventFormat } from '../providers/index.js';
 import { typeOf } from '../providers/provider.js';
 import { vast } from '../providers/vast.js';
 import { toBuffer } from '../receive/body.js';
@@ -35,7 +35,10 @@ function bytesOf({ rawBody }: QueuedDelivery): Buffer {
 }
 
 /** The event of a delivery that was checked before it went into a queue, and the event's type if it has one. */
-export function reviveEvent<Event>(delivery: Delivery): { received: Received<Event>; type: string | undefined } {
+export function reviveEvent<Event>(delivery: Delivery): {
+  received: ReceivedDelivery<Event>;
+  type: string | undefined;
+} {
   const event = parseEvent(delivery.rawBody);
-  return { received: { event: event as Event, delivery }, type: typeOf(dialectOf(delivery.provider), event) };
+  return { received: { event: event as Event, delivery }, type: typeOf(eventFormat(delivery.provider), event) };
 }

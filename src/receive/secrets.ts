@@ -54,7 +54,7 @@ function signingKey(secret: unknown, label?: string): SigningKey {
 }
 
 /** Where the keys come from that a delivery is checked against. */
-export interface KeySource {
+export interface KeyProvider {
   /** Those known now; none before a function was first asked. */
   readonly known: readonly SigningKey[];
   /**
@@ -62,16 +62,16 @@ export interface KeySource {
    * can be none. Throws, or rejects with, `secret_unavailable` while that cannot be said. Both are times of the
    * clock's `now()`.
    */
-  newer(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]>;
+  refresh(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]>;
 }
 
-export function keySource(secret: Secret, clock: Clock = systemClock): KeySource {
-  if (typeof secret === 'function') return new AskedKeys(secret, clock);
-  return { known: signingKeys(secret), newer: () => undefined };
+export function keyProvider(secret: Secret, clock: Clock = systemClock): KeyProvider {
+  if (typeof secret === 'function') return new RefreshingKeys(secret, clock);
+  return { known: signingKeys(secret), refresh: () => undefined };
 }
 
 /** Keys from a function. All deliveries share what it gave last, and the call in flight. */
-class AskedKeys implements KeySource {
+class RefreshingKeys implements KeyProvider {
   readonly #ask: () => SecretList | Promise<SecretList>;
   readonly #clock: Clock;
   known: readonly SigningKey[] = [];
@@ -87,7 +87,7 @@ class AskedKeys implements KeySource {
     this.#ask = ask;
   }
 
-  newer(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]> {
+  refresh(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]> {
     // What was asked for since the delivery arrived cannot be out of date for it.
     if (this.#askedAt >= arrivedAt) return undefined;
     if (this.#call === undefined && this.#clock.now() - this.#askedAt < refreshEveryMs) {

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { Received, Verified } from '../contracts/delivery.js';
+import type { ReceivedDelivery, VerifiedDelivery } from '../contracts/delivery.js';
 import { WebhookError } from '../contracts/errors.js';
 import type { Provider } from '../providers/provider.js';
 import { type VastEvent, vast } from '../providers/vast.js';
@@ -21,7 +21,7 @@ export interface Signed {
 }
 
 /** A request that is genuine, whatever is in its body. */
-export interface Authentic extends Signed {
+export interface VerifiedRequest extends Signed {
   /** Unix seconds, as the header has it. Undefined where nothing is signed. */
   readonly timestamp: string | undefined;
   /** As the unsigned header has it. */
@@ -33,24 +33,24 @@ export interface Authentic extends Signed {
 }
 
 /** What a request shows for where it comes from: a signature, or a token in its URL. */
-export type Proof = SignedHeaders | Token;
+export type Credentials = SignedHeaders | Token;
 
 /**
  * Looks for the key that signed the body, or whose token it is. Text that a parser decoded may have lost its byte-order mark, or bytes
  * that were no UTF-8: the latter cannot be told from a forgery, so it throws `raw_body_unavailable`.
  */
-export function findSigned(keys: readonly SigningKey[], proof: Proof, body: RawBody): Signed | undefined {
-  if ('token' in proof) {
-    const key = findToken(keys, proof);
+export function findSigned(keys: readonly SigningKey[], credentials: Credentials, body: RawBody): Signed | undefined {
+  if ('token' in credentials) {
+    const key = findToken(keys, credentials);
     return key && { key, bytes: typeof body === 'string' ? Buffer.from(body) : body };
   }
   if (typeof body !== 'string') {
-    const key = findKey(keys, proof, body);
+    const key = findKey(keys, credentials, body);
     return key && { key, bytes: body };
   }
   for (const text of [body, byteOrderMark + body]) {
     const bytes = Buffer.from(text);
-    const key = findKey(keys, proof, bytes);
+    const key = findKey(keys, credentials, bytes);
     if (key !== undefined) return { key, bytes };
   }
   if (body.includes(replacement)) throw unavailable(lostBytes);
@@ -103,16 +103,16 @@ function idOf(id: unknown, bytes: Buffer): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-export function mismatchOf(proof: Proof): WebhookError {
-  return 'token' in proof ? tokenMismatch() : mismatch();
+export function mismatchError(credentials: Credentials): WebhookError {
+  return 'token' in credentials ? tokenMismatch() : mismatch();
 }
 
 /**
  * The event and the delivery that a genuine request carries. Throws `invalid_json`, `invalid_payload` or
  * `event_id_mismatch`.
  */
-export function toReceived<Event>(provider: Provider<Event>, authentic: Authentic): Received<Event> {
-  const { key, bytes, timestamp, attempt, claimedId, receivedAt } = authentic;
+export function toReceived<Event>(provider: Provider<Event>, verified: VerifiedRequest): ReceivedDelivery<Event> {
+  const { key, bytes, timestamp, attempt, claimedId, receivedAt } = verified;
   const event = parseEvent(bytes) as Event;
   const signedId = provider.idOf(event);
   // A header that a proxy has dropped is no reason to lose the event: its id is signed in the body.
@@ -152,7 +152,7 @@ export interface VerifyDeliveryInput {
  * Verifies a Vast.ai delivery that was received in some other way than through the middleware.
  * Throws a `WebhookError`: `invalid_signature` with its `reason`, `invalid_json` or `invalid_payload`.
  */
-export function verifyDelivery(input: VerifyDeliveryInput): Verified<VastEvent> {
+export function verifyDelivery(input: VerifyDeliveryInput): VerifiedDelivery<VastEvent> {
   const { headers, body, secret, toleranceSeconds = 300, now = Date.now } = input;
   const keys = signingKeys(secret);
   const receivedAt = now();
@@ -170,7 +170,7 @@ export function verifyDelivery(input: VerifyDeliveryInput): Verified<VastEvent> 
     timestamp: signedHeaders.timestamp,
     attempt: headerOf(headers, attempt),
     receivedAt,
-  }) as Verified<VastEvent>;
+  }) as VerifiedDelivery<VastEvent>;
 }
 
 /** A header's value; repeated ones joined as HTTP joins them, so that they do not pass for one. */

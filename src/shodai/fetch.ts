@@ -1,15 +1,15 @@
 import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../adapters/fetch.js';
-import type { Verified } from '../contracts/delivery.js';
+import type { VerifiedDelivery } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type ShodaiEvent, shodai } from '../providers/shodai.js';
 import type { Secret } from '../receive/secrets.js';
 
 export type { FetchWebhook as ShodaiWebhook, WaitUntil } from '../adapters/fetch.js';
-export type { Verified } from '../contracts/delivery.js';
+export type { VerifiedDelivery as Verified } from '../contracts/delivery.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
 
 /** The service's own code: what it answers settles the event, and is answered to the sender. */
-export type FetchHandler = AnyFetchHandler<ShodaiEvent, Verified<ShodaiEvent>>;
+export type FetchHandler = AnyFetchHandler<ShodaiEvent, VerifiedDelivery<ShodaiEvent>>;
 
 /** As `shodaiWebhook` of `vast-webhook/shodai`, from `Request` to `Response`: the event goes to the handler. */
 export function shodaiWebhook(

@@ -1,18 +1,18 @@
 import { type ExpressWebhook, expressWebhook } from '../adapters/express.js';
-import type { Verified } from '../contracts/delivery.js';
+import type { VerifiedDelivery } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type ShodaiEvent, shodai } from '../providers/shodai.js';
 import type { Secret } from '../receive/secrets.js';
 
 export type { ExpressWebhook as ShodaiWebhook } from '../adapters/express.js';
-export type { Verified } from '../contracts/delivery.js';
+export type { VerifiedDelivery as Verified } from '../contracts/delivery.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
 
 declare global {
   namespace Express {
     interface Request {
       /** The verified event and its delivery, in handlers behind `shodaiWebhook`. */
-      shodai: Verified<ShodaiEvent>;
+      shodai: VerifiedDelivery<ShodaiEvent>;
     }
   }
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Sink, sinkName } from '../contracts/sink.js';
-import { dialectOf } from '../providers/index.js';
+import { eventFormat } from '../providers/index.js';
 import { typeOf } from '../providers/provider.js';
 import { toQueued } from '../queue/envelope.js';
 import { checkOptions } from '../util/check-options.js';
@@ -48,7 +48,7 @@ export function bullmq<Event extends object>(queue: BullMqQueue, options: BullMq
       const { provider, id } = delivery;
       const jobId = createHash('sha256').update(`${provider}:${id}`).digest('hex');
       // Postgres takes no NUL.
-      const type = typeOf(dialectOf(provider), event)?.replaceAll('\0', '') ?? 'event';
+      const type = typeOf(eventFormat(provider), event)?.replaceAll('\0', '') ?? 'event';
       await queue.add(type, toQueued(delivery) as never, { ...jobOptions, ...queue.defaultJobOptions, jobId });
     },
   };

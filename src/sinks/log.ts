@@ -1,5 +1,5 @@
 import { type Sink, sinkName } from '../contracts/sink.js';
-import { dialectOf } from '../providers/index.js';
+import { eventFormat } from '../providers/index.js';
 import { type Check, checkOptions, isFunction } from '../util/check-options.js';
 
 const write: Check = [isFunction, 'a function that takes a line: (line) => stream.write(line)'];
@@ -24,7 +24,7 @@ export function log<Event extends object>(options: LogOptions = {}): Sink<Event>
     name,
     async deliver(event, { delivery }) {
       const { provider, id, webhook, attempt, receivedAt } = delivery;
-      const { type, severity } = dialectOf(provider).summarize(event);
+      const { type, severity } = eventFormat(provider).summarize(event);
       const time = new Date(receivedAt).toISOString();
       await print(`${lineOf({ time, provider, id, type, severity, webhook, attempt, event })}\n`);
     },

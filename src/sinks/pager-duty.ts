@@ -1,6 +1,6 @@
 import type { Delivery } from '../contracts/delivery.js';
 import type { Sink } from '../contracts/sink.js';
-import { dialectOf } from '../providers/index.js';
+import { eventFormat } from '../providers/index.js';
 import { vast, vastTypeInfo } from '../providers/vast.js';
 import { anything, checkOptions } from '../util/check-options.js';
 import { happenedAt } from './happened-at.js';
@@ -54,7 +54,7 @@ const resolves: Readonly<Record<string, string>> = {
 };
 
 function alertOf(event: object, delivery: Delivery): object {
-  const { subject, message, type, severity, url } = dialectOf(delivery.provider).summarize(event);
+  const { subject, message, type, severity, url } = eventFormat(delivery.provider).summarize(event);
   const isVast = delivery.provider === vast.name;
   const subjectOfIt = isVast ? affected(`${subject}\n${message}`, isHosts(type, delivery)) : undefined;
   const resolved = isVast && Object.hasOwn(resolves, type) ? resolves[type] : undefined;

@@ -1,6 +1,6 @@
 import type { Delivery } from '../contracts/delivery.js';
 import { type DigestEvent, digests } from '../providers/digests.js';
-import { dialectOf } from '../providers/index.js';
+import { eventFormat } from '../providers/index.js';
 import { typeOf } from '../providers/provider.js';
 import { type VastContext, vast, vastTypeInfo } from '../providers/vast.js';
 
@@ -26,7 +26,7 @@ export function matcherOf(types: string | readonly string[]): (event: unknown, d
   return (event, delivery) => {
     // Whoever calls `accepts` by its older form gives no delivery.
     const provider = delivery?.provider ?? vast.name;
-    if (matches(typeOf(dialectOf(provider), event as object), provider, delivery?.webhook)) return true;
+    if (matches(typeOf(eventFormat(provider), event as object), provider, delivery?.webhook)) return true;
     return provider === digests.name && matchesOneIn(event as DigestEvent, matches);
   };
 }

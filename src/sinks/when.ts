@@ -1,5 +1,5 @@
 import type { Delivery } from '../contracts/delivery.js';
-import { around, type Sink, type SinkFunction, toSink } from '../contracts/sink.js';
+import { type Sink, type SinkFunction, toSink, wrapSink } from '../contracts/sink.js';
 import type { VastEvent } from '../providers/vast.js';
 import { isPromise } from '../util/promise.js';
 import { matcherOf } from './type-patterns.js';
@@ -17,7 +17,7 @@ export function when<Event = VastEvent>(
 ): Sink<Event> {
   const narrowed = toSink(sink);
   const matches = typeof types === 'function' ? types : matcherOf(types);
-  return around(narrowed, {
+  return wrapSink(narrowed, {
     accepts(event, delivery) {
       const matched = matches(event, delivery);
       // A promise is true of everything: whoever asks refuses it.

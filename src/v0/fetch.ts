@@ -1,15 +1,15 @@
 import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../adapters/fetch.js';
-import type { Unverified } from '../contracts/delivery.js';
+import type { UnverifiedDelivery } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type V0Event, v0 } from '../providers/v0.js';
 import type { Secret } from '../receive/secrets.js';
 
 export type { FetchWebhook as V0Webhook, WaitUntil } from '../adapters/fetch.js';
-export type { Unverified } from '../contracts/delivery.js';
+export type { UnverifiedDelivery as Unverified } from '../contracts/delivery.js';
 export type { V0Event } from '../providers/v0.js';
 
 /** The service's own code: what it answers settles the event, and is answered to the sender. */
-export type FetchHandler = AnyFetchHandler<V0Event, Unverified<V0Event>>;
+export type FetchHandler = AnyFetchHandler<V0Event, UnverifiedDelivery<V0Event>>;
 
 /** As `v0Webhook` of `vast-webhook/v0`, from `Request` to `Response`: the event goes to the handler. */
 export function v0Webhook(token: Secret, options?: WebhookOptions<V0Event>, handler?: FetchHandler): FetchWebhook {

@@ -1,18 +1,18 @@
 import { type ExpressWebhook, expressWebhook } from '../adapters/express.js';
-import type { Unverified } from '../contracts/delivery.js';
+import type { UnverifiedDelivery } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type V0Event, v0 } from '../providers/v0.js';
 import type { Secret } from '../receive/secrets.js';
 
 export type { ExpressWebhook as V0Webhook } from '../adapters/express.js';
-export type { Unverified } from '../contracts/delivery.js';
+export type { UnverifiedDelivery as Unverified } from '../contracts/delivery.js';
 export type { V0Event } from '../providers/v0.js';
 
 declare global {
   namespace Express {
     interface Request {
       /** The unsigned event and its delivery, in handlers behind `v0Webhook`. */
-      v0: Unverified<V0Event>;
+      v0: UnverifiedDelivery<V0Event>;
     }
   }
 }

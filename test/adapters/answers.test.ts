@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Code, isPermanent, rowOf } from '../../src/contracts/answer.js';
+import { answerFor, type Code, isPermanent } from '../../src/contracts/answer.js';
 import { type ClaimResult, type IdempotencyStore, memoryStore, type Outcome, SinkError } from '../../src/index.js';
 import {
   type Answer,
@@ -45,7 +45,7 @@ const promised: Record<Code, { status: number; result: Outcome['result']; lost: 
 
 describe('the table of answers', () => {
   it.each(Object.entries(promised))('%s is answered as promised', (code, { status, result, lost }) => {
-    expect(rowOf(code as Code)).toMatchObject({ status, result });
+    expect(answerFor(code as Code)).toMatchObject({ status, result });
     expect(isPermanent(status)).toBe(lost);
   });
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AbandonedClaims } from '../../src/forward/abandoned-claims.js';
-import { StoreCalls } from '../../src/forward/store-calls.js';
+import { GuardedStore } from '../../src/forward/guarded-store.js';
 import { systemClock } from '../../src/util/clock.js';
 import { type Deferred, deferred } from '../support/deferred.js';
 import { fail, faultyStore } from '../support/faulty-store.js';
@@ -12,8 +12,8 @@ afterEach(() => vi.useRealTimers());
 
 function setUp() {
   const faulty = faultyStore();
-  const calls = new StoreCalls(faulty.store, 2_000);
-  const abandoned = new AbandonedClaims({ calls, clock: systemClock, leaseMs, completedTtlMs: leaseMs });
+  const calls = new GuardedStore(faulty.store, 2_000);
+  const abandoned = new AbandonedClaims({ store: calls, clock: systemClock, leaseMs, completedTtlMs: leaseMs });
   const over: string[] = [];
   return {
     ...faulty,

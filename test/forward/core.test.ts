@@ -92,7 +92,7 @@ class World implements Effects {
     });
   }
 
-  handOn(): void {
+  callHandler(): void {
     this.log.push('handOn');
     expect([this.core.reply, this.core.sinks.some((state) => state instanceof Error)]).toEqual(['due', false]);
     if (this.#random(4) > 0) this.#later(() => this.core.handled([204, 500][this.#random(2)] as number));
@@ -113,7 +113,7 @@ class World implements Effects {
 
   remember(sink?: number): void {
     for (const index of sinks.keys()) {
-      if (sink === undefined ? this.core.isTaken(index) : index === sink) this.remembered.add(index);
+      if (sink === undefined ? this.core.isDelivered(index) : index === sink) this.remembered.add(index);
     }
   }
 
@@ -164,7 +164,7 @@ describe('an event, whatever is answered in whatever order,', () => {
           ask.push(operation);
           core.stored(operation, true);
         },
-        handOn: () => {},
+        callHandler: () => {},
         reply: () => {},
         report: () => {},
         abort: () => {},

@@ -10,7 +10,7 @@ export interface Mutant {
 }
 
 const drain = {
-  file: 'src/adapters/node-exchange.ts',
+  file: 'src/adapters/node-request.ts',
   from: 'if (!this.req.complete) this.req.resume();',
   to: '',
 };

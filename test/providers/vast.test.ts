@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type VastTypeInfo, vastTypes } from '../../src/index.js';
-import { dialectOf } from '../../src/providers/index.js';
+import { eventFormat } from '../../src/providers/index.js';
 import { vast, vastTypeInfo } from '../../src/providers/vast.js';
 import { sampleEvent } from '../../src/testing/index.js';
 
@@ -139,7 +139,7 @@ describe('the summary of an event', () => {
 
 describe('dialectOf', () => {
   it('finds a provider by its name only', () => {
-    expect(dialectOf('vast')).toBe(vast);
-    for (const name of ['', 'Vast', 'constructor', '__proto__']) expect(() => dialectOf(name)).toThrow(TypeError);
+    expect(eventFormat('vast')).toBe(vast);
+    for (const name of ['', 'Vast', 'constructor', '__proto__']) expect(() => eventFormat(name)).toThrow(TypeError);
   });
 });

@@ -1,9 +1,9 @@
 // The engine with one thing wrong in each, to see that the simulation finds it. The first ones take back what was mended.
 const core = 'src/forward/core.ts';
-const run = 'src/forward/run.ts';
-const forwarder = 'src/forward/forwarder.ts';
-const gatherer = 'src/sinks/batching/gatherer.ts';
-const lane = 'src/outbox/lane.ts';
+const run = 'src/forward/dispatch.ts';
+const forwarder = 'src/forward/dispatcher.ts';
+const gatherer = 'src/sinks/batching/batcher.ts';
+const lane = 'src/outbox/sink-worker.ts';
 const one = (file, from, to) => [{ file, from, to }];
 
 /** @type {Readonly<Record<string, readonly import('../fuzz/bundle.mjs').Change[]>>} */
@@ -39,7 +39,7 @@ export const mutants = {
     'if (leftMs > Number.NEGATIVE_INFINITY) {',
   ),
   'point 10: close() keeps nothing alive': one(
-    'src/forward/in-flight.ts',
+    'src/forward/drain.ts',
     'again = clock.timeout(() => {',
     'again = clock.unrefTimeout(() => {',
   ),

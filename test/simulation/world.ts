@@ -5,16 +5,16 @@ import { Endpoint } from '../../src/endpoint.js';
 import type { ForwarderOptions } from '../../src/options.js';
 import { type Outbox, sqliteOutboxOn } from '../../src/outbox/sqlite-outbox.js';
 import { type VastEvent, vast } from '../../src/providers/vast.js';
-import { createForwarderOn, type Forward } from '../../src/queue/create-forwarder.js';
+import { createForwarderOn, type Forwarder } from '../../src/queue/create-forwarder.js';
 import { sign } from '../../src/receive/signature.js';
 import { digestOn } from '../../src/sinks/batching/digest.js';
 import { quietOn } from '../../src/sinks/batching/quiet.js';
 import { memoryStoreOn } from '../../src/stores/memory/memory-store.js';
 import type { Choices } from './choices.js';
-import { type BodyFare, SimExchange } from './exchange.js';
 import { Life, Machine } from './machine.js';
 import { type Fault, type Plan, type SinkFare, type SinkKind, sinkFare, storeFare } from './plan.js';
 import { Queue } from './queue.js';
+import { type BodyFare, SimExchange } from './request.js';
 import { openTable, type Table } from './sqlite.js';
 import { clientOf, ModelStore } from './store.js';
 
@@ -70,7 +70,7 @@ export interface Running {
   readonly endpoints: readonly Endpoint<VastEvent>[];
   readonly outboxes: readonly Outbox<VastEvent>[];
   /** Behind the queue, by the sink that puts events there. */
-  readonly workers: ReadonlyMap<string, Forward>;
+  readonly workers: ReadonlyMap<string, Forwarder>;
   readonly open: Set<SimExchange>;
   /** How many promises `waitUntil` waits for. */
   waits: number;
@@ -226,7 +226,7 @@ export class World {
         : clientOf(this.store, life, plan.isPooled, () => this.#nextFare());
     const endpoints: Endpoint<VastEvent>[] = [];
     const outboxes: Outbox<VastEvent>[] = [];
-    const workers = new Map<string, Forward>();
+    const workers = new Map<string, Forwarder>();
     for (let receiver = 0; receiver < plan.receivers; receiver++) {
       const sinks = plan.sinks.map((kind, number) => this.#sink(running, kind, receiver, number, outboxes));
       const shared = {
@@ -261,7 +261,7 @@ export class World {
     machine.log(`${life.name} starts`);
   }
 
-  #worker(life: Life, name: string, options: ForwarderOptions<VastEvent>): Forward {
+  #worker(life: Life, name: string, options: ForwarderOptions<VastEvent>): Forwarder {
     const known = this.#workerScopes.get(name);
     try {
       return createForwarderOn<VastEvent>(life.clock, { ...options, scope: known });

@@ -3,8 +3,8 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { cloudEvents } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, endpointStandIn } from '../support/chat-stand-in.js';
+import { eventWith, tell } from './deliver.js';
 import { nasty } from './nasty.js';
-import { eventWith, tell } from './tell.js';
 
 let broker: ChatStandIn<Record<string, unknown>>;
 beforeAll(async () => {

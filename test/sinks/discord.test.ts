@@ -4,8 +4,8 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { type DiscordOptions, discord } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type DiscordStandInMessage, discordStandIn } from '../support/chat-stand-in.js';
+import { eventWith, failureOf, tell } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed, nasty, nastyMarkdown, readMarkdown, unescapedIn } from './nasty.js';
-import { eventWith, failureOf, tell } from './tell.js';
 
 let chat: ChatStandIn<DiscordStandInMessage>;
 beforeAll(async () => {

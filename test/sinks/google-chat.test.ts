@@ -9,8 +9,8 @@ import {
   type GoogleChatStandInMessage,
   googleChatStandIn,
 } from '../support/chat-stand-in.js';
+import { eventWith, tell } from './deliver.js';
 import { clusters, controlsIn, isMadeOf, isWellFormed, markupIn, nasty, seen } from './nasty.js';
-import { eventWith, tell } from './tell.js';
 
 let chat: ChatStandIn<GoogleChatStandInMessage>;
 beforeAll(async () => {

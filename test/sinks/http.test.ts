@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type HttpOptions, http } from '../../src/sinks/index.js';
 import { type ChatRequest, type ChatStandIn, endpointStandIn } from '../support/chat-stand-in.js';
-import { eventWith, failureOf, tell } from './tell.js';
+import { eventWith, failureOf, tell } from './deliver.js';
 
 let endpoint: ChatStandIn<Record<string, unknown>>;
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { vastWebhook } from '../../src/index.js';
 import { type LogOptions, log } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
-import { eventWith, failureOf, tell } from './tell.js';
+import { eventWith, failureOf, tell } from './deliver.js';
 
 afterEach(() => {
   vi.restoreAllMocks();

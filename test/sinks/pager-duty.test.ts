@@ -4,8 +4,8 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { pagerDuty } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type PagerDutyStandInMessage, pagerDutyStandIn } from '../support/chat-stand-in.js';
+import { eventWith, tell } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed } from './nasty.js';
-import { eventWith, tell } from './tell.js';
 
 let chat: ChatStandIn<PagerDutyStandInMessage>;
 beforeAll(async () => {

@@ -28,7 +28,7 @@ import {
   slackWorkflowStandIn,
   teamsStandIn,
 } from '../support/chat-stand-in.js';
-import { failureOf, tell } from './tell.js';
+import { failureOf, tell } from './deliver.js';
 
 const secret = 'a-secret-of-the-tests';
 

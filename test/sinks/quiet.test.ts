@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Sink, SinkError, type VastEvent, when } from '../../src/index.js';
 import { type QuietOptions, quiet } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
-import { after, anEvent, recorder, resultsOf, tell } from './gathering.js';
+import { after, anEvent, recorder, resultsOf, tell } from './buffering.js';
 
 const seconds = 1_000;
 

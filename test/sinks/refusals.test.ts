@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { discord, googleChat, pagerDuty, slack, slackWorkflow, teams } from '../../src/sinks/index.js';
 import { type ChatStandIn, endpointStandIn } from '../support/chat-stand-in.js';
-import { failureOf, tell } from './tell.js';
+import { failureOf, tell } from './deliver.js';
 
 const pagerDutyAt = (url: string) => pagerDuty<object>('key', { url });
 

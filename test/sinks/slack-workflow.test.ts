@@ -3,8 +3,8 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { type SlackWorkflowOptions, slackWorkflow } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type SlackWorkflowStandInMessage, slackWorkflowStandIn } from '../support/chat-stand-in.js';
+import { eventWith, failureOf, tell } from './deliver.js';
 import { clusters, controlsIn, isMadeOf, isWellFormed, markupIn, nasty, seen } from './nasty.js';
-import { eventWith, failureOf, tell } from './tell.js';
 
 let chat: ChatStandIn<SlackWorkflowStandInMessage>;
 beforeAll(async () => {

@@ -4,8 +4,8 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { type SlackOptions, slack } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type SlackStandInMessage, slackStandIn } from '../support/chat-stand-in.js';
+import { eventWith, tell } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed, markupIn, nasty, seen } from './nasty.js';
-import { eventWith, tell } from './tell.js';
 
 let chat: ChatStandIn<SlackStandInMessage>;
 beforeAll(async () => {

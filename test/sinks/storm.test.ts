@@ -6,7 +6,7 @@ import type { WebhookOptions } from '../../src/options.js';
 import { digest, quiet, slack } from '../../src/sinks/index.js';
 import { anEvent, bytesOf, type Door, doors, nowSeconds, serve, signed } from '../support/adapters.js';
 import { type SlackStandInMessage, slackStandIn } from '../support/chat-stand-in.js';
-import { anEvent as anEventAndDelivery } from './gathering.js';
+import { anEvent as anEventAndDelivery } from './buffering.js';
 
 const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
 

@@ -3,8 +3,8 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { type TeamsOptions, teams } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type TeamsStandInMessage, teamsStandIn } from '../support/chat-stand-in.js';
+import { eventWith, failureOf, tell } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed, nasty, nastyMarkdown, unescapedIn } from './nasty.js';
-import { eventWith, failureOf, tell } from './tell.js';
 
 let chat: ChatStandIn<TeamsStandInMessage>;
 beforeAll(async () => {

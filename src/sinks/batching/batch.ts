@@ -1,7 +1,7 @@
-import type { Delivery, Received } from '../../contracts/delivery.js';
+import type { Delivery, ReceivedDelivery } from '../../contracts/delivery.js';
 import type { SinkContext } from '../../contracts/sink.js';
 import type { Severity } from '../../providers/provider.js';
-import { type Kind, kindOf, type Summand, summaryOf } from './summary.js';
+import { type DigestEntry, digestOf, type EventGroup, groupOf } from './digest-event.js';
 
 /** Of each severity, so many events that nobody waits for are kept whole, to be quoted. */
 const maxQuoted = 20;
@@ -12,17 +12,17 @@ interface Waiting {
   settle(error?: Error): void;
 }
 
-interface Entry extends Summand {
+interface Entry extends DigestEntry {
   readonly waiting: Set<Waiting>;
   /** Its delivery has been answered, so that it will not come again. */
-  isTaken: boolean;
-  received: Received<object> | undefined;
+  isAnswered: boolean;
+  received: ReceivedDelivery<object> | undefined;
 }
 
 /** Events that are told in one go, each of them once. */
 export class Batch {
   readonly #entries = new Map<string, Entry>();
-  readonly #kinds = new Map<string, Kind>();
+  readonly #kinds = new Map<string, EventGroup>();
   readonly #quoted = new Map<Severity, number>();
   #newest: Delivery | undefined;
   /** Whether the sink is at work on it. */
@@ -30,7 +30,7 @@ export class Batch {
   /** Deliveries that lost their claim meanwhile. The sink may take their events nevertheless. */
   #left: Waiting[] = [];
   /** Called when nobody wants it told any more. */
-  onDeserted: () => void = () => {};
+  onAbandoned: () => void = () => {};
 
   get size(): number {
     return this.#entries.size;
@@ -48,9 +48,9 @@ export class Batch {
   }
 
   /** Promises that the event will be told, without more of it than is needed for that. */
-  take(event: object, delivery: Delivery): void {
+  addAnswered(event: object, delivery: Delivery): void {
     const entry = this.#add(event, delivery);
-    entry.isTaken = true;
+    entry.isAnswered = true;
     if (entry.received !== undefined) return;
     const { severity } = entry.kind;
     const quoted = this.#quoted.get(severity) ?? 0;
@@ -63,7 +63,7 @@ export class Batch {
    * Resolves when the event has been told, and rejects when that has failed. When the signal is aborted, the event leaves
    * the batch. Once the sink is at work, the promise settles as the sink does, because the event may have reached it.
    */
-  hold(event: object, { delivery, signal, deadlineAt }: SinkContext): Promise<void> {
+  addWaiting(event: object, { delivery, signal, deadlineAt }: SinkContext): Promise<void> {
     signal.throwIfAborted();
     const entry = this.#add(event, delivery);
     // Whoever is waited for keeps it in memory anyhow.
@@ -82,7 +82,7 @@ export class Batch {
         this.#leaveUnlessWanted(entry);
         if (this.#isDelivering) this.#left.push(waiting);
         else reject(signal.reason);
-        if (this.size === 0) this.onDeserted();
+        if (this.size === 0) this.onAbandoned();
       };
       entry.waiting.add(waiting);
       signal.addEventListener('abort', leave, { once: true });
@@ -90,14 +90,14 @@ export class Batch {
   }
 
   /** What to tell: the event itself where there is one only. The sink is at work from then on. */
-  toTell(): Received<object> {
+  toDeliver(): ReceivedDelivery<object> {
     this.#isDelivering = true;
     const [first, ...others] = this.#entries.values();
     if (others.length === 0 && first?.received !== undefined) return first.received;
-    return summaryOf([...this.#entries.values()], this.#newest as Delivery);
+    return digestOf([...this.#entries.values()], this.#newest as Delivery);
   }
 
-  told(): void {
+  delivered(): void {
     for (const { waiting } of this.#entries.values()) {
       for (const { settle } of waiting) settle();
     }
@@ -125,22 +125,22 @@ export class Batch {
     const key = keyOf(delivery);
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      const kind = this.#shared(kindOf(event, delivery));
-      entry = { id: delivery.id, kind, received: undefined, waiting: new Set(), isTaken: false };
+      const kind = this.#shared(groupOf(event, delivery));
+      entry = { id: delivery.id, kind, received: undefined, waiting: new Set(), isAnswered: false };
       this.#entries.set(key, entry);
       this.#newest = delivery;
     }
     return entry;
   }
 
-  #shared(kind: Kind): Kind {
+  #shared(kind: EventGroup): EventGroup {
     const key = JSON.stringify(Object.values(kind));
     const known = this.#kinds.get(key);
     if (known === undefined) this.#kinds.set(key, kind);
     return known ?? kind;
   }
 
-  #leaveUnlessWanted({ isTaken, waiting, id, kind }: Entry): void {
+  #leaveUnlessWanted({ isAnswered: isTaken, waiting, id, kind }: Entry): void {
     if (!isTaken && waiting.size === 0) this.#entries.delete(keyOf({ provider: kind.provider, id }));
   }
 }

@@ -1,7 +1,7 @@
-import { around, type Sink, type SinkFunction, toSink } from '../../contracts/sink.js';
+import { type Sink, type SinkFunction, toSink, wrapSink } from '../../contracts/sink.js';
 import { aFunction, type Check, checkOptions, isWholeUpTo } from '../../util/check-options.js';
 import { type Clock, systemClock } from '../../util/clock.js';
-import { concurrency, Gatherer, type OnError } from './gatherer.js';
+import { Batcher, concurrency, type OnError } from './batcher.js';
 
 /** What `digest` takes beside the sink. */
 export interface DigestOptions {
@@ -42,10 +42,10 @@ export function digestOn<Event extends object>(
 ): Sink<Event> {
   checkOptions({ ...options, everyMs: options?.everyMs ?? null }, { everyMs, onError: aFunction });
   const digested = toSink(sink);
-  const gatherer = new Gatherer(digested, options.onError, clock);
-  return around(digested, {
+  const gatherer = new Batcher(digested, options.onError, clock);
+  return wrapSink(digested, {
     concurrency,
-    deliver: (event, context) => gatherer.gather(event, context, clock.now() + options.everyMs),
+    deliver: (event, context) => gatherer.add(event, context, clock.now() + options.everyMs),
     flush: () => gatherer.flush(),
   });
 }

@@ -1,7 +1,7 @@
-import { around, type Sink, type SinkFunction, toSink } from '../../contracts/sink.js';
+import { type Sink, type SinkFunction, toSink, wrapSink } from '../../contracts/sink.js';
 import { aFunction, type Check, checkOptions, isWholeUpTo } from '../../util/check-options.js';
 import { type Clock, systemClock } from '../../util/clock.js';
-import { concurrency, Gatherer, type OnError } from './gatherer.js';
+import { Batcher, concurrency, type OnError } from './batcher.js';
 
 /** What `quiet` takes beside the sink. */
 export interface QuietOptions {
@@ -34,10 +34,10 @@ export function quietOn<Event extends object>(
 ): Sink<Event> {
   checkOptions({ ...options, perMinute: options?.perMinute ?? null }, { perMinute, onError: aFunction });
   const quieted = toSink(sink);
-  const gatherer = new Gatherer(quieted, options.onError, clock);
+  const gatherer = new Batcher(quieted, options.onError, clock);
   let endsAt = Number.NEGATIVE_INFINITY;
   let passed = 0;
-  return around(quieted, {
+  return wrapSink(quieted, {
     concurrency,
     deliver(event, context) {
       const now = clock.now();
@@ -45,7 +45,7 @@ export function quietOn<Event extends object>(
         endsAt = now + minuteMs;
         passed = 0;
       }
-      if (passed >= options.perMinute) return gatherer.gather(event, context, endsAt);
+      if (passed >= options.perMinute) return gatherer.add(event, context, endsAt);
       passed++;
       return quieted.deliver(event, context);
     },

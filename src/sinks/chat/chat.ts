@@ -1,6 +1,6 @@
 import type { Delivery } from '../../contracts/delivery.js';
 import type { Sink } from '../../contracts/sink.js';
-import { dialectOf } from '../../providers/index.js';
+import { eventFormat } from '../../providers/index.js';
 import { vastConsole } from '../../providers/vast.js';
 import { aFunction, type Check, checkOptions } from '../../util/check-options.js';
 import { type AnswerReader, type HttpSinkOptions, httpSinkChecks, poster, saysNo } from '../post.js';
@@ -36,7 +36,7 @@ export interface Chat<Message> {
   /** The sink's name unless the user gives another. */
   readonly name: string;
   /** Disarms what the chat would read as a mention or markup. */
-  safe(text: string): string;
+  escape(text: string): string;
   /** The built-in message. Its parts are as the sender wrote them. */
   messageOf(parts: ChatParts): Message;
   /** A text of the user's own as a message, cut to the chat's limit. `url` is where to act on the event. */
@@ -85,7 +85,7 @@ function linker(consoleUrl: string | undefined): Linker {
 }
 
 function partsOf(event: object, delivery: Delivery, linkOf: Linker): ChatParts {
-  const { subject, message, type: anyType, url } = dialectOf(delivery.provider).summarize(event);
+  const { subject, message, type: anyType, url } = eventFormat(delivery.provider).summarize(event);
   const type = oneLine(anyType);
   return {
     subject: oneLine(subject) || type || 'Notification',
@@ -95,7 +95,7 @@ function partsOf(event: object, delivery: Delivery, linkOf: Linker): ChatParts {
   };
 }
 
-function escaped(parts: ChatParts, { safe }: Chat<unknown>): ChatParts {
+function escaped(parts: ChatParts, { escape: safe }: Chat<unknown>): ChatParts {
   return {
     subject: safe(parts.subject),
     message: safe(parts.message),

@@ -32,7 +32,7 @@ const maxContent = 2_000;
 const chat: Chat<DiscordMessage> = {
   service: 'Discord',
   name: 'discord',
-  safe: withoutMarkdown,
+  escape: withoutMarkdown,
   messageOf({ subject, message, url, details }: ChatParts) {
     const description = safeUpTo(maxDescription, message);
     const title = safeUpTo(maxTitle, subject);

@@ -30,7 +30,7 @@ const maxSubject = 1_000;
 const chat: Chat<GoogleChatMessage> = {
   service: 'Google Chat',
   name: 'googleChat',
-  safe: withoutMarkup,
+  escape: withoutMarkup,
   messageOf({ subject, message, url, details }: ChatParts) {
     const head = withoutMarkup(cut(subject, maxSubject));
     const tail = `${url}\n${withoutMarkup(details)}`;

@@ -29,7 +29,7 @@ const chat: Chat<SlackWorkflowMessage> = {
   service: 'Slack workflow',
   name: 'slackWorkflow',
   // No entities: a variable is shown as it is.
-  safe: withoutMarkup,
+  escape: withoutMarkup,
   messageOf({ subject, message, url, details }: ChatParts) {
     const head = withoutMarkup(cut(subject, maxSubject));
     const tail = withoutMarkup(details);

@@ -39,7 +39,7 @@ const maxText = 40_000;
 const chat: Chat<SlackMessage> = {
   service: 'Slack',
   name: 'slack',
-  safe: (text) => entitiesOf(withoutMarkup(text)),
+  escape: (text) => entitiesOf(withoutMarkup(text)),
   messageOf({ subject, message, url, details }: ChatParts) {
     // Shown where blocks are not, as in notifications.
     const text = [subject, message, url, details].filter(Boolean).join('\n');

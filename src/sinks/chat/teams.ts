@@ -44,7 +44,7 @@ const chat: Chat<TeamsMessage> = {
   service: 'Teams',
   name: 'teams',
   // An entity that Markdown resolves could be a tag.
-  safe: (text) =>
+  escape: (text) =>
     withoutMarkdown(text)
       .replace(/&(?=#?\w+;)/g, '\\&')
       .replace(templates, separated),

@@ -1,18 +1,18 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer } from '../contracts/answer.js';
-import type { Received } from '../contracts/delivery.js';
+import type { ReceivedDelivery } from '../contracts/delivery.js';
 import type { HandlerAnswer } from '../contracts/result.js';
-import type { Exchange } from '../endpoint.js';
+import type { AdapterRequest } from '../endpoint.js';
 import type { OnBody } from '../receive/body.js';
 import { type BodySource, isClosed, readRawBody } from '../receive/raw-body.js';
 
 /** Which endpoint has handed the request's event on. A WeakSet costs the garbage collector more. */
-export const handedOn: unique symbol = Symbol('vast-webhook.handedOn');
+export const verifiedBy: unique symbol = Symbol('vast-webhook.handedOn');
 
-export type HandedOn = IncomingMessage & { [handedOn]?: object };
+export type VerifiedMessage = IncomingMessage & { [verifiedBy]?: object };
 
 /** What Express and Koa have in common: a request and a response of `node:http`. */
-export abstract class NodeExchange<Event> implements Exchange<Event>, BodySource {
+export abstract class NodeAdapterRequest<Event> implements AdapterRequest<Event>, BodySource {
   readonly req: IncomingMessage;
   protected readonly res: ServerResponse;
   /** Kept, since Express makes every look at a request slow. */
@@ -60,7 +60,7 @@ export abstract class NodeExchange<Event> implements Exchange<Event>, BodySource
   abstract readonly cure: string;
   protected abstract write(answer: Answer): void;
   protected abstract unanswered(): void;
-  abstract handOn(received: Received<Event>, settle: (answer: HandlerAnswer) => void): void;
+  abstract callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void;
 }
 
 /**

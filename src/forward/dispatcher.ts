@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import type { Received } from '../contracts/delivery.js';
+import type { ReceivedDelivery } from '../contracts/delivery.js';
 import type { Forwarded } from '../contracts/result.js';
 import type { IdempotencyStore } from '../contracts/store.js';
 import { type Clock, systemClock } from '../util/clock.js';
 import { hashOf, KeyMap } from '../util/key-map.js';
 import { AbandonedClaims } from './abandoned-claims.js';
+import { Dispatch, type DispatchSettings, type Handler, msLeftOf } from './dispatch.js';
 import { inFlight } from './failures.js';
-import { type Handler, msLeftOf, Run, type RunSettings } from './run.js';
-import { StoreCalls } from './store-calls.js';
-import { Unrecorded } from './unrecorded.js';
+import { GuardedStore } from './guarded-store.js';
+import { LocalProgress } from './local-progress.js';
 
-export interface ForwarderSettings<Event>
-  extends Omit<RunSettings<Event>, 'calls' | 'clock' | 'unrecorded' | 'abandoned' | 'running'> {
+export interface DispatcherSettings<Event>
+  extends Omit<DispatchSettings<Event>, 'store' | 'clock' | 'progress' | 'abandoned' | 'running'> {
   readonly clock?: Clock;
   readonly store: IdempotencyStore;
   readonly storeTimeoutMs: number;
@@ -25,8 +25,8 @@ export function keyOf(scope: string, provider: string, id: string): string {
 }
 
 /** Takes a delivery to its end: claimed, told to the sinks, handed on, completed or released. */
-export class Forwarder<Event> {
-  readonly #settings: RunSettings<Event> & { readonly scope: string };
+export class Dispatcher<Event> {
+  readonly #settings: DispatchSettings<Event> & { readonly scope: string };
   readonly #prefixes = new Map<string, string>();
   /**
    * Fencing tokens are this and a number, which costs less than a UUID for each. Made with the first claim: a process that
@@ -35,15 +35,15 @@ export class Forwarder<Event> {
   #origin: string | undefined;
   #claims = 0;
 
-  constructor(settings: ForwarderSettings<Event>) {
+  constructor(settings: DispatcherSettings<Event>) {
     const { clock = systemClock, store, storeTimeoutMs } = settings;
-    const calls = new StoreCalls(store, storeTimeoutMs, clock);
+    const guarded = new GuardedStore(store, storeTimeoutMs, clock);
     this.#settings = {
       ...settings,
       clock,
-      calls,
-      unrecorded: new Unrecorded(),
-      abandoned: new AbandonedClaims({ ...settings, clock, calls }),
+      store: guarded,
+      progress: new LocalProgress(),
+      abandoned: new AbandonedClaims({ ...settings, clock, store: guarded }),
       running: new KeyMap((run) => run.knownUntil <= clock.now()),
     };
   }
@@ -54,7 +54,7 @@ export class Forwarder<Event> {
    * will happen, `ended` is called. Does not throw.
    */
   forward(
-    received: Received<Event>,
+    received: ReceivedDelivery<Event>,
     type: string | undefined,
     deadlineAt: number,
     handler: Handler | undefined,
@@ -72,7 +72,7 @@ export class Forwarder<Event> {
       ended?.();
       return;
     }
-    new Run(settings, received, type, key, hash, this.#nextToken(), deadlineAt, handler, done, ended).start();
+    new Dispatch(settings, received, type, key, hash, this.#nextToken(), deadlineAt, handler, done, ended).start();
   }
 
   /** How many events this process is at. */

@@ -1,4 +1,4 @@
-import type { Delivery, Received } from '../contracts/delivery.js';
+import type { Delivery, ReceivedDelivery } from '../contracts/delivery.js';
 import { toError, type WebhookError } from '../contracts/errors.js';
 import type { ErrorContext, Forwarded, HandlerAnswer } from '../contracts/result.js';
 import type { Sink, SinkContext, SinkResult } from '../contracts/sink.js';
@@ -9,26 +9,26 @@ import type { KeyMap } from '../util/key-map.js';
 import { isPromise } from '../util/promise.js';
 import type { AbandonedClaims } from './abandoned-claims.js';
 import { Core, type Effects, type Held, type Operation, type SinkState } from './core.js';
+import type { Drain } from './drain.js';
 import { inFlight, unavailable } from './failures.js';
-import type { InFlight } from './in-flight.js';
-import type { StoreCaller, StoreCalls } from './store-calls.js';
-import type { Unrecorded } from './unrecorded.js';
+import type { GuardedStore, StoreCaller } from './guarded-store.js';
+import type { LocalProgress } from './local-progress.js';
 
 /** Hands the event to the service's own code, whose answer settles the claim. Does not throw. */
 export type Handler = (settle: (answer: HandlerAnswer) => void) => void;
 
 /** What all runs of a forwarder share. Durations are milliseconds. */
-export interface RunSettings<Event> {
+export interface DispatchSettings<Event> {
   readonly sinks: readonly Sink<Event>[];
-  readonly calls: StoreCalls;
+  readonly store: GuardedStore;
   readonly clock: Clock;
   readonly leaseMs: number;
   readonly completedTtlMs: number;
-  readonly inFlight: InFlight;
-  readonly unrecorded: Unrecorded;
+  readonly drain: Drain;
+  readonly progress: LocalProgress;
   readonly abandoned: AbandonedClaims;
   /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
-  readonly running: KeyMap<Run<Event>>;
+  readonly running: KeyMap<Dispatch<Event>>;
   /** Hears what no outcome can carry. Does not throw. */
   readonly onError: (error: Error, context: ErrorContext) => void;
 }
@@ -43,7 +43,7 @@ const handler = '';
  * How long another delivery's run keeps the event to itself in this process. One that is out of time may go on, but
  * passes on what it has reached, since that must not be done again.
  */
-export function msLeftOf<Event>(other: Run<Event> | undefined, clock: Clock): number {
+export function msLeftOf<Event>(other: Dispatch<Event> | undefined, clock: Clock): number {
   if (other === undefined) return 0;
   const leftMs = other.knownUntil - clock.now();
   if (leftMs <= 0) other.remember();
@@ -54,10 +54,10 @@ export function msLeftOf<Event>(other: Run<Event> | undefined, clock: Clock): nu
  * Does for one event what its core asks for: with the store, timers, sinks and promises. It makes no promise of its own:
  * a delivery that nobody keeps waiting runs through in one go.
  */
-export class Run<Event> implements Effects, StoreCaller {
-  readonly #settings: RunSettings<Event>;
+export class Dispatch<Event> implements Effects, StoreCaller {
+  readonly #settings: DispatchSettings<Event>;
   readonly #core: Core;
-  readonly #received: Received<Event>;
+  readonly #received: ReceivedDelivery<Event>;
   readonly #type: string | undefined;
   readonly #key: string;
   readonly #hash: number;
@@ -76,8 +76,8 @@ export class Run<Event> implements Effects, StoreCaller {
    * goes to `onError`. `ended` is called when nothing more will happen.
    */
   constructor(
-    settings: RunSettings<Event>,
-    received: Received<Event>,
+    settings: DispatchSettings<Event>,
+    received: ReceivedDelivery<Event>,
     type: string | undefined,
     key: string,
     hash: number,
@@ -101,13 +101,13 @@ export class Run<Event> implements Effects, StoreCaller {
   }
 
   start(): void {
-    const { calls, inFlight, leaseMs } = this.#settings;
-    inFlight.enter();
-    if (calls.isCongested()) {
+    const { store, drain, leaseMs } = this.#settings;
+    drain.enter();
+    if (store.isOpen()) {
       this.#done({ duplicate: false, error: unavailable('claim', 'too many calls to it are overdue') });
       this.#leave();
     } else {
-      calls.claim(this.#key, this.#token, leaseMs, this.#deadlineAt, this);
+      store.claim(this.#key, this.#token, leaseMs, this.#deadlineAt, this);
     }
   }
 
@@ -117,7 +117,7 @@ export class Run<Event> implements Effects, StoreCaller {
   }
 
   claimed(result: ClaimResult | WebhookError): void {
-    const { unrecorded, running, abandoned, clock } = this.#settings;
+    const { progress, running, abandoned, clock } = this.#settings;
     if (result instanceof Error) {
       this.#done({ duplicate: false, error: result });
       if (isUnclaimed(result.cause)) this.#leave();
@@ -130,12 +130,12 @@ export class Run<Event> implements Effects, StoreCaller {
         abandoned.add(this.#key, this.#token, () => this.#leave());
         return;
       }
-      const known = unrecorded.take(this.#key);
+      const known = progress.take(this.#key);
       this.#core.claimed(this.#plan(result.delivered, known), known.includes(handler));
       // Most deliveries are over by now.
       if (this.#core.phase !== 'over') running.set(this.#key, this.#hash, this);
     } else {
-      if (result.state === 'completed') unrecorded.take(this.#key);
+      if (result.state === 'completed') progress.take(this.#key);
       this.#done(result.state === 'completed' ? duplicate : { duplicate: false, error: inFlight(result.retryAfterMs) });
       this.#leave();
     }
@@ -161,16 +161,16 @@ export class Run<Event> implements Effects, StoreCaller {
   }
 
   ask(operation: Operation, sink?: number): void {
-    const { calls, leaseMs, completedTtlMs, sinks } = this.#settings;
+    const { store, leaseMs, completedTtlMs, sinks } = this.#settings;
     let argument: number | string = completedTtlMs;
     if (operation === 'renew') argument = leaseMs;
     else if (sink !== undefined) argument = (sinks[sink] as Sink<Event>).name;
     // Its lease ends by itself, and what hangs for good is overdue for ever.
-    else if (operation === 'release' && calls.isOverdue) {
+    else if (operation === 'release' && store.isOverdue) {
       this.#core.stored(operation, unavailable(operation, 'too many calls to it are overdue'));
       return;
     }
-    calls.call(operation, this.#key, this.#token, argument, this, sink);
+    store.call(operation, this.#key, this.#token, argument, this, sink);
   }
 
   deliver(index: number): void {
@@ -197,7 +197,7 @@ export class Run<Event> implements Effects, StoreCaller {
     }
   }
 
-  handOn(): void {
+  callHandler(): void {
     try {
       this.#handler?.(({ status, error }) => this.#core.handled(status, error));
     } catch (error) {
@@ -227,13 +227,13 @@ export class Run<Event> implements Effects, StoreCaller {
   }
 
   remember(sink?: number): void {
-    const { sinks, unrecorded } = this.#settings;
+    const { sinks, progress } = this.#settings;
     const names: string[] = [];
     for (const [index, { name }] of sinks.entries()) {
-      if (sink === undefined ? this.#core.isTaken(index) : index === sink) names.push(name);
+      if (sink === undefined ? this.#core.isDelivered(index) : index === sink) names.push(name);
     }
     if (sink === undefined && this.#core.isHandled) names.push(handler);
-    if (names.length > 0) unrecorded.add(this.#key, names);
+    if (names.length > 0) progress.add(this.#key, names);
   }
 
   over(): void {
@@ -249,7 +249,7 @@ export class Run<Event> implements Effects, StoreCaller {
   }
 
   #leave(): void {
-    this.#settings.inFlight.leave();
+    this.#settings.drain.leave();
     this.#ended?.();
   }
 

@@ -31,7 +31,7 @@ import {
 } from '../support/chat-stand-in.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
-import { anEvent, recorder, resultsOf, tell } from './gathering.js';
+import { anEvent, recorder, resultsOf, tell } from './buffering.js';
 
 type Sent = ReturnType<typeof anEvent>;
 

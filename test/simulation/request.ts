@@ -1,7 +1,7 @@
 import type { Answer } from '../../src/contracts/answer.js';
-import type { Received } from '../../src/contracts/delivery.js';
+import type { ReceivedDelivery } from '../../src/contracts/delivery.js';
 import type { HandlerAnswer } from '../../src/contracts/result.js';
-import type { Exchange } from '../../src/endpoint.js';
+import type { AdapterRequest } from '../../src/endpoint.js';
 import type { VastEvent } from '../../src/providers/vast.js';
 import { aborted, type OnBody, timedOut } from '../../src/receive/body.js';
 import type { Happening } from './machine.js';
@@ -11,7 +11,7 @@ import type { Running, Sent, World } from './world.js';
 export type BodyFare = 'ok' | 'late' | 'never' | 'aborted';
 
 /** One request as the adapters present it, from both of its ends. */
-export class SimExchange implements Exchange<VastEvent> {
+export class SimExchange implements AdapterRequest<VastEvent> {
   readonly method = 'POST';
   readonly url = '/vast/webhooks';
   readonly #world: World;
@@ -72,7 +72,7 @@ export class SimExchange implements Exchange<VastEvent> {
     return status;
   }
 
-  handOn({ delivery }: Received<VastEvent>, settle: (answer: HandlerAnswer) => void): void {
+  callHandler({ delivery }: ReceivedDelivery<VastEvent>, settle: (answer: HandlerAnswer) => void): void {
     this.isHandedOn = true;
     this.#world.handle(this.#running, this.#sent.receiver, delivery.id, (answer) => {
       const respond = () => this.#respond(answer.status === 0 ? 500 : answer.status);
@@ -82,14 +82,14 @@ export class SimExchange implements Exchange<VastEvent> {
     });
   }
 
-  settled(): void {
+  onSettled(): void {
     this.ends++;
     this.#world.ended.push({ id: this.#sent.id, exchange: this });
     this.#late?.();
   }
 
   /** `waitUntil`, where there is one. */
-  working(): (() => void) | undefined {
+  keepAlive(): (() => void) | undefined {
     return this.#world.plan.isolates ? this.#world.waitUntil(this.#running) : undefined;
   }
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { Unrecorded } from '../../src/forward/unrecorded.js';
+import { LocalProgress } from '../../src/forward/local-progress.js';
 
 describe('what the store could not be told', () => {
   it('is given out once, all of it', () => {
-    const unrecorded = new Unrecorded();
+    const unrecorded = new LocalProgress();
     unrecorded.add('event', ['slack']);
     unrecorded.add('event', ['audit']);
     expect(unrecorded.take('another')).toEqual([]);
@@ -12,7 +12,7 @@ describe('what the store could not be told', () => {
   });
 
   it('is kept of 10,000 events, the latest', () => {
-    const unrecorded = new Unrecorded();
+    const unrecorded = new LocalProgress();
     for (let event = 0; event <= 10_000; event++) unrecorded.add(`event-${event}`, ['slack']);
     expect(unrecorded.take('event-0')).toEqual([]);
     expect(unrecorded.take('event-1')).toEqual(['slack']);

@@ -2,21 +2,21 @@ import { SinkError, toError, WebhookError } from '../contracts/errors.js';
 import type { ErrorContext } from '../contracts/result.js';
 import type { Sink } from '../contracts/sink.js';
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
-import { Forwarder } from '../forward/forwarder.js';
-import type { InFlight } from '../forward/in-flight.js';
+import { Dispatcher } from '../forward/dispatcher.js';
+import type { Drain } from '../forward/drain.js';
 import { fromQueued, reviveEvent } from '../queue/envelope.js';
 import { type Backoff, isPositive, waitAfter } from '../util/backoff.js';
 import type { Clock } from '../util/clock.js';
 import type { GroupCommit } from './group-commit.js';
 import type { OutboxTable, Row } from './outbox-table.js';
 
-export interface LaneSettings extends Backoff {
+export interface SinkWorkerSettings extends Backoff {
   readonly scope: string;
   /** How many rows of a sink are told at once, unless the sink says. */
   readonly concurrency: number;
   readonly leaseMs: number;
   readonly completedTtlMs: number;
-  readonly inFlight: InFlight;
+  readonly drain: Drain;
   readonly clock: Clock;
   readonly onError: (error: Error, context: ErrorContext) => void;
 }
@@ -34,13 +34,13 @@ const troubleMs = 1_000;
  * The rows of one sink. They are told as deliveries are, with this as the store in which the forwarder claims each of
  * them: its leases, renewals and records are what rows need, too.
  */
-export class Lane<Event extends object> implements IdempotencyStore {
+export class SinkWorker<Event extends object> implements IdempotencyStore {
   readonly #sink: Sink<Event>;
   readonly #table: OutboxTable;
   readonly #commits: GroupCommit;
-  readonly #settings: LaneSettings;
+  readonly #settings: SinkWorkerSettings;
   readonly #onRoom: () => void;
-  readonly #forwarder: Forwarder<Event>;
+  readonly #forwarder: Dispatcher<Event>;
   readonly #concurrency: number;
   readonly #atWork = new Set<string>();
   /** What this process holds, and until when it does so at least, whatever could be written of that. */
@@ -50,14 +50,20 @@ export class Lane<Event extends object> implements IdempotencyStore {
   #pausedUntil = 0;
 
   /** `onRoom` is called whenever a row has been settled. */
-  constructor(sink: Sink<Event>, table: OutboxTable, commits: GroupCommit, settings: LaneSettings, onRoom: () => void) {
+  constructor(
+    sink: Sink<Event>,
+    table: OutboxTable,
+    commits: GroupCommit,
+    settings: SinkWorkerSettings,
+    onRoom: () => void,
+  ) {
     this.#sink = sink;
     this.#table = table;
     this.#commits = commits;
     this.#settings = settings;
     this.#onRoom = onRoom;
     this.#concurrency = sink.concurrency ?? settings.concurrency;
-    this.#forwarder = new Forwarder({
+    this.#forwarder = new Dispatcher({
       ...settings,
       sinks: [sink],
       store: this,
@@ -70,13 +76,13 @@ export class Lane<Event extends object> implements IdempotencyStore {
   }
 
   /** Begins to tell what is due, as far as there is room. Gives the time at which to look again, if there is one. */
-  turn(now: number): number | undefined {
+  poll(now: number): number | undefined {
     this.#forgetLost(now);
     if (now < this.#pausedUntil) return this.#pausedUntil;
     const room = () => this.#concurrency - this.#atWork.size;
     if (room() > 0) {
       for (const row of this.#table.due(this.#sink.name, now, this.#concurrency + this.#held.size)) {
-        if (room() > 0 && this.#isFree(row.key, now)) this.#tell(row);
+        if (room() > 0 && this.#isFree(row.key, now)) this.#deliver(row);
       }
     }
     return room() > 0 ? this.#table.nextDueAt(this.#sink.name) : undefined;
@@ -84,7 +90,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
 
   async claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
     const now = this.#settings.clock.date();
-    const isOurs = await this.#commits.add(() => this.#table.take(key, this.#sink.name, token, now, leaseMs));
+    const isOurs = await this.#commits.add(() => this.#table.claim(key, this.#sink.name, token, now, leaseMs));
     if (!isOurs) return taken;
     this.#held.set(key, { token, until: now + leaseMs });
     return acquired;
@@ -98,7 +104,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
   async complete(key: string, token: string, ttlMs: number): Promise<boolean> {
     this.#keep(key, token, this.#settings.leaseMs);
     const isOurs = await this.#commits.add(() =>
-      this.#table.told(key, this.#sink.name, token, this.#settings.clock.date() + ttlMs),
+      this.#table.delivered(key, this.#sink.name, token, this.#settings.clock.date() + ttlMs),
     );
     this.#held.delete(key);
     return isOurs;
@@ -133,8 +139,8 @@ export class Lane<Event extends object> implements IdempotencyStore {
     return until;
   }
 
-  #tell(row: Row): void {
-    this.#settings.inFlight.enter();
+  #deliver(row: Row): void {
+    this.#settings.drain.enter();
     this.#atWork.add(row.key);
     let revived: ReturnType<typeof reviveEvent<Event>>;
     try {
@@ -186,7 +192,7 @@ export class Lane<Event extends object> implements IdempotencyStore {
 
   #settled({ key }: Row): void {
     this.#atWork.delete(key);
-    this.#settings.inFlight.leave();
+    this.#settings.drain.leave();
     this.#onRoom();
   }
 

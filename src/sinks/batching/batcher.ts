@@ -1,9 +1,9 @@
-import type { Received } from '../../contracts/delivery.js';
+import type { ReceivedDelivery } from '../../contracts/delivery.js';
 import { toError } from '../../contracts/errors.js';
 import type { ErrorContext } from '../../contracts/result.js';
 import type { Sink, SinkContext } from '../../contracts/sink.js';
 import { logError } from '../../log.js';
-import { dialectOf } from '../../providers/index.js';
+import { eventFormat } from '../../providers/index.js';
 import { typeOf } from '../../providers/provider.js';
 import { waitAfter } from '../../util/backoff.js';
 import { type Clock, systemClock, type Timer } from '../../util/clock.js';
@@ -20,10 +20,10 @@ export const concurrency = 10_000;
 const maxEvents = 100_000;
 
 /** What is left for the telling when the window ends, of the time until the deadline. */
-const tellingMs = 1_000;
+const deliveryMs = 1_000;
 
 /** As long as a claim lasts. */
-const maxTellingMs = 5 * 60_000;
+const maxDeliveryMs = 5 * 60_000;
 
 /** Where nobody waits, so that nobody will have it told again. */
 const backoff = { minBackoffMs: 1_000, maxBackoffMs: 60_000, giveUpAfterMs: 15 * 60_000, giveUpOnPermanent: true };
@@ -32,14 +32,14 @@ const backoff = { minBackoffMs: 1_000, maxBackoffMs: 60_000, giveUpAfterMs: 15 *
  * Gathers events until a window ends, and tells the sink of them in one go. Whoever can wait for that does. A delivery
  * whose answer is due before is taken at once, and telling it is tried again and again here.
  */
-export class Gatherer<Event extends object> {
+export class Batcher<Event extends object> {
   readonly #sink: Sink<Event>;
   readonly #clock: Clock;
   readonly #onError: (error: Error, context: ErrorContext) => void;
   #batch: Batch | undefined;
   #endsAt = 0;
   #timer: Timer | undefined;
-  readonly #telling = new Set<Promise<void>>();
+  readonly #deliveries = new Set<Promise<void>>();
   readonly #pauses = new Set<() => void>();
   #flushes = 0;
 
@@ -50,17 +50,17 @@ export class Gatherer<Event extends object> {
   }
 
   /** `endsAt`, a time of the clock's `now()`, holds where no window is open. */
-  gather(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
+  add(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
     const isNew = this.#batch === undefined;
     if (isNew) this.#endsAt = endsAt;
     this.#batch ??= new Batch();
     const batch = this.#batch;
-    const isHeld = this.#endsAt + tellingMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY);
+    const isHeld = this.#endsAt + deliveryMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY);
     // An isolate loses the timers of requests that are over, so that the window must not hang on an earlier one's.
     if (isNew || isHeld) this.#setTimer();
     let held: Promise<void> | undefined;
-    if (isHeld) held = batch.hold(event, context);
-    else batch.take(event, context.delivery);
+    if (isHeld) held = batch.addWaiting(event, context);
+    else batch.addAnswered(event, context.delivery);
     if (batch.size >= maxEvents || this.#clock.now() >= this.#endsAt) this.#close();
     return held;
   }
@@ -77,7 +77,7 @@ export class Gatherer<Event extends object> {
     // Only the first one hurries what waits: close() asks again and again.
     if (this.#flushes === 1) for (const goOn of this.#pauses) goOn();
     // The sink may gather, too, and so hold what it has just been told.
-    await Promise.allSettled([...this.#telling, this.#sink.flush?.()]);
+    await Promise.allSettled([...this.#deliveries, this.#sink.flush?.()]);
     this.#flushes--;
   }
 
@@ -86,19 +86,19 @@ export class Gatherer<Event extends object> {
     if (batch === undefined) return;
     this.#batch = undefined;
     this.#clock.clear(this.#timer);
-    const telling = this.#tell(batch).then(() => {
-      this.#telling.delete(telling);
+    const telling = this.#deliverBatch(batch).then(() => {
+      this.#deliveries.delete(telling);
     });
-    this.#telling.add(telling);
+    this.#deliveries.add(telling);
   }
 
-  async #tell(batch: Batch): Promise<void> {
+  async #deliverBatch(batch: Batch): Promise<void> {
     const startedAt = this.#clock.now();
     for (let attempts = 1; batch.size > 0; attempts++) {
-      const received = batch.toTell();
+      const received = batch.toDeliver();
       try {
         await this.#deliver(received, batch);
-        batch.told();
+        batch.delivered();
       } catch (error) {
         batch.failed(toError(error));
         if (batch.size === 0) return;
@@ -113,19 +113,19 @@ export class Gatherer<Event extends object> {
     }
   }
 
-  async #deliver({ event, delivery }: Received<object>, batch: Batch): Promise<void> {
+  async #deliver({ event, delivery }: ReceivedDelivery<object>, batch: Batch): Promise<void> {
     const abort = new AbortController();
     const { signal } = abort;
     // A sink that goes on nevertheless is waited for: it may take the events, and that must be known here.
     const deserted = () => abort.abort(new Error('nobody waits for it any more'));
-    batch.onDeserted = deserted;
+    batch.onAbandoned = deserted;
     let timer: Timer | undefined;
     const tooLong = new Promise<never>((_, reject) => {
       timer = this.#clock.unrefTimeout(() => {
-        const error = new Error(`did not settle within ${maxTellingMs / 60_000} minutes`);
+        const error = new Error(`did not settle within ${maxDeliveryMs / 60_000} minutes`);
         abort.abort(error);
         reject(error);
-      }, maxTellingMs);
+      }, maxDeliveryMs);
     });
     try {
       const told = this.#sink.deliver(event as Event, { delivery, signal, deadlineAt: batch.deadlineAt });
@@ -147,10 +147,10 @@ export class Gatherer<Event extends object> {
     });
   }
 
-  #report(thrown: unknown, { event, delivery }: Received<object>, { size }: Batch): void {
+  #report(thrown: unknown, { event, delivery }: ReceivedDelivery<object>, { size }: Batch): void {
     const events = size === 1 ? 'an event that was' : `${size} events that were`;
     const error = new Error(`${events} taken could not be told: ${toError(thrown).message}`, { cause: thrown });
-    const type = typeOf(dialectOf(delivery.provider), event);
+    const type = typeOf(eventFormat(delivery.provider), event);
     this.#onError(error, { id: delivery.id, type, sink: this.#sink.name });
   }
 }

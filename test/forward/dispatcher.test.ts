@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Verified } from '../../src/contracts/delivery.js';
+import type { VerifiedDelivery } from '../../src/contracts/delivery.js';
 import { SinkError, WebhookError } from '../../src/contracts/errors.js';
 import type { Forwarded } from '../../src/contracts/result.js';
 import { type Sink, type SinkContext, type SinkFunction, toSinks } from '../../src/contracts/sink.js';
-import { Forwarder } from '../../src/forward/forwarder.js';
-import { InFlight } from '../../src/forward/in-flight.js';
-import type { Handler } from '../../src/forward/run.js';
+import type { Handler } from '../../src/forward/dispatch.js';
+import { Dispatcher } from '../../src/forward/dispatcher.js';
+import { Drain } from '../../src/forward/drain.js';
 import type { VastEvent } from '../../src/providers/vast.js';
 import { memoryStore } from '../../src/stores/memory/memory-store.js';
 import { sampleEvent } from '../../src/testing/index.js';
@@ -31,7 +31,7 @@ afterEach(() => {
 const answeredAgain: Forwarded[] = [];
 
 const event = sampleEvent('outbid');
-const verified: Verified<VastEvent> = {
+const verified: VerifiedDelivery<VastEvent> = {
   event,
   delivery: {
     provider: 'vast',
@@ -48,15 +48,15 @@ const verified: Verified<VastEvent> = {
 function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
   const faulty = faultyStore();
   const errors: { message: string; sink?: string; id?: string }[] = [];
-  const inFlight = new InFlight();
-  const forwarder = new Forwarder<VastEvent>({
+  const inFlight = new Drain();
+  const forwarder = new Dispatcher<VastEvent>({
     scope: 'receiver',
     sinks: toSinks(sinks),
     store: faulty.store,
     leaseMs,
     storeTimeoutMs: 2_000,
     completedTtlMs: 7 * 24 * 60 * minutes,
-    inFlight,
+    drain: inFlight,
     onError: ({ message }, { id, sink }) => errors.push(sink === undefined ? { message, id } : { message, id, sink }),
   });
   return {
@@ -70,7 +70,7 @@ function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
   };
 }
 
-function forwarded(forwarder: Forwarder<VastEvent>, deadlineAt: number, handler?: Handler): Promise<Forwarded> {
+function forwarded(forwarder: Dispatcher<VastEvent>, deadlineAt: number, handler?: Handler): Promise<Forwarded> {
   return new Promise((resolve) => {
     // Not at once: what `forward` throws after that would not be seen.
     let isDone = false;
@@ -153,14 +153,14 @@ describe('an event', () => {
 
   it('that nobody keeps waiting is done before `forward` returns', () => {
     const done = vi.fn();
-    new Forwarder<VastEvent>({
+    new Dispatcher<VastEvent>({
       scope: 'receiver',
       sinks: toSinks([function audit() {}, function other() {}]),
       store: memoryStore(),
       leaseMs,
       storeTimeoutMs: 2_000,
       completedTtlMs: minutes,
-      inFlight: new InFlight(),
+      drain: new Drain(),
       onError: () => {},
     }).forward(verified, 'outbid', performance.now() + 8_000, undefined, done);
     expect(done).toHaveBeenCalledExactlyOnceWith({
@@ -399,14 +399,14 @@ describe('while sinks are at work', () => {
   it('gives up after five minutes also with a longer lease', async () => {
     const { sink } = slow('slack');
     const faulty = faultyStore();
-    const forwarder = new Forwarder<VastEvent>({
+    const forwarder = new Dispatcher<VastEvent>({
       scope: 'receiver',
       sinks: [sink],
       store: faulty.store,
       leaseMs: 60 * minutes,
       storeTimeoutMs: 2_000,
       completedTtlMs: minutes,
-      inFlight: new InFlight(),
+      drain: new Drain(),
       onError: () => {},
     });
     const forwarding = forwarded(forwarder, Number.POSITIVE_INFINITY);
@@ -1126,7 +1126,7 @@ describe('an isolate that was frozen', () => {
   it('knows what it was at until the lease ends that it could not renew, and then the store decides', async () => {
     const told: string[] = [];
     const store = memoryStore();
-    const forwarder = new Forwarder<VastEvent>({
+    const forwarder = new Dispatcher<VastEvent>({
       // Its timers are gone with the request that made them.
       clock: { ...systemClock, unrefTimeout: () => setTimeout(() => {}, 0) },
       scope: 'receiver',
@@ -1143,7 +1143,7 @@ describe('an isolate that was frozen', () => {
       leaseMs,
       storeTimeoutMs: 2_000,
       completedTtlMs: minutes,
-      inFlight: new InFlight(),
+      drain: new Drain(),
       onError: () => {},
     });
     void forwarded(forwarder, Number.POSITIVE_INFINITY);

@@ -5,7 +5,7 @@ const none: readonly string[] = [];
  * Which sinks have had an event without the store's knowing, when it could not be told before the claim was over. This
  * process at least shall not tell them again.
  */
-export class Unrecorded {
+export class LocalProgress {
   readonly #sinks = new Map<string, readonly string[]>();
 
   add(key: string, sinks: readonly string[]): void {

@@ -1,7 +1,7 @@
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 
 /** What may hold back some of what is under way, until it is asked not to. */
-interface Gathering {
+interface Buffering {
   flush?(): Promise<void> | void;
 }
 
@@ -9,7 +9,7 @@ interface Gathering {
 const flushEveryMs = 100;
 
 /** Counts what is under way, so that closing can wait for it. */
-export class InFlight {
+export class Drain {
   readonly #clock: Clock;
   #count = 0;
   #closing = false;
@@ -37,7 +37,7 @@ export class InFlight {
   /**
    * Resolves when nothing is under way any more and `sinks` have told what they have gathered, or after `timeoutMs`.
    */
-  close(timeoutMs?: number, sinks: readonly Gathering[] = []): Promise<void> {
+  close(timeoutMs?: number, sinks: readonly Buffering[] = []): Promise<void> {
     this.#closing = true;
     const clock = this.#clock;
     const flush = () => Promise.allSettled(sinks.map(async (sink) => sink.flush?.()));

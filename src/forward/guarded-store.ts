@@ -23,7 +23,7 @@ const probeMs = 1_000;
  * Calls to a store that may throw, reject, hang or answer nonsense: all of that is `store_unavailable`. What a store in
  * this process answers at once costs no promise and no timer: most deliveries run through in one go.
  */
-export class StoreCalls {
+export class GuardedStore {
   readonly #store: IdempotencyStore;
   readonly #timeoutMs: number;
   readonly #clock: Clock;
@@ -41,7 +41,7 @@ export class StoreCalls {
    * Whether a claim is better not begun. Clients keep what they cannot send, so that what piles up in an outage is
    * asked after it, one by one, when everyone has given up on it and more is waiting behind.
    */
-  isCongested(): boolean {
+  isOpen(): boolean {
     if (!this.isOverdue) return false;
     const now = this.#clock.now();
     if (now - this.#probedAt < probeMs) return true;

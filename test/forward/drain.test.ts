@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { InFlight } from '../../src/forward/in-flight.js';
+import { Drain } from '../../src/forward/drain.js';
 import { deferred } from '../support/deferred.js';
 
 beforeEach(() => {
@@ -23,7 +23,7 @@ function watch(closing: Promise<void>): () => Promise<boolean> {
 
 describe('closing', () => {
   it('waits to the last of what is under way', async () => {
-    const inFlight = new InFlight();
+    const inFlight = new Drain();
     expect(inFlight.closing).toBe(false);
     inFlight.enter();
     inFlight.enter();
@@ -37,13 +37,13 @@ describe('closing', () => {
   });
 
   it('has nothing to wait for where nothing is under way', async () => {
-    const isClosed = watch(new InFlight().close(60_000));
+    const isClosed = watch(new Drain().close(60_000));
     expect(await isClosed()).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
   });
 
   it('is over at its time, whatever is under way', async () => {
-    const inFlight = new InFlight();
+    const inFlight = new Drain();
     inFlight.enter();
     const isClosed = watch(inFlight.close(5_000));
     await vi.advanceTimersByTimeAsync(4_999);
@@ -53,7 +53,7 @@ describe('closing', () => {
   });
 
   it('may be asked for several times', async () => {
-    const inFlight = new InFlight();
+    const inFlight = new Drain();
     inFlight.enter();
     const areClosed = [watch(inFlight.close()), watch(inFlight.close())];
     inFlight.leave();
@@ -63,7 +63,7 @@ describe('closing', () => {
 
 describe('closing, with sinks that gather', () => {
   it('asks them for it again and again while something is under way, and once more when nothing is', async () => {
-    const inFlight = new InFlight();
+    const inFlight = new Drain();
     const flush = vi.fn();
     inFlight.enter();
     const isClosed = watch(inFlight.close(undefined, [{ flush }, {}]));
@@ -78,7 +78,7 @@ describe('closing, with sinks that gather', () => {
 
   it('waits until they have told it', async () => {
     const told = deferred();
-    const isClosed = watch(new InFlight().close(undefined, [{ flush: () => told.promise }]));
+    const isClosed = watch(new Drain().close(undefined, [{ flush: () => told.promise }]));
     expect(await isClosed()).toBe(false);
     told.resolve();
     expect(await isClosed()).toBe(true);
@@ -90,7 +90,7 @@ describe('closing, with sinks that gather', () => {
     };
     const rejected = () => Promise.reject(new Error('no'));
     const flush = vi.fn();
-    const isClosed = watch(new InFlight().close(undefined, [{ flush: thrown }, { flush: rejected }, { flush }]));
+    const isClosed = watch(new Drain().close(undefined, [{ flush: thrown }, { flush: rejected }, { flush }]));
     expect(await isClosed()).toBe(true);
     expect(flush).toHaveBeenCalledTimes(1);
   });

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { Delivery, Received } from '../../contracts/delivery.js';
+import type { Delivery, ReceivedDelivery } from '../../contracts/delivery.js';
 import { type DigestEvent, type DigestedType, digests } from '../../providers/digests.js';
-import { dialectOf } from '../../providers/index.js';
+import { eventFormat } from '../../providers/index.js';
 import type { Severity } from '../../providers/provider.js';
 import { cut, oneLine } from '../text.js';
 
 /** What many events have in common. */
-export interface Kind {
+export interface EventGroup {
   readonly provider: string;
   readonly webhook: string | undefined;
   /** Whether its sender has signed it. */
@@ -19,11 +19,11 @@ export interface Kind {
 }
 
 /** As much of an event as is kept until it is told. */
-export interface Summand {
+export interface DigestEntry {
   readonly id: string;
-  readonly kind: Kind;
+  readonly kind: EventGroup;
   /** Not of all, where there are many. */
-  readonly received?: Received<object>;
+  readonly received?: ReceivedDelivery<object>;
 }
 
 const severities: readonly Severity[] = ['critical', 'error', 'warning', 'info'];
@@ -37,13 +37,13 @@ const maxRead = 1_000;
 const maxSubjectLength = 120;
 const maxIds = 1_000;
 
-export function kindOf(event: object, { provider, webhook, verified }: Delivery): Kind {
-  const { type, severity, url } = dialectOf(provider).summarize(event);
+export function groupOf(event: object, { provider, webhook, verified }: Delivery): EventGroup {
+  const { type, severity, url } = eventFormat(provider).summarize(event);
   return { provider, webhook, verified, type, severity, url, account: (event as { user_id?: unknown }).user_id };
 }
 
 /** One event that stands for several, and a delivery that carries it: like `newest`, theirs that came last. */
-export function summaryOf(summands: readonly Summand[], newest: Delivery): Received<DigestEvent> {
+export function digestOf(summands: readonly DigestEntry[], newest: Delivery): ReceivedDelivery<DigestEvent> {
   const kinds = inOrder([...counted(summands.map(({ kind }) => kind))], ([kind]) => kind);
   const webhook = only(kinds, (kind) => kind.webhook);
   const account = only(kinds, (kind) => kind.account);
@@ -70,20 +70,20 @@ export function summaryOf(summands: readonly Summand[], newest: Delivery): Recei
 }
 
 /** Kinds with how many events are of them, the gravest first, and otherwise as they came. */
-type Kinds = readonly (readonly [kind: Kind, count: number])[];
+type Kinds = readonly (readonly [kind: EventGroup, count: number])[];
 
-function inOrder<T>(list: T[], kindOfIt: (item: T) => Kind): T[] {
+function inOrder<T>(list: T[], kindOfIt: (item: T) => EventGroup): T[] {
   const rank = (item: T) => severities.indexOf(kindOfIt(item).severity);
   return list.sort((a, b) => rank(a) - rank(b));
 }
 
 /** What all have, if that is the same. */
-function only<T>(kinds: Kinds, of: (kind: Kind) => T): T | undefined {
+function only<T>(kinds: Kinds, of: (kind: EventGroup) => T): T | undefined {
   const values = new Set(kinds.map(([kind]) => of(kind)));
   return values.size === 1 ? [...values][0] : undefined;
 }
 
-function idOf(summands: readonly Summand[]): string {
+function idOf(summands: readonly DigestEntry[]): string {
   const keys = summands.map(({ id, kind }) => `${kind.provider}:${id}`).sort();
   return `digest:${createHash('sha256').update(keys.join('\n')).digest('hex')}`;
 }
@@ -114,19 +114,21 @@ function typesIn(kinds: Kinds): string {
 }
 
 /** The subjects, a line each, as far as they are kept and can be shown. */
-function messageOf(summands: readonly Summand[]): string {
+function messageOf(summands: readonly DigestEntry[]): string {
   const kept = summands.filter(({ received }) => received !== undefined);
   const subjects = inOrder(kept, ({ kind }) => kind)
     .slice(0, maxRead)
-    .map(({ kind, received }) => subjectIn(received as Received<object>) || oneLine(kind.type) || 'Notification');
+    .map(
+      ({ kind, received }) => subjectIn(received as ReceivedDelivery<object>) || oneLine(kind.type) || 'Notification',
+    );
   const shown = [...counted(subjects)].slice(0, maxSubjects);
   const lines = shown.map(([subject, count]) => (count === 1 ? subject : `${count} × ${subject}`));
   const more = summands.length - shown.reduce((sum, [, count]) => sum + count, 0);
   return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n');
 }
 
-function subjectIn({ event, delivery }: Received<object>): string {
-  return cut(oneLine(dialectOf(delivery.provider).summarize(event).subject), maxSubjectLength);
+function subjectIn({ event, delivery }: ReceivedDelivery<object>): string {
+  return cut(oneLine(eventFormat(delivery.provider).summarize(event).subject), maxSubjectLength);
 }
 
 function counted<T>(values: readonly T[]): Map<T, number> {
