@@ -4,54 +4,54 @@ import type { Delivery } from './contracts/delivery.js';
 import type { Outcome } from './contracts/result.js';
 
 /**
- * What subscribers of `tracing:vast-webhook.delivery:*` get, the same object from a request's arrival on the endpoint to
- * its answer. It holds no header and no body.
+ * The message of the channels `tracing:vast-webhook.delivery:*`. It is the same object from a request's arrival on the
+ * endpoint to its answer, and holds no header and no body.
  */
 export interface DeliveryMessage {
-  /** The sender's dialect, `vast` for Vast.ai. */
+  /** The provider: `vast` for Vast.ai. */
   readonly provider: string;
-  /** How it ended, which is known when `error` and `asyncEnd` are published. */
+  /** How it ended. Set when `error` and `asyncEnd` are published. */
   readonly outcome?: Outcome;
   /** The outcome's error, if it has one. */
   readonly error?: Error;
 }
 
 /**
- * What subscribers of `tracing:vast-webhook.sink:*` get, the same object while one sink is told of one event: by a
- * middleware, a forwarder or an outbox.
+ * The message of the channels `tracing:vast-webhook.sink:*`. It is the same object during one delivery of an event to a
+ * sink, by a middleware, a forwarder or an outbox.
  */
 export interface SinkMessage {
   /** The sink's name. */
   readonly sink: string;
-  /** The sender's dialect, `vast` for Vast.ai. */
+  /** The provider: `vast` for Vast.ai. */
   readonly provider: string;
   /** The signed event id. */
   readonly id: string;
-  /** The event's type, which is the sender's text. */
+  /** The event's type. It is the sender's text. */
   readonly type?: string;
-  /** How it ended, which is known when `error` and `asyncEnd` are published. */
+  /** How it ended. Set when `error` and `asyncEnd` are published. */
   readonly result?: 'delivered' | 'failed';
-  /** How long it took, in milliseconds. Known with the result. */
+  /** How long it took, in milliseconds. Set with the result. */
   readonly durationMs?: number;
   /** Why it failed. */
   readonly error?: Error;
 }
 
-/** Node.js keeps channels by name, so that both builds of the package publish to the same ones. */
+/** Node.js finds channels by name, so both builds of the package publish to the same ones. */
 export const deliveries: TracingChannel<unknown, DeliveryMessage> = tracingChannel('vast-webhook.delivery');
 export const sinks: TracingChannel<unknown, SinkMessage> = tracingChannel('vast-webhook.sink');
 
-/** A delivery has arrived. Gives nothing, at the cost of a look, when nobody has subscribed. */
+/** Begins the trace of a delivery. Returns undefined, at almost no cost, without subscribers. */
 export function traceDelivery(provider: string): DeliveryTrace | undefined {
   return isWatched(deliveries) ? new DeliveryTrace(deliveries, { provider }) : undefined;
 }
 
-/** A sink is about to be told. Gives nothing, at the cost of a look, when nobody has subscribed. */
+/** Begins the trace of a delivery to a sink. Returns undefined, at almost no cost, without subscribers. */
 export function traceSink(sink: string, { provider, id }: Delivery, type: string | undefined): SinkTrace | undefined {
   return isWatched(sinks) ? new SinkTrace(sinks, { sink, provider, id, type }) : undefined;
 }
 
-/** What `channel.hasSubscribers` says from Node.js 20.13 on. */
+/** As `channel.hasSubscribers` of Node.js 20.13 and later. */
 function isWatched<Message extends object>(channel: TracingChannel<unknown, Message>): boolean {
   const { start, end, asyncStart, asyncEnd, error } = channel;
   return (
@@ -63,7 +63,7 @@ function isWatched<Message extends object>(channel: TracingChannel<unknown, Mess
   );
 }
 
-/** Something under way that is published as `TracingChannel.traceCallback` publishes, whatever ends it. */
+/** Publishes as `TracingChannel.traceCallback` does, for work that may end in any place. */
 class Trace<Message extends { readonly error?: Error }> {
   readonly #channel: TracingChannel<unknown, Message>;
   readonly #message: Message;
@@ -75,7 +75,7 @@ class Trace<Message extends { readonly error?: Error }> {
     this.#message = message;
   }
 
-  /** Begins it, in the context that subscribers have bound to `start`. */
+  /** Runs the work in the context that subscribers have bound to `start`. */
   run<T>(work: () => T): T {
     const { start, end } = this.#channel;
     return start.runStores(this.#message, () => {
@@ -88,13 +88,13 @@ class Trace<Message extends { readonly error?: Error }> {
     });
   }
 
-  /** A function that runs in the context of `run`, wherever it is called from. */
+  /** Returns a function that runs in the context of `run`, wherever it is called from. */
   bind<Args extends unknown[]>(fn: (...args: Args) => void): (...args: Args) => void {
     const context = this.#context;
     return context === undefined ? fn : context.bind(fn);
   }
 
-  /** Ends it. What a second end would say comes too late. */
+  /** Ends the trace. A second call does nothing. */
   protected over(result: Partial<Message>): void {
     if (this.#isOver) return;
     this.#isOver = true;

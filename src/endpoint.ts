@@ -25,34 +25,34 @@ import {
 import { registerReceiver } from './receivers.js';
 import { type Clock, systemClock } from './util/clock.js';
 
-/** One request on the endpoint, as a front door presents it, and the ways to end it. */
+/** One request on the endpoint, as its adapter presents it, and the ways to end it. */
 export interface AdapterRequest<Event> {
   readonly method: string | undefined;
   /** The request target, or the whole URL. */
   readonly url: string;
-  /** A header by its lower-case name. Of repeated ones, the values joined by commas. */
+  /** A header by its lower-case name. The values of a repeated header are joined by commas. */
   header(name: string): string | undefined;
   /** Calls `done` once, as `readRawBody` does. */
   readBody(limit: number, timeoutMs: number, done: OnBody): void;
-  /** Gives the status that the sender gets, which somebody else may have answered before. 0 for none. */
+  /** Returns the status that the sender gets: other code may have answered before. 0 for none. */
   answer(answer: Answer): number;
-  /** Passes the event to the service's own handler, and tells how that answered. Does not throw. */
+  /** Calls the user's handler, and `settle` with its answer. Does not throw. */
   callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void;
-  /** Tells that the event which was handed on is settled in the store, or beyond that. */
+  /** Called when the handler's event is settled, or when settling has failed for good. */
   onSettled?(): void;
-  /** Tells that work begins which may outlast the answer. Gives what to call when it has ended. */
+  /** Called when work begins that may outlast the answer. Returns a function to call when it has ended. */
   keepAlive?(): (() => void) | undefined;
 }
 
-/** What the middleware of every front door can do beside handling requests. */
+/** What every middleware can do beside handling requests. */
 export interface Closable {
-  /** From now on 503 is answered. Resolves when what is in flight has settled, or after `timeoutMs` milliseconds. */
+  /** Answers 503 from now on. Resolves when all running work has settled, or after `timeoutMs` milliseconds. */
   close(timeoutMs?: number): Promise<void>;
   /** `close()` without a timeout: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Where deliveries arrive: the same behind every front door. */
+/** Where deliveries arrive: the same behind every adapter. */
 export class Endpoint<Event extends object> implements Closable {
   readonly settings: Settings<Event>;
   readonly provider: Provider<Event>;
@@ -72,7 +72,7 @@ export class Endpoint<Event extends object> implements Closable {
     this.forwarder = new Dispatcher({ ...this.settings, drain: this.drain, clock });
   }
 
-  /** Answers the request, or hands it on. Does not throw. */
+  /** Answers the request, or calls the handler. Does not throw. */
   serve(request: AdapterRequest<Event>): void {
     new Pipeline(this, request).start();
   }
@@ -88,8 +88,8 @@ export class Endpoint<Event extends object> implements Closable {
 }
 
 /**
- * One delivery's way from request to answer, the cheapest check first. Like the forwarder's runs it makes no promise
- * of its own; each step that is called back ends in `#end` whatever it throws.
+ * One delivery's way from request to answer, the cheapest check first. Like a dispatch, it makes no promise of its own.
+ * Each callback ends in `#end`, whatever it throws.
  */
 class Pipeline<Event extends object> {
   readonly #endpoint: Endpoint<Event>;
@@ -129,7 +129,7 @@ class Pipeline<Event extends object> {
     });
   }
 
-  /** All that can be said before a byte of the body is read. */
+  /** All checks that need no byte of the body. */
   #checkHead(): Credentials {
     const { drain, settings } = this.#endpoint;
     const request = this.#request;
@@ -154,20 +154,20 @@ class Pipeline<Event extends object> {
     }
     const token = checkToken(request.url, provider.token);
     if (keys.known.length > 0 && findToken(keys.known, token) === undefined) {
-      // Asked again, and heard, when the body is there.
+      // Starts to load newer keys now. #verify() awaits them and handles errors.
       this.#newerKeys(token).catch(() => {});
     }
     return token;
   }
 
-  /** Throws when there can be none. */
+  /** Throws if there can be no newer keys. */
   #newerKeys(credentials: Credentials): Promise<readonly SigningKey[]> {
     const newer = this.#endpoint.keys.refresh(this.#arrivedAt, this.#deadlineAt);
     if (newer === undefined) throw this.#mismatch(credentials);
     return newer;
   }
 
-  /** The bytes are as they came, so that what they are encoded in matters only when nobody has signed them. */
+  /** The bytes are checked as they came, so an encoding matters only if no secret matches. */
   #mismatch(credentials: Credentials): WebhookError {
     const encoding = this.#request.header('content-encoding');
     if ('token' in credentials || encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') {
@@ -235,7 +235,7 @@ class Pipeline<Event extends object> {
     drain.leave();
   }
 
-  /** Gives the status that was answered. */
+  /** Returns the status that was answered. */
   #answer({ error, sinks }: Forwarded, id: string | undefined): number {
     try {
       return this.#request.answer(answerTo(error?.code, error?.retryAfterMs, sinks));

@@ -44,8 +44,8 @@ declare global {
 }
 
 /**
- * Receives Vast.ai notifications: verifies each delivery, makes each event count once, tells the sinks or hands it
- * on to the handler behind. Throws a `TypeError` for a secret or an option that nobody can have meant.
+ * Receives Vast.ai notifications: verifies each delivery, makes each event count once, delivers it to the sinks or
+ * calls the handler behind. Throws a `TypeError` for an invalid secret or option.
  */
 export function vastWebhook(secret: Secret, options?: WebhookOptions): ExpressWebhook {
   return expressWebhook(vast, secret, options);

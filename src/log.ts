@@ -1,6 +1,6 @@
 import type { ErrorContext, Outcome } from './contracts/result.js';
 
-/** One line a failure; of what anybody on the network can cause, a line in 10 s and how many were left out. */
+/** Logs one line per failure. Failures that anybody can cause get one line in 10 s, with a count of the others. */
 export function logOutcomes(): (outcome: Outcome) => void {
   const warn = atMostEvery(10_000, (line) => console.warn(line));
   const errorOfUnverified = atMostEvery(10_000, (line) => console.error(line));
@@ -27,7 +27,7 @@ function oneLine(message: string): string {
   return message.replace(/\p{Cc}+/gu, ' ');
 }
 
-/** Quoted, since both are the sender's text and a line must stay one. */
+/** Quotes both, because they are the sender's text and must stay on one line. */
 function eventOf(id: string | undefined, type: string | undefined): string {
   if (id === undefined) return '';
   return ` event=${JSON.stringify(id)}${type === undefined ? '' : ` type=${JSON.stringify(type)}`}`;

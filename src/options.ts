@@ -17,57 +17,57 @@ import {
 } from './util/check-options.js';
 import { swallowErrors } from './util/swallow-errors.js';
 
-/** What `vastWebhook` takes beside the secret. A wrong one is a `TypeError` that names it and what it takes. */
+/** Options of `vastWebhook`. An invalid or unknown option is a `TypeError` that names it. */
 export interface WebhookOptions<Event = VastEvent> {
-  /** The endpoint: what the request's path must end with. `/vast/webhooks` where there is no mount and no route. */
+  /** The endpoint: what the request's path must end with. Default: `/vast/webhooks` without a mount or route. */
   readonly path?: string;
-  /** Which events are in flight, told and done. `memoryStore()` unless told otherwise. */
+  /** Remembers claims, deliveries to sinks, and completed events. Default: `memoryStore()`. */
   readonly store?: IdempotencyStore;
   /**
-   * Whose memory of events it is: `receiver`. Two middlewares with other sinks that share a store need two scopes, or the
-   * second would answer for events that its sinks never get.
+   * Separates receivers that share a store. Default: `receiver`. Two middlewares with different sinks need two scopes,
+   * because the second would otherwise answer 204 for events that its sinks never get.
    */
   readonly scope?: string;
-  /** Who is told of each event, in parallel: named functions or `Sink` objects. */
+  /** Where each event is delivered to, in parallel: named functions or `Sink` objects. */
   readonly sinks?: readonly (Sink<Event> | SinkFunction<Event>)[];
-  /** Whether to call `next()` with the event and let its answer settle it. True without sinks, false with. */
+  /** Whether to call `next()`, so that the handler's answer settles the event. Default: true without sinks. */
   readonly handoff?: boolean;
-  /** How old or early a delivery may be, in whole seconds: 300. */
+  /** How old or early a delivery may be, in whole seconds. Default: 300. */
   readonly toleranceSeconds?: number;
-  /** The largest body, as a number of bytes or a text like `'64kb'`, the default. */
+  /** The largest body, as a number of bytes or a string such as `'64kb'`, the default. */
   readonly limit?: number | string;
-  /** How long the whole body may take, in milliseconds: 5,000. */
+  /** How long the whole body may take, in milliseconds. Default: 5,000. */
   readonly bodyTimeoutMs?: number;
-  /** By when to answer, in milliseconds from the request's arrival: 8,000. The sender gives up at 10 s. */
+  /** When to answer at the latest, in milliseconds after the request's arrival. Default: 8,000. The sender gives up at 10 s. */
   readonly deadlineMs?: number;
-  /** How long a claim on an event lasts unless renewed, in milliseconds: 30,000. */
+  /** How long a lease on an event lasts unless it is renewed, in milliseconds. Default: 30,000. */
   readonly leaseMs?: number;
-  /** After how long a store call counts as failed, in milliseconds: 2,000. */
+  /** The timeout of a store call, in milliseconds. Default: 2,000. */
   readonly storeTimeoutMs?: number;
-  /** How long a completed event is remembered, in milliseconds: 7 days, and at least twice `toleranceSeconds`. */
+  /** How long a completed event is remembered, in milliseconds: at least twice `toleranceSeconds`. Default: 7 days. */
   readonly completedTtlMs?: number;
-  /** Called once for each request on the endpoint, when it is answered. What it throws is swallowed. */
+  /** Called once for each request on the endpoint, when it is answered. Its errors are ignored. */
   readonly onOutcome?: (outcome: Outcome) => unknown;
-  /** Hears what no outcome can carry: a sink that fails after the answer, a lost claim, a failed release. */
+  /** Called with errors that no outcome can carry: a sink that fails after the answer, a lost lease, a failed release. */
   readonly onError?: (error: Error, context: ErrorContext) => unknown;
-  /** The clock in Unix milliseconds: `Date.now`. */
+  /** The clock, in Unix milliseconds. Default: `Date.now`. */
   readonly now?: () => number;
 }
 
-/** The part of the options that a forwarder without a web server has, too. */
+/** Options of `createForwarder`, which has no web server. */
 export type ForwarderOptions<Event = VastEvent> = Pick<
   WebhookOptions<Event>,
   'sinks' | 'store' | 'leaseMs' | 'storeTimeoutMs' | 'completedTtlMs' | 'onOutcome' | 'onError'
 > & {
   /**
-   * Whose memory of events it is: `forwarder`. Two forwarders with different sinks that share a store need two scopes, or
-   * the second would take events for done that its sinks never get.
+   * Separates forwarders that share a store. Default: `forwarder`. Two forwarders with different sinks need two scopes,
+   * because the second would otherwise skip events that its sinks never get.
    */
   readonly scope?: string;
   /**
-   * Called when a sink answers 429, with the milliseconds it wants to be left alone: `(ms) => queue.rateLimit(ms)` of
-   * BullMQ, whose workers need a `limiter` to obey. Then `forward` rejects with the error after which BullMQ keeps the job
-   * without counting an attempt.
+   * Called when a sink answers 429, with its `Retry-After` in milliseconds: `(ms) => queue.rateLimit(ms)` with BullMQ,
+   * whose workers need a `limiter` for it. `forward` then rejects with BullMQ's rate limit error, so that the job is kept
+   * and no attempt is counted.
    */
   readonly rateLimit?: (ms: number) => unknown;
 };
@@ -88,7 +88,7 @@ export interface Settings<Event> {
   readonly completedTtlMs: number;
   readonly onOutcome: (outcome: Outcome) => void;
   readonly onError: (error: Error, context: ErrorContext) => void;
-  /** Hears of a mistake in how the middleware is used, which no delivery can show. */
+  /** Called with mistakes in how the middleware is used, which belong to no delivery. */
   readonly report: (error: Error) => void;
   readonly now: () => number;
 }
@@ -96,10 +96,10 @@ export interface Settings<Event> {
 const storeMethods = ['claim', 'renew', 'delivered', 'complete', 'release'] as const;
 const days = 24 * 60 * 60_000;
 
-/** What each option takes, and how to say so. */
+/** The check of each option, and its text for errors. */
 const checks: Readonly<Record<keyof WebhookOptions, Check>> = {
   path: [
-    // Anything else never comes in a request, so that what stands behind would be open to all.
+    // No request can have another path, so the handler would run unverified.
     (value) => typeof value === 'string' && /^\/[\w.~!$&'()*+,;=:@%/-]*$/.test(value),
     "a path that begins with '/', such as '/vast/webhooks', percent-encoded where it is not ASCII",
   ],
@@ -128,7 +128,7 @@ const checks: Readonly<Record<keyof WebhookOptions, Check>> = {
 /** Fills in the defaults. Throws a `TypeError` that names the option and what it takes. */
 export function settingsOf<Event>(options: WebhookOptions<Event> = {}): Settings<Event> {
   const settings = withDefaults(options);
-  // A delivery may be signed a window ahead, and is valid for another window after that.
+  // A delivery may be signed one window ahead, and it is valid for one more window after that.
   const leastMs = 2 * settings.toleranceSeconds * 1_000;
   if (settings.completedTtlMs < leastMs) {
     throw new TypeError(
@@ -166,7 +166,7 @@ function reporter(onError: WebhookOptions['onError']): (error: Error) => void {
   return swallowErrors((error: Error) => onError(error, {}));
 }
 
-/** The same for `createForwarder`, whose lease is shorter since a queue tries again soon. */
+/** The same for `createForwarder`. Its lease is shorter, because a queue retries soon. */
 export function forwarderSettingsOf<Event>(
   options: ForwarderOptions<Event>,
 ): Settings<Event> & Pick<ForwarderOptions, 'rateLimit'> {

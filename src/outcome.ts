@@ -3,7 +3,7 @@ import type { Delivery } from './contracts/delivery.js';
 import type { Forwarded, Outcome } from './contracts/result.js';
 import type { VerifiedRequest } from './receive/verify.js';
 
-/** The outcome of a delivery, from as much as became known of it. */
+/** The outcome of a delivery, from what is known about it. */
 export function outcomeOf(
   { duplicate, error, sinks }: Forwarded,
   status: number,

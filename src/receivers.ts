@@ -1,11 +1,11 @@
 import type { Settings } from './options.js';
 
-/** Of each store, who uses it under which scope and for which sender, and what is done with an event there. */
+/** For each store: its receivers by scope and provider, and what they do with an event. */
 const receivers = new WeakMap<object, Map<string, { readonly does: string; count: number }>>();
 
 /**
- * Throws a `TypeError` when another middleware or forwarder of this process shares what is remembered of events, and does something
- * else with them: the second one would answer 204 for events that its sinks never get. Gives what ends the claim to it.
+ * Throws a `TypeError` if another receiver of this process has the same store and scope but different sinks, because the
+ * second one would answer 204 for events that its sinks never get. Returns a function that unregisters it.
  */
 export function registerReceiver<Event>(
   provider: string,

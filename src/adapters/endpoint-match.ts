@@ -3,7 +3,7 @@ import type { Settings } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import { type TargetTest, targetTest } from '../receive/path.js';
 
-/** Where a framework calls the middleware, as far as the framework says so. */
+/** Where the framework calls the middleware, if it shows that. */
 export type Place =
   /** In a route of its own. */
   | 'route'
@@ -13,30 +13,30 @@ export type Place =
   | 'use'
   /** The same, in a router or app that has a path. */
   | 'nested'
-  /** Nowhere: there is nobody behind, to whom anything could be passed on. */
+  /** Not in a framework: no code behind could get a request. */
   | 'alone'
-  /** Nothing tells. */
+  /** Not known. */
   | 'unknown';
 
-/** What an adapter knows of one request before anybody reads it. */
+/** What an adapter knows about a request before the body is read. */
 export interface Visit {
   readonly method: string | undefined;
   /** The request target as it came, before any mount or rewrite. */
   readonly target: string;
   readonly headers: IncomingHttpHeaders;
-  /** What mounts and rewrites have made of the target. */
+  /** The target after mounts and rewrites. */
   readonly rewritten: readonly string[];
-  /** Whether what is left of the path below a mount is its root. */
+  /** Whether the path that is left below a mount is its root. */
   readonly isAtRoot: boolean;
   readonly place: Place;
 }
 
-/** From these a reader may put an URL together, so that a path in one of them becomes the request's. */
+/** Some readers build a URL from these, so a path in one of them can become the request's path. */
 const origins = ['host', ':authority', ':scheme', 'x-forwarded-host', 'x-forwarded-proto'] as const;
 
 /**
- * Tells which requests are for the endpoint, the same for every framework. A request is passed on only when it cannot
- * be for the endpoint: to refuse is safe, to let through is not.
+ * Decides which requests are for the endpoint, in the same way for every framework. A request is passed on only if it
+ * cannot be for the endpoint, because refusing is safe and letting through is not.
  */
 export class EndpointMatch {
   readonly path: string;
@@ -54,7 +54,7 @@ export class EndpointMatch {
     this.#report = report;
   }
 
-  /** The usual case, which costs an adapter nothing but the target. */
+  /** The usual case. It needs the target only. */
   matches(target: string): boolean {
     return this.#test(target);
   }
@@ -66,7 +66,7 @@ export class EndpointMatch {
     if (odd !== undefined) {
       this.#once(
         'origin',
-        `${visit.method} ${shown(visit.target)} was refused, because its header ${odd} holds more than it may, from which some readers would take another path: mend the proxy that sets it`,
+        `${visit.method} ${shown(visit.target)} was refused, because its header ${odd} contains more than allowed, and some frameworks would read another path from it: fix the proxy that sets it`,
       );
       return true;
     }
@@ -81,11 +81,11 @@ export class EndpointMatch {
     }
     if (this.#isGiven || place === 'use') return this.#passOn(visit);
     if (place === 'mount') return true;
-    // A function of a platform, whose path is not its own affair: a delivery that is signed must not end as a 404.
+    // A function of a platform does not choose its path, and a signed delivery must not end as a 404.
     if (place === 'alone') return method === 'POST' && (this.#signatureHeader === undefined || this.#isSigned(visit));
     // A handler for the router's own root may be what the middleware guards.
     if (place === 'nested' && (!isAtRoot || /^(?:GET|HEAD|OPTIONS)$/.test(method ?? ''))) return this.#passOn(visit);
-    // The root of a mount is what somebody is likely to have meant.
+    // The root of a mount is probably the endpoint.
     if (place === 'nested' || !isAtRoot || visit.rewritten.length === 0) this.#guessed(visit);
     return true;
   }
@@ -95,7 +95,7 @@ export class EndpointMatch {
     if (this.#isSigned(visit)) return;
     this.#once(
       'guess',
-      `${visit.method} ${shown(visit.target)} was refused, because the middleware cannot tell how it is mounted and so takes every request for a delivery: give it its path, as in { path: '${this.path}' }`,
+      `${visit.method} ${shown(visit.target)} was refused, because the middleware cannot see how it is mounted, so it treats every request as a delivery: give it its path, as in { path: '${this.path}' }`,
     );
   }
 
@@ -103,7 +103,7 @@ export class EndpointMatch {
     return this.#signatureHeader !== undefined && headers[this.#signatureHeader] !== undefined;
   }
 
-  /** A sender whose webhook has never worked is worth a line. */
+  /** A webhook that has never worked is worth a line in the log. */
   #passOn(visit: Visit): false {
     if (visit.method === 'POST' && this.#isSigned(visit)) {
       this.#once(
@@ -126,7 +126,7 @@ function isOdd(header: string | string[] | undefined): boolean {
   return header !== undefined && /^$|[/\\?#]/.test(header.toString());
 }
 
-/** The path of a target, as far as that needs no reading. */
+/** The path of a target, without any decoding. */
 export function pathOf(target: string): string {
   return target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*/s, '') || '/';
 }

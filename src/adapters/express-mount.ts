@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { type Place, pathOf } from './endpoint-match.js';
 
-/** What Express 4 and 5 keep of a `use` or a route; their routers' stacks are made of these. */
+/** A layer of Express 4 and 5: a `use` or a route in a router's stack. */
 interface Layer {
   readonly handle?: unknown;
   readonly route?: { readonly stack?: Stack };
-  /** Express 5: whether it was used without a path, and what finds its path otherwise. */
+  /** Express 5: whether it has no path, and the functions that match its path otherwise. */
   readonly slash?: boolean;
   readonly matchers?: readonly ((path: string) => false | { readonly path: string })[];
   /** Express 4: the same. */
@@ -14,7 +14,7 @@ interface Layer {
 type Stack = readonly Layer[];
 
 interface App {
-  /** Where a `use` has put it, as that was written. */
+  /** The path of its `use`, as it was written. */
   readonly mountpath?: unknown;
   readonly parent?: App;
   /** Express 4, whose `router` throws. */
@@ -22,26 +22,26 @@ interface App {
   readonly router?: { readonly stack: Stack };
 }
 
-/** What Express's routers leave on a request. Connect and Polka leave the first, and cut the mount off `url`. */
+/** What Express's routers set on a request. Connect and Polka set the first, and cut the mount off `url`. */
 export interface RoutedRequest extends IncomingMessage {
   readonly originalUrl?: string;
-  /** What mounts have cut off. Only Express's routers set it. */
+  /** The part that mounts have cut off. Only Express's routers set it. */
   readonly baseUrl?: string;
-  /** Of the innermost router, for what stands behind the present layer. */
+  /** The innermost router's `next`, for the layers behind this one. */
   readonly next?: unknown;
-  /** Of the last route that matched, which may have passed the request on since. */
+  /** The last route that matched. It may have called `next()` since. */
   readonly route?: { readonly stack?: Stack };
   readonly app?: App;
 }
 
 type Middleware = ((...args: never[]) => void) & { readonly close: unknown };
 
-/** Tells where in Express the middleware is called. What a request says by itself comes before any search. */
+/** Finds where in Express the middleware is called. The request's own fields come before any search. */
 export function expressPlaces(middleware: Middleware): (req: RoutedRequest, next: unknown) => Place {
-  /** Requests that were let pass although a second place may hold the middleware, wrapped. */
+  /** Requests that were passed on although the middleware may have a second, wrapped place. */
   const passed = new WeakSet<object>();
   const isSelf = (handle: unknown) =>
-    // Tracing wraps layers in functions that carry our properties on.
+    // Tracing wraps layers in functions that copy our properties.
     handle === middleware || (handle as Partial<Middleware> | undefined)?.close === middleware.close;
 
   return (req, next) => {
@@ -56,7 +56,7 @@ export function expressPlaces(middleware: Middleware): (req: RoutedRequest, next
     }
     // A route calls its handlers with a `next` of its own.
     if (route !== undefined && next !== req.next) return 'unknown';
-    // It may be around us, and what it holds is an app or a router that need not show its own.
+    // This layer may contain us, in an app or router that hides its own layers.
     if (route?.stack?.some(({ handle }) => isContainer(handle))) return 'unknown';
     const places = placesIn(req, isSelf);
     if (places.length === 1 && places[0] === 'mount') return isBelowMount ? 'mount' : 'unknown';
@@ -66,7 +66,7 @@ export function expressPlaces(middleware: Middleware): (req: RoutedRequest, next
   };
 }
 
-/** Whether somebody else than Express has cut a mount off the path, or rewritten it. */
+/** Whether something other than Express has cut a mount off the path, or rewritten it. */
 function isMoved({ url = '', originalUrl = url }: RoutedRequest): boolean {
   return url !== originalUrl && pathOf(url) !== pathOf(originalUrl);
 }
@@ -79,7 +79,7 @@ function placesIn({ app, baseUrl = '' }: RoutedRequest, isSelf: (handle: unknown
   return placesBelow(stack, baseUrl.slice(outside.length), false, isSelf);
 }
 
-/** What an app's own mounts have cut off, where that is the same for each request. */
+/** The part that the app's own mounts cut off, if it is the same for each request. */
 function pathAbove(app: App | undefined): string {
   if (app?.parent === undefined) return '';
   const path = app.mountpath === '/' ? '' : String(app.mountpath);
@@ -93,7 +93,7 @@ function isContainer(handle: unknown): boolean {
 
 function placesBelow(stack: Stack, base: string, isInRoute: boolean, isSelf: (handle: unknown) => boolean): Place[] {
   return stack.flatMap((layer): Place[] => {
-    // What is itself in a route is known by the request.
+    // If it is itself in a route, the request shows that.
     if (layer.route !== undefined) {
       const routers = (layer.route.stack ?? []).filter(({ handle }) => !isSelf(handle));
       return routers.flatMap(({ handle }) => placesBelow(stackOf(handle), base, true, isSelf));
@@ -115,7 +115,7 @@ function isWithoutPath({ slash, regexp }: Layer): boolean {
   return slash ?? regexp?.fast_slash ?? false;
 }
 
-/** What a layer leaves of the base, or undefined where it cannot have matched. */
+/** The part of the base behind a layer's path. Undefined if the layer cannot have matched. */
 function restOf(layer: Layer, base: string): string | undefined {
   if (isWithoutPath(layer)) return base;
   const path = base === '' ? '/' : base;

@@ -1,11 +1,11 @@
 /**
- * Makes a request and its response quick to look at again. Express gives both its app's prototype, and V8 before 13
- * (Node.js 20 and 22) leaves an object with a hidden class of its own after `Object.setPrototypeOf`: no inline cache
- * knows it again, so that every look-up is a slow one, here, in Node.js and in the handler behind. An object that loses
- * a property becomes a hash table, and hash tables share their class. See bench/README.md for what that is worth.
+ * Makes properties of a request and its response fast again. Express sets its app's prototype on both. V8 before 13
+ * (Node.js 20 and 22) then gives each object a hidden class of its own, so no inline cache matches, and every look-up is
+ * slow: here, in Node.js and in the handler. An object that loses a property becomes a hash table, and hash tables share
+ * their class. bench/README.md has the figures.
  */
 export function shareShape(req: object & { res?: unknown }, res: object & { req?: unknown }): void {
-  // Express links the two to each other, so that nobody misses the links meanwhile.
+  // Express has just set both links, so nothing reads them in between.
   if (!isNeeded || req.res !== res || res.req !== req) return;
   delete req.res;
   req.res = res;
@@ -13,5 +13,5 @@ export function shareShape(req: object & { res?: unknown }, res: object & { req?
   res.req = req;
 }
 
-// Bun has no such version, and no need.
+// Bun has no V8 version, and does not need this.
 const isNeeded = Number.parseInt(process.versions.v8 ?? '', 10) < 13;

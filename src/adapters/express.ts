@@ -12,20 +12,20 @@ import { shareShape } from './express-shape.js';
 import { NodeAdapterRequest, type VerifiedMessage, verifiedBy, whenAnswered } from './node-request.js';
 import { isNodeCall, misuse } from './wrong-form.js';
 
-/** A request as far as the middleware looks at it. */
+/** The part of a request that the middleware uses. */
 type Request = IncomingMessage & { body?: unknown };
 type Next = (error?: unknown) => void;
 
 const consumed = 'a body parser has consumed the raw body';
 const nobodyBehind =
-  'there is no next() to hand the event to: call the middleware as hook(req, res, () => ...), or give it sinks';
+  'there is no next() to call with the event: call the middleware as hook(req, res, () => ...), or give it sinks';
 
-/** Middleware for Express 4 and 5, Connect, and whatever else calls `(req, res, next)`. */
+/** Middleware for Express 4 and 5, Connect, and others that call `(req, res, next)`. */
 export interface ExpressWebhook extends Closable {
   (req: Request, res: ServerResponse, next?: Next): void;
 }
 
-/** The middleware for a sender's deliveries. Throws a `TypeError` as what it is made for documents. */
+/** Creates the middleware for a provider's deliveries. Throws a `TypeError` for an invalid secret or option. */
 export function expressWebhook<Event extends object>(
   provider: Provider<Event>,
   secret: Secret,
@@ -37,7 +37,7 @@ export function expressWebhook<Event extends object>(
     function webhook(req: Request, res: ServerResponse, next?: Next): void {
       if (!isNodeCall(res)) throw misuse('Express', provider.name, req);
       if (next !== undefined && (req as VerifiedMessage)[verifiedBy] === endpoint) {
-        // In a second place, the event is not to be claimed again.
+        // The middleware's second place must not claim the event again.
         next();
       } else if (isEndpoint(req, next)) {
         shareShape(req, res);
@@ -98,7 +98,7 @@ class ExpressExchange<Event> extends NodeAdapterRequest<Event> {
   }
 
   callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void {
-    // `_body` keeps the parsers of Express 4 away, those of Express 5 see that the stream has ended.
+    // `_body` stops the parsers of Express 4. Those of Express 5 see that the stream has ended.
     const req = this.req as unknown as Record<string, unknown>;
     req[this.#property] = received;
     req.body = received.event;
@@ -114,7 +114,7 @@ class ExpressExchange<Event> extends NodeAdapterRequest<Event> {
       this.#next();
     } catch (error) {
       settle({ status: 0, error });
-      // Routers catch what handlers throw. Where there is none, it ends where it would have without us.
+      // Routers catch what handlers throw. Without a router, rethrow, so that it is an uncaughtException as usual.
       process.nextTick(() => {
         throw error;
       });

@@ -10,25 +10,25 @@ import type { Secret } from '../receive/secrets.js';
 import { readWebBody } from '../receive/web-body.js';
 import { isFetchCall, misuse, refuse } from './wrong-form.js';
 
-/** What a platform that may freeze the process after the answer gives beside the request. */
+/** The context of a platform that may freeze the process after the answer. */
 export interface WaitUntil {
-  /** Keeps the process going until the promise is settled. */
+  /** Keeps the process running until the promise settles. */
   waitUntil(promise: Promise<unknown>): void;
 }
 
 /** Answers requests: for Hono, Next.js, Bun, Deno and workers. */
 export interface FetchWebhook extends Closable {
-  /** Whatever a platform gives beside the request is taken; only a `waitUntil` in it is used. Does not reject. */
+  /** Accepts the platform's further arguments, and uses a `waitUntil` in them. Does not reject. */
   (request: Request, context?: WaitUntil | object): Promise<Response>;
 }
 
-/** The service's own code: what it answers settles the event, and is answered to the sender. */
+/** The user's handler. Its answer settles the event and goes to the sender. */
 export type FetchHandler<Event, Got extends ReceivedDelivery<Event> = ReceivedDelivery<Event>> = (
   received: Got,
   request: Request,
 ) => Response | Promise<Response>;
 
-/** Answers a sender's deliveries. Throws a `TypeError` as what it is made for documents. */
+/** Creates the function for a provider's deliveries. Throws a `TypeError` for an invalid secret, option or handler. */
 export function fetchWebhook<Event extends object>(
   provider: Provider<Event>,
   secret: Secret,
@@ -60,11 +60,11 @@ function checkHandler(handler: unknown, handoff: boolean): void {
   if (handler === undefined) {
     if (!handoff) return;
     throw new TypeError(
-      'there is no handler to hand the event to: give one as the third argument, or sinks without handoff: true',
+      'there is no handler to call with the event: give one as the third argument, or sinks without handoff: true',
     );
   }
   if (typeof handler !== 'function') {
-    throw new TypeError('the handler must be a function (received, request) that gives a Response');
+    throw new TypeError('the handler must be a function (received, request) that returns a Response');
   }
   if (!handoff) {
     throw new TypeError('the handler would never be called: give handoff: true, which sinks turn off, or no handler');
@@ -76,7 +76,7 @@ class FetchExchange<Event> implements AdapterRequest<Event> {
   readonly #context: Partial<WaitUntil> | undefined;
   readonly #handler: FetchHandler<Event> | undefined;
   readonly #resolve: (response: Response) => void;
-  /** The handler's, which waits for its event to be settled. */
+  /** The handler's answer, which waits until its event is settled. */
   #response: Response | undefined;
   #isSettled = false;
 
@@ -109,7 +109,7 @@ class FetchExchange<Event> implements AdapterRequest<Event> {
   }
 
   answer({ status, headers, body }: Answer): number {
-    // There is always something to return. A sender that hears it nevertheless shall try again.
+    // A fetch handler must return a Response; 500 makes the sender try again.
     this.#resolve(new Response(body, { status: status === 0 ? 500 : status, headers }));
     return status;
   }
@@ -125,8 +125,9 @@ class FetchExchange<Event> implements AdapterRequest<Event> {
 
   async #handle(received: ReceivedDelivery<Event>): Promise<Response> {
     const response = await (this.#handler as FetchHandler<Event>)(received, this.#request);
-    // By its shape, since servers bring a `Response` of their own.
-    if (!(Object(response).status >= 200)) throw new TypeError('the handler gave no Response: is a return missing?');
+    // Checks the shape, because servers have a `Response` class of their own.
+    if (!(Object(response).status >= 200))
+      throw new TypeError('the handler returned no Response: is a return missing?');
     return response;
   }
 

@@ -9,7 +9,7 @@ interface RouterLayer {
   readonly opts?: { readonly ignoreCaptures?: boolean };
 }
 
-/** What Koa's routers leave on a context. */
+/** What Koa's routers set on a context. */
 export interface RoutedContext {
   readonly path: string;
   /** Set by @koa/router: the routes and `use` layers with this path, of all routers so far. */
@@ -19,11 +19,11 @@ export interface RoutedContext {
   readonly routePath?: unknown;
 }
 
-/** Tells where in Koa the middleware is called. `target` is the whole one, as it came. */
+/** Finds where in Koa the middleware is called. `target` is the whole original target. */
 export function koaPlaces(
   middleware: unknown,
 ): (ctx: RoutedContext, target: string) => Pick<Visit, 'place' | 'isAtRoot'> {
-  /** Contexts that were let pass although a second place may hold the middleware, wrapped. */
+  /** Contexts that were passed on although the middleware may have a second, wrapped place. */
   const passed = new WeakSet<object>();
 
   return (ctx, target) => {
@@ -36,7 +36,7 @@ export function koaPlaces(
     if (layer !== undefined) {
       if (own.length > 1 || passed.has(ctx)) return { place: 'unknown', isAtRoot };
       if (layer.opts?.ignoreCaptures !== true) return { place: 'mount', isAtRoot };
-      // Behind a route, that one may hold the middleware, too, wrapped.
+      // Behind a route: that route may also contain the middleware, wrapped.
       if (matched.slice(0, matched.indexOf(layer)).some(isRoute)) return { place: 'unknown', isAtRoot };
       passed.add(ctx);
       const prefix = prefixOf(layer);
@@ -44,12 +44,12 @@ export function koaPlaces(
       return { place: 'nested', isAtRoot: path.replace(/\/$/, '').toLowerCase() === prefix };
     }
     const isRouted = matched.some(isRoute) || params !== undefined || routePath !== undefined;
-    // koa-mount cuts its prefix off the path; so may others.
+    // koa-mount cuts its prefix off the path, and others may do so.
     return { place: isRouted || isMoved ? 'unknown' : 'use', isAtRoot };
   };
 }
 
-/** What comes before the pattern of a `use` layer without a path of its own. */
+/** The prefix of a `use` layer without a path of its own. */
 function prefixOf({ path }: RouterLayer): string {
   return String(path ?? '')
     .replace(/[({[:*\\].*/s, '')

@@ -13,25 +13,25 @@ import { koaPlaces, type RoutedContext } from './koa-mount.js';
 import { NodeAdapterRequest, type VerifiedMessage, verifiedBy, whenAnswered } from './node-request.js';
 import { isKoaCall, misuse, refuse } from './wrong-form.js';
 
-/** A Koa context as far as the middleware looks at it. */
+/** The part of a Koa context that the middleware uses. */
 export interface KoaContext {
-  /** The request of Node.js, whose body is read. */
+  /** The request of Node.js. Its body is read. */
   readonly req: IncomingMessage;
-  /** The response of Node.js, whose end settles an event that was handed on. */
+  /** The response of Node.js. Its end settles the handler's event. */
   readonly res: ServerResponse;
-  /** Koa's request, whose `body` becomes the event when it is handed on. */
+  /** Koa's request. Its `body` is set to the event for the handler. */
   readonly request: object;
   /** The path that is compared with the endpoint. */
   readonly path: string;
-  /** The URL as it came, before a mount took its part of the path. */
+  /** The original URL, before a mount cut its part off. */
   readonly originalUrl: string;
-  /** Where `vast` is left when an event is handed on. */
+  /** Where `vast` is set for the handler. */
   readonly state: object;
-  /** HTTP status: the answer, or what the handler behind has answered. */
+  /** The HTTP status: the middleware's or the handler's. */
   status: number;
   /** The answer's body. */
   body: unknown;
-  /** False when the handler writes the answer by itself, past Koa. */
+  /** False if the handler writes the answer itself, without Koa. */
   respond?: boolean;
   /** Sets a header of the answer. */
   set(name: string, value: string): void;
@@ -42,7 +42,7 @@ export interface KoaWebhook extends Closable {
   (ctx: KoaContext, next: () => Promise<unknown>): Promise<void>;
 }
 
-/** The middleware for a sender's deliveries. Throws a `TypeError` as what it is made for documents. */
+/** Creates the middleware for a provider's deliveries. Throws a `TypeError` for an invalid secret or option. */
 export function koaWebhook<Event extends object>(
   provider: Provider<Event>,
   secret: Secret,
@@ -55,9 +55,9 @@ export function koaWebhook<Event extends object>(
       if (!isKoaCall(ctx, next)) {
         return refuse(misuse('Koa', provider.name, ctx), [ctx, next, ...others], endpoint.settings.report);
       }
-      // In a second place, the event is not to be claimed again.
+      // The middleware's second place must not claim the event again.
       if ((ctx.req as VerifiedMessage)[verifiedBy] === endpoint || !isEndpoint(ctx)) return next() as Promise<void>;
-      // Handing on, the answer is written after this promise, and settles the event only then.
+      // After the handler, Koa writes the answer behind this promise, and only that settles the event.
       return new Promise((resolve, reject) => {
         endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject, endpoint));
       });
@@ -70,7 +70,7 @@ export function koaWebhook<Event extends object>(
   const placeOf = koaPlaces(middleware);
 
   function isEndpoint(ctx: KoaContext & RoutedContext): boolean {
-    // Express and others, in which the app may be mounted, leave the whole one on their request.
+    // Express and others, in which the app may be mounted, keep the whole target on their request.
     const target = (ctx.req as RoutedRequest).originalUrl ?? ctx.originalUrl;
     if (match.matches(target)) return true;
     const { method, headers, url = '' } = ctx.req;
@@ -123,7 +123,7 @@ class KoaExchange<Event> extends NodeAdapterRequest<Event> {
     whenAnswered(this.res, settle, () => ended);
     const end = (answer: HandlerAnswer) => {
       ended = answer;
-      // Koa writes nothing for a sender that hung up, so that no answer will come.
+      // Koa writes nothing for a sender that hung up, so no answer will come.
       if (isClosed(this.res) && this.#ctx.respond !== false) settle(answer);
     };
     this.#handle().then(
@@ -138,7 +138,7 @@ class KoaExchange<Event> extends NodeAdapterRequest<Event> {
     );
   }
 
-  /** Does not throw: a `next` of somebody's own that does rejects like Koa's. */
+  /** Does not throw: a custom `next` that throws rejects like Koa's. */
   #handle(): Promise<unknown> {
     try {
       return Promise.resolve(this.#next());

@@ -6,7 +6,7 @@ import type { AdapterRequest } from '../endpoint.js';
 import type { OnBody } from '../receive/body.js';
 import { type BodySource, isClosed, readRawBody } from '../receive/raw-body.js';
 
-/** Which endpoint has handed the request's event on. A WeakSet costs the garbage collector more. */
+/** The endpoint that has called the handler for this request. A WeakSet costs the garbage collector more. */
 export const verifiedBy: unique symbol = Symbol('vast-webhook.handedOn');
 
 export type VerifiedMessage = IncomingMessage & { [verifiedBy]?: object };
@@ -15,7 +15,7 @@ export type VerifiedMessage = IncomingMessage & { [verifiedBy]?: object };
 export abstract class NodeAdapterRequest<Event> implements AdapterRequest<Event>, BodySource {
   readonly req: IncomingMessage;
   protected readonly res: ServerResponse;
-  /** Kept, since Express makes every look at a request slow. */
+  /** Cached, because Express makes every property of a request slow. */
   readonly #headers: IncomingHttpHeaders;
 
   constructor(req: IncomingMessage, res: ServerResponse) {
@@ -42,19 +42,19 @@ export abstract class NodeAdapterRequest<Event> implements AdapterRequest<Event>
 
   answer(answer: Answer): number {
     let { status } = answer;
-    // Nothing reaches a sender that hung up, or that somebody else has answered.
+    // The sender hung up, or other code has answered.
     if (status === 0 || this.res.headersSent) {
       if (status !== 0) status = this.res.statusCode;
       this.unanswered();
     } else {
       this.write(answer);
     }
-    // The connection is about to be closed: what has arrived since must not make that a reset, which eats the answer.
+    // Drain unread bytes, or a connection reset may destroy the answer.
     if (!this.req.complete) this.req.resume();
     return status;
   }
 
-  /** What other middleware has left of the raw body. */
+  /** The raw body that other middleware may have left. */
   abstract readonly rawBody: unknown;
   abstract readonly body: unknown;
   abstract readonly cure: string;
@@ -64,9 +64,8 @@ export abstract class NodeAdapterRequest<Event> implements AdapterRequest<Event>
 }
 
 /**
- * Tells the status that the handler has answered with. A handler that is still at work when the sender hangs up is
- * waited for: its answer reaches nobody, but says whether the event was taken. `ended` is for frameworks that do
- * not write an answer for nobody: how the handler ended, once it has.
+ * Calls `settle` with the handler's status. If the sender hangs up, we still wait for the handler, because its answer
+ * says whether the event was processed. `ended` is for frameworks that then write no answer: how the handler ended.
  */
 export function whenAnswered(
   res: ServerResponse,
@@ -76,7 +75,7 @@ export function whenAnswered(
   const answered = () => settle({ status: res.statusCode, error: ended()?.error });
   const closed = () => {
     if (res.writableEnded) return answered();
-    // The sender tries again after an answer that broke off, and must not find the event held.
+    // The sender tries again after a broken answer, and must not get in_flight.
     if (res.headersSent) return settle({ status: 0, error: new Error('its answer broke off') });
     const unheard = ended();
     if (unheard !== undefined) return settle(unheard);
@@ -85,17 +84,17 @@ export function whenAnswered(
   if (isClosed(res)) {
     closed();
   } else {
-    // Neither comes twice, and `once` costs more. HTTP/2 says `finish` of a stream that was reset, too.
+    // Neither comes twice, and `once` costs more. HTTP/2 emits `finish` for a stream that was reset, too.
     res.on('finish', () => {
       if (res.writableEnded) answered();
     });
     res.on('close', closed);
-    // Behind other answers to a sender that pipelines, it does not hear that their connection is gone.
+    // A pipelined response has no socket yet, and gets no 'close'.
     if (res.socket === null) whenEnded(res, answered);
   }
 }
 
-/** For a response that may reach nobody, and then has no event for it, and does not keep its status. */
+/** For a response whose connection may be gone: it then emits no event, and does not keep its status. */
 function whenEnded(res: ServerResponse, ended: () => void): void {
   const { end, writeHead } = res;
   function writeUnheard(this: ServerResponse, status: number, ...args: unknown[]) {

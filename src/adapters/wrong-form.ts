@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 
 /**
- * The middleware's forms look alike, and each given to another framework would lose events in a way of its own. So
- * each form looks at what it is called with, and says which one is meant.
+ * The middleware's forms look alike, and in the wrong framework each would lose events in its own way. So each form
+ * checks its arguments, and names the right one.
  */
 type Form = 'Express' | 'Koa' | 'fetch';
 
@@ -14,7 +14,7 @@ export function isKoaCall(ctx: { readonly req: unknown }, next: unknown): boolea
   return typeof next === 'function' && isNodeRequest(ctx?.req);
 }
 
-/** By its shape, since servers bring a `Request` of their own. */
+/** Checks the shape, because servers have a `Request` class of their own. */
 export function isFetchCall(request: unknown): boolean {
   const { headers, url } = Object(request);
   return typeof url === 'string' && typeof Object(headers).get === 'function';
@@ -25,7 +25,7 @@ function isNodeRequest(value: unknown): boolean {
   return typeof headers === 'object' && typeof headers.get !== 'function' && typeof method === 'string';
 }
 
-/** What to do, by the first thing that the form was called with. */
+/** The fix, from the first argument of the call. */
 export function misuse(form: Form, provider: string, called: unknown): TypeError {
   const base = provider === 'vast' ? 'vast-webhook' : `vast-webhook/${provider}`;
   const { req, request } = Object(called);
@@ -49,14 +49,14 @@ export function misuse(form: Form, provider: string, called: unknown): TypeError
   return new TypeError(`this is the ${form} form of the middleware, and it was called ${caller}: ${cure}`);
 }
 
-/** Lets the framework that called a form which gives a promise fail in its own way, which is a 5xx in each. */
+/** Fails in the calling framework's own way, which is a 5xx in each. */
 export function refuse(
   error: TypeError,
   [, res, next]: readonly unknown[],
   report: (error: Error) => void,
 ): Promise<never> {
   const response = Object(res) as Partial<ServerResponse>;
-  // Express 4 does not look at promises, and node:http has nobody to tell.
+  // Express 4 ignores promises, and node:http has no error handler.
   if (typeof next === 'function') next(error);
   else if (typeof response.writeHead === 'function') {
     response.writeHead(500);

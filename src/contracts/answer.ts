@@ -1,4 +1,4 @@
-/** Why a delivery was not taken. Stable: the answer's body and the outcome carry it. */
+/** Why a delivery was rejected or failed. Stable over releases. It is in the answer's body and in the outcome. */
 export type Code =
   | 'method_not_allowed'
   | 'invalid_signature'
@@ -28,13 +28,13 @@ interface Row {
 }
 
 /**
- * The one table of answers. The sender drops an event on any 4xx but 408 and 429,
- * so a 4xx stands here only for what no retry can mend.
+ * The only table of answers. The sender drops an event after any 4xx except 408 and 429, so a 4xx is used here only
+ * where no retry can help.
  */
 const answers: Readonly<Record<Code, Row>> = {
   method_not_allowed: { status: 405, result: 'rejected', headers: { Allow: 'POST' } },
   invalid_signature: { status: 401, result: 'rejected' },
-  // A body that was not read to its end blocks the connection for the next request.
+  // An unread body blocks the connection for the next request.
   payload_too_large: { status: 413, result: 'rejected', headers: { Connection: 'close' } },
   unsupported_encoding: { status: 415, result: 'rejected' },
   invalid_json: { status: 400, result: 'rejected' },
@@ -60,7 +60,7 @@ export function answerFor(code: Code): Row {
   return answers[code];
 }
 
-/** Whether the sender gives the event up for good after this status (docs.vast.ai, notification webhooks). */
+/** Whether the sender gives the event up after this status (docs.vast.ai, notification webhooks). */
 export function isPermanent(status: number): boolean {
   return status >= 300 && status < 500 && status !== 408 && status !== 429;
 }
@@ -73,7 +73,7 @@ export interface Answer {
 
 const noContent: Answer = { status: 204 };
 
-/** The answer to an accepted or duplicate delivery (no code), or to one that was not taken. */
+/** The answer to a delivery. Without a code it was accepted or is a duplicate. */
 export function answerTo(
   code: Code | undefined,
   retryAfterMs?: number,
@@ -94,7 +94,7 @@ function retryAfterSeconds(ms = Number.POSITIVE_INFINITY): string {
   return String(Math.min(maxRetryAfterSeconds, Math.max(1, Math.ceil(ms / 1000))));
 }
 
-/** What of a sink's failure may go out: its HTTP status, or that there was one. */
+/** The part of a sink's failure that may go out: its HTTP status, or that it failed. */
 function failuresOf(sinks: Readonly<Record<string, string | Error>>): Record<string, number | 'error'> {
   const failures: Record<string, number | 'error'> = {};
   for (const [name, result] of Object.entries(sinks)) {

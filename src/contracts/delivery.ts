@@ -1,20 +1,20 @@
-/** One HTTP attempt to hand over an event, by a sender that has shown who it is. */
+/** One HTTP request that brings an event, from a sender that has proved who it is. */
 export interface Delivery {
-  /** The sender's dialect, `vast` for Vast.ai. */
+  /** The provider: `vast` for Vast.ai. */
   readonly provider: string;
-  /** Whether the sender has signed the body. Where not, whoever knows the endpoint's token may have written it. */
+  /** Whether the sender signed the body. If not, anyone who knows the endpoint's token may have written it. */
   readonly verified: boolean;
-  /** The signed event id, or `sha256:` and the hex hash of the raw body where there is none: the idempotency key. */
+  /** The idempotency key: the signed event id, or `sha256:` and the hex hash of the raw body if there is none. */
   readonly id: string;
-  /** Which attempt the sender says this is. The header is not signed: for information only. */
+  /** The sender's number of this attempt. The header is not signed, so use it for information only. */
   readonly attempt: number;
-  /** Label of the secret that matched, when secrets have labels. */
+  /** The label of the secret that matched, if secrets have labels. */
   readonly webhook?: string;
-  /** When the sender signed it, in Unix seconds; when it arrived, where nothing is signed. */
+  /** When the sender signed it, in Unix seconds. Without a signature, when it arrived. */
   readonly timestamp: number;
   /** When it arrived here, in Unix milliseconds. */
   readonly receivedAt: number;
-  /** The bytes as sent, which are what is signed. */
+  /** The bytes as sent, which the signature covers. */
   readonly rawBody: Buffer;
 }
 
@@ -26,18 +26,18 @@ export interface ReceivedDelivery<Event> {
   readonly delivery: Delivery;
 }
 
-/** A delivery that its sender has signed, and its event. */
+/** A signed delivery and its event. */
 export interface VerifiedDelivery<Event> extends ReceivedDelivery<Event> {
   readonly delivery: Delivery & {
-    /** Its sender has signed the body. */
+    /** The sender signed the body. */
     readonly verified: true;
   };
 }
 
-/** A delivery that nobody has signed, and what it says: a wake-up to look for oneself, no fact. */
+/** An unsigned delivery and its event: use it as a hint, and fetch the state from the API. */
 export interface UnverifiedDelivery<Event> extends ReceivedDelivery<Event> {
   readonly delivery: Delivery & {
-    /** Nobody has signed the body. */
+    /** The body is not signed. */
     readonly verified: false;
   };
 }

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { answerFor, type Code, isPermanent } from './answer.js';
 
-/** Which check of the signature headers, or of the token, failed. The sender is not told; the outcome is. */
+/** Which check of the signature headers, or of the token, failed. It is in the outcome and not in the answer. */
 export type SignatureReason =
   | 'missing_signature'
   | 'malformed_signature'
@@ -13,19 +13,19 @@ export type SignatureReason =
   | 'missing_token'
   | 'token_mismatch';
 
-/** A delivery that was not taken. `instanceof` knows it from the ESM and the CJS build, which have a class each. */
+/** Why a delivery was rejected or failed. `instanceof` works across the ESM and the CJS build. */
 export class WebhookError extends Error {
   /** `WebhookError`. */
   override readonly name: string = 'WebhookError';
-  /** Why, as in the README's table of answers. Stable over releases. */
+  /** The code in the table of answers. Stable over releases. */
   readonly code: Code;
   /** On `invalid_signature`: which check failed. */
   readonly reason?: SignatureReason;
-  /** HTTP status that the middleware answers with; 0 for none. */
+  /** The HTTP status that the middleware answers with. 0 for none. */
   readonly status: number;
-  /** Whether the sender will give the event up after this answer. */
+  /** Whether the sender gives the event up after this answer. */
   readonly permanent: boolean;
-  /** When another try can succeed, in milliseconds from now, where that is known. */
+  /** When a retry can succeed, in milliseconds from now, if that is known. */
   readonly retryAfterMs?: number;
 
   constructor(
@@ -42,15 +42,15 @@ export class WebhookError extends Error {
   }
 }
 
-/** Throw it from a sink to say more than "failed". An error of this shape from elsewhere counts the same. */
+/** Throw it from a sink to say more than "failed". Another error with these fields works, too. */
 export class SinkError extends Error {
   /** `SinkError`. */
   override readonly name: string = 'SinkError';
-  /** HTTP status with which the sink's service answered. */
+  /** The HTTP status with which the sink's service answered. */
   readonly status?: number;
-  /** How long the sink's service asks to be left alone, in milliseconds. */
+  /** When the sink's service allows a retry, in milliseconds from now. */
   readonly retryAfterMs?: number;
-  /** That no repetition will help. */
+  /** Whether a retry is pointless. */
   readonly permanent: boolean;
 
   constructor(
@@ -64,7 +64,7 @@ export class SinkError extends Error {
   }
 }
 
-/** Lets `instanceof` know an error of the other build's class by its brand. Classes made from it work as usual. */
+/** Makes `instanceof` recognise errors of the other build by a symbol. Subclasses work as usual. */
 export function brand(errorClass: new (...args: never[]) => Error, name: string): void {
   const symbol = Symbol.for(`vast-webhook.${name}`);
   Object.defineProperty(errorClass.prototype, symbol, { value: true });
@@ -79,7 +79,7 @@ export function brand(errorClass: new (...args: never[]) => Error, name: string)
 brand(WebhookError, 'WebhookError');
 brand(SinkError, 'SinkError');
 
-/** Whatever was thrown, as an Error. Jest's module realms defeat a bare `instanceof`. */
+/** Converts anything that was thrown to an Error. A bare `instanceof` fails in Jest's module realms. */
 export function toError(thrown: unknown): Error {
   if (thrown instanceof Error || types.isNativeError(thrown)) return thrown;
   return new Error(typeof thrown === 'string' ? thrown : 'something other than an Error was thrown', {
@@ -87,7 +87,7 @@ export function toError(thrown: unknown): Error {
   });
 }
 
-/** Whatever was thrown on a delivery's way, as the error that its outcome carries. */
+/** Converts anything that was thrown to the error of an outcome. */
 export function toWebhookError(thrown: unknown): WebhookError {
   if (thrown instanceof WebhookError) return thrown;
   return new WebhookError('internal', `an unexpected error: ${toError(thrown).message}`, { cause: thrown });

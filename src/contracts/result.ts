@@ -2,57 +2,57 @@ import type { Code } from './answer.js';
 import type { SignatureReason, WebhookError } from './errors.js';
 import type { SinkResult } from './sink.js';
 
-/** How the service's own handler ended: its HTTP status, 0 when it gave none. */
+/** How the user's handler ended: its HTTP status, 0 for none. */
 export interface HandlerAnswer {
   readonly status: number;
   readonly error?: unknown;
 }
 
-/** What became of one delivery: taken, known already, or not taken, which is when `error` is set. */
+/** The result of one delivery: accepted, a duplicate, or failed, when `error` is set. */
 export interface Forwarded {
   readonly duplicate: boolean;
   readonly error?: WebhookError;
-  /** HTTP status of the handler, once it was handed the event; 0 when it did not answer. */
+  /** The handler's HTTP status, once it was called. 0 if it did not answer. */
   readonly handlerStatus?: number;
   readonly sinks?: Readonly<Record<string, SinkResult>>;
 }
 
 /** How one delivery ended. */
 export interface Outcome {
-  /** `rejected`: not genuine or not usable. `failed`: genuine as far as is known, but not taken. */
+  /** `rejected`: not genuine or not usable. `failed`: genuine, as far as we know, but not processed. */
   readonly result: 'accepted' | 'duplicate' | 'rejected' | 'failed';
-  /** HTTP status of the answer; 0 when there was none. */
+  /** The HTTP status of the answer. 0 for none. */
   readonly status: number;
-  /** Why it was not taken. */
+  /** Why it was rejected or failed. */
   readonly code?: Code;
-  /** On `invalid_signature`, which is also the code for a token: which check failed. */
+  /** With `invalid_signature`, which is also the code for a token: the check that failed. */
   readonly reason?: SignatureReason;
-  /** Whether the sender will not try again although the event has not been taken. */
+  /** Whether the event is lost: it was not processed, and the sender does not try again. */
   readonly permanent: boolean;
   /** The signed event id, of genuine deliveries. */
   readonly id?: string;
   /** The event's type, of genuine deliveries. */
   readonly type?: string;
-  /** Label of the secret that matched. */
+  /** The label of the secret that matched. */
   readonly webhook?: string;
-  /** Which attempt the sender says it is; not signed. */
+  /** The sender's number of the attempt. Not signed. */
   readonly attempt?: number;
   /** From the request's arrival to its answer, in milliseconds. */
   readonly durationMs: number;
   /** The sender's clock minus ours, in whole seconds, of signed deliveries. */
   readonly skewSeconds?: number;
-  /** How each sink fared. */
+  /** The result of each sink, by its name. */
   readonly sinks?: Readonly<Record<string, SinkResult>>;
-  /** What went wrong, with a message for whoever has to mend it. */
+  /** What went wrong, with a message that says what to change. */
   readonly error?: Error;
 }
 
-/** Which event, and which sink if it was one, an error is about. */
+/** The event, and the sink if there is one, that an error is about. */
 export interface ErrorContext {
-  /** The signed event id, unless there was none yet. */
+  /** The signed event id, if it is known. */
   readonly id?: string;
-  /** The event's type, `notif_type`, where it has one. */
+  /** The event's type, `notif_type`, if it has one. */
   readonly type?: string;
-  /** Name of the sink, when the error is of one. */
+  /** The sink's name, if the error is about a sink. */
   readonly sink?: string;
 }

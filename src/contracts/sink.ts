@@ -2,43 +2,43 @@ import type { VastEvent } from '../providers/vast.js';
 import type { Check } from '../util/check-options.js';
 import type { Delivery } from './delivery.js';
 
-/** What a sink gets beside the event. */
+/** What a sink gets with the event. */
 export interface SinkContext {
-  /** How the event came in, with its signed bytes. */
+  /** How the event arrived, with its signed bytes. */
   readonly delivery: Delivery;
-  /** Aborted when the claim is lost or has lasted five minutes, not at the answer's deadline. */
+  /** Aborted when the lease is lost or the work has lasted five minutes, not at the answer's deadline. */
   readonly signal: AbortSignal;
   /**
-   * By when somebody is answered, whatever the sink is at: a time of `performance.now()`. Undefined where nobody waits,
-   * behind an outbox or a queue.
+   * When the sender is answered at the latest: a time of `performance.now()`. Undefined behind an outbox or a queue, where
+   * no sender waits.
    */
   readonly deadlineAt?: number;
 }
 
-/** Anything that must be told about an event. */
+/** Something that events are delivered to. */
 export interface Sink<Event = VastEvent> {
-  /** Names it in the store and in outcomes. Unique among the sinks of a middleware; keep it over releases. */
+  /** Its name in the store and in outcomes. Unique among the sinks of a middleware. Keep it over releases. */
   readonly name: string;
-  /** Whether this event, which came by this delivery, is for this sink. All are, without it. */
+  /** Whether the event is for this sink. Without this method, all events are. */
   accepts?(event: Event, delivery: Delivery): boolean;
-  /** Tells it. To reject or throw is to have failed; see `SinkError` for saying more. */
+  /** Delivers the event. It has failed if it throws or rejects; a `SinkError` can say more. */
   deliver(event: Event, context: SinkContext): Promise<void> | void;
-  /** How many events an outbox tells it of at once, in place of the outbox's own `concurrency`. */
+  /** How many events an outbox delivers to it at once, in place of the outbox's `concurrency`. */
   readonly concurrency?: number;
   /**
-   * Tells now what it has gathered, and resolves when that is settled. Called when the middleware, forwarder or outbox
-   * that it belongs to is closed, several times perhaps, which need not be the end of the sink. Does not throw.
+   * Delivers the events that it has buffered, and resolves when that is settled. `close()` of the middleware, forwarder
+   * or outbox calls it, perhaps several times. The sink may be used after that. Does not throw.
    */
   flush?(): Promise<void> | void;
 }
 
-/** A named function, which is called with every event. What it returns is awaited and ignored. */
+/** A named function, which is called with every event. Its result is awaited and ignored. */
 export type SinkFunction<Event = VastEvent> = (event: Event, context: SinkContext) => unknown;
 
-/** How one sink fared: `already` by an earlier delivery, `skipped` as not for it, `pending` when the answer went out. */
+/** The result of one sink. `already`: by an earlier attempt. `skipped`: not for it. `pending`: not settled at the answer. */
 export type SinkResult = 'delivered' | 'already' | 'skipped' | 'pending' | Error;
 
-/** A sink that stands before another, and is the same but for what is given. */
+/** Wraps a sink: the same, except for what `changes` has. */
 export function wrapSink<Event>(sink: Sink<Event>, changes: Partial<Sink<Event>>): Sink<Event> {
   return {
     name: sink.name,
@@ -50,7 +50,7 @@ export function wrapSink<Event>(sink: Sink<Event>, changes: Partial<Sink<Event>>
   };
 }
 
-/** Throws a `TypeError` for what is no sink. */
+/** Throws a `TypeError` if it is no sink. */
 export function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Event> {
   if (typeof sink !== 'function') {
     if (typeof sink?.deliver !== 'function') {
@@ -69,7 +69,7 @@ export function toSink<Event>(sink: Sink<Event> | SinkFunction<Event>): Sink<Eve
   return { name: sink.name, deliver: sink as Sink<Event>['deliver'] };
 }
 
-/** A sink's name, as an option or of an object. */
+/** Checks the name of a sink. */
 export const sinkName: Check = [
   (name) => typeof name === 'string' && name !== '' && name.length <= 255,
   'a string of 1 to 255 characters',
@@ -80,7 +80,7 @@ function checkConcurrency({ name, concurrency }: Sink<never>): void {
   throw new TypeError(`the concurrency of sink "${name}" must be a whole number of 1 at least`);
 }
 
-/** The sinks of one middleware or forwarder: each with a name, and no name twice. */
+/** The sinks of one middleware or forwarder. Throws a `TypeError` if two have the same name. */
 export function toSinks<Event>(sinks: readonly (Sink<Event> | SinkFunction<Event>)[]): Sink<Event>[] {
   const list = sinks.map(toSink);
   const names = new Set<string>();

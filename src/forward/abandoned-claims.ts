@@ -2,9 +2,9 @@ import type { Clock } from '../util/clock.js';
 import type { Held } from './core.js';
 import type { GuardedStore } from './guarded-store.js';
 
-/** Beyond so many, leases end by themselves. */
+/** With more, we let their leases expire. */
 const maxWaiting = 1_000;
-/** How many are released at once by a store that answers. */
+/** How many releases run at once while the store answers. */
 const maxAtOnce = 16;
 const minRetryMs = 100;
 const maxRetryMs = 5_000;
@@ -24,9 +24,9 @@ export interface AbandonedSettings {
 }
 
 /**
- * Claims that have failed, and may have reached the store nevertheless, also later than we gave up on them. Nobody would
- * settle them, so they are released. An outage has many: while the store fails, one release at a time is tried, because
- * each may hold up the whole process, and what the store is given to do keeps it from recovering.
+ * Releases claims whose call failed. Such a call may have reached the store all the same, even after our timeout, and
+ * nobody would settle that claim. An outage leaves many of them. While the store fails, we try one release at a time,
+ * because more calls would keep the store from recovering.
  */
 export class AbandonedClaims {
   readonly #settings: AbandonedSettings;
@@ -40,7 +40,7 @@ export class AbandonedClaims {
     this.#settings = settings;
   }
 
-  /** `then` is called when the claim is released, or its lease is over. */
+  /** Calls `then` when the claim is released or its lease has expired. */
   add(key: string, token: string, then: () => void): void {
     const { clock, leaseMs } = this.#settings;
     if (this.#waiting.length + this.#running >= maxWaiting) {
@@ -85,7 +85,7 @@ export class AbandonedClaims {
     this.#next();
   }
 
-  /** Behind the others, since it may be this one that the store cannot release. */
+  /** Goes behind the others, because the store may fail on this one only. */
   #tryLater(claim: Abandoned): void {
     this.#waiting.push(claim);
     this.#atOnce = 1;

@@ -2,103 +2,103 @@ import type { WebhookError } from '../contracts/errors.js';
 import type { SinkResult } from '../contracts/sink.js';
 import { deadlineExceeded, handlerFailed, leaseOver, lost, sinkFailed, unsettled } from './failures.js';
 
-/** What an event is at in this process, from the moment that a delivery asks for it. */
+/** Where an event is in this process, from the moment that a delivery claims it. */
 export type Phase =
-  /** The store is asked for the claim. Where it is refused or fails, nothing more happens here. */
+  /** The claim call is running. If it is refused or fails, nothing more happens here. */
   | 'claiming'
-  /** Sinks are at work, or what they took is being recorded. */
+  /** Sinks are running, or their deliveries are being recorded. */
   | 'delivering'
-  /** The service's own handler has the event. */
+  /** The handler is running. */
   | 'handling'
-  /** All is done, and the store is asked to complete the event, again and again if it fails. */
+  /** All work succeeded. The complete call is running, and is retried while the store fails. */
   | 'completing'
-  /** Not all is done, and the store is asked again for the records that it has failed to keep. */
+  /** Some work failed. We retry the records that the store failed to write. */
   | 'recording'
-  /** Not all is done, and the store is asked to release the claim. */
+  /** Some work failed, and the release call is running. */
   | 'releasing'
-  /** The claim is lost, but sinks of this process are still at work: no other delivery here may repeat theirs. */
+  /** The lease is lost, but sinks of this process still run: no other delivery here may repeat them. */
   | 'lingering'
   | 'over';
 
-/** `lost`: somebody else has claimed the event since. `expired`: the work has lasted too long to be waited for. */
+/** `lost`: another process has claimed the event. `expired`: the work took longer than we renew a lease. */
 export type Lease = 'held' | 'lost' | 'expired';
 
-/** `late`: the deadline was answered. What goes wrong from then on is reported, since no answer can carry it. */
+/** `late`: 504 was answered at the deadline. Later errors are reported, because no answer can carry them. */
 export type Reply = 'due' | 'late' | 'sent';
 
-/** What one sink has done with the event. */
+/** How far one sink is with the event. */
 export type SinkState =
   /** It does not accept the event. */
   | 'skipped'
-  /** An earlier claim's sink took it, which the store knows. */
+  /** Delivered by an earlier attempt, and the store knows. */
   | 'already'
-  /** An earlier claim's sink took it, which only this process knows. */
+  /** Delivered by an earlier attempt, and only this process knows. */
   | 'remembered'
   | 'due'
   | 'working'
-  /** It took the event, and the store is asked to record that. */
+  /** Delivered, and the record call is running. */
   | 'recording'
   | 'recorded'
-  /** It took the event, and the store could not record that, or is asked to complete the event, which records it too. */
+  /** Delivered, but the record failed, or completing the event records it too. */
   | 'unrecorded'
-  /** It failed. */
+  /** The delivery failed. */
   | Error;
 
-/** `remembered`: the handler has taken the event in an earlier claim. A number: its HTTP status, 0 for none. */
+/** `remembered`: the handler succeeded in an earlier attempt. A number: its HTTP status, 0 for none. */
 export type HandlerState = 'none' | 'remembered' | 'due' | 'working' | number;
 
-/** What the store is asked for once the claim is granted. */
+/** The store's calls after a claim. */
 export type Operation = 'renew' | 'delivered' | 'complete' | 'release';
 
-/** What the store says: still ours, somebody else's, or nothing that can be relied on. */
+/** The store's answer. True: the lease is still ours. False: it is not. An error: we do not know. */
 export type Held = boolean | WebhookError;
 
-/** All that the core can ask for. Each call may be answered before it returns. */
+/** Everything that the core can ask for. Each call may be answered before it returns. */
 export interface Effects {
-  /** By the clock that only goes forward. */
+  /** Milliseconds of a clock that only goes forward. */
   now(): number;
-  /** Has `tick()` called at that time, in place of an earlier one. */
+  /** Schedules `tick()` for that time. Replaces an earlier call. */
   wake(at: number): void;
-  /** Delivers to a sink: answered by `settled()`. */
+  /** Delivers to a sink. `settled()` is the answer. */
   deliver(sink: number): void;
-  /** Asks the store: answered by `stored()`. */
+  /** Calls the store. `stored()` is the answer. */
   ask(operation: Operation, sink?: number): void;
-  /** Hands the event to the handler: answered by `handled()`. */
+  /** Calls the handler. `handled()` is the answer. */
   callHandler(): void;
-  /** Answers the sender. Called once: at the end, or at the deadline. */
+  /** Answers the sender. Called once: at the end or at the deadline. */
   reply(error?: WebhookError): void;
-  /** Says what no answer can carry. */
+  /** Reports an error that no answer can carry. */
   report(error: Error, sink?: number): void;
-  /** The lease is over before the work is. */
+  /** The lease has ended before the work has. */
   abort(reason: Error): void;
-  /** Keeps in this process what was taken, by this sink or at all, and what the store may not know. */
+  /** Keeps in this process that this sink, or everything so far, succeeded: the store may not know it. */
   remember(sink?: number): void;
-  /** Nothing more will happen, but for sinks that settle after all. */
+  /** Nothing more will happen, except that a sink may still settle. */
   over(): void;
 }
 
-/** How long a claim is renewed for work that does not settle. */
+/** How long we renew a lease for work that does not settle. */
 const maxWorkMs = 5 * 60_000;
 
-/** How soon the store is asked again for what it has failed to do. Doubled each time, up to the second. */
+/** The backoff of failed store calls: it doubles from the first to the second. */
 const minRetryMs = 100;
 const maxRetryMs = 5_000;
 
-/** How soon a renewal is tried again, since a lease must outlast the store's trouble. */
+/** How soon a failed renewal is retried. It is short, because the lease must survive the outage. */
 const renewAgainMs = 1_000;
 
 const never = Number.POSITIVE_INFINITY;
 const none: SinkState[] = [];
 
-/** What all events of a forwarder have in common. */
+/** What all dispatches share. */
 export interface CoreSettings {
   readonly leaseMs: number;
   readonly sinks: readonly { readonly name: string }[];
 }
 
 /**
- * One event's way through this process, as states and what leads from one to the next. It knows no clock, timer,
- * promise or store: these are its effects. What it is called with, and in which order, is all that it depends on.
+ * The state machine of one event in this process. It has no clock, timer, promise or store: those are its effects. Its
+ * behaviour depends on nothing but its inputs and their order, so that a simulator can replay it.
  */
 export class Core {
   readonly #effects: Effects;
@@ -109,25 +109,25 @@ export class Core {
   handler: HandlerState;
   sinks: SinkState[] = none;
   /**
-   * Until when other deliveries of the event are kept from it here. It is put off for as long as timers run here: an
-   * isolate that has lost what it was at will never settle it, and the store decides then.
+   * Until when other deliveries of the event get `in_flight` from this process. Each tick moves it on. An isolate that
+   * has lost its timers never settles the event, and then the store decides.
    */
   knownUntil = 0;
-  /** When the lease ends, as far as this process knows. */
+  /** When the lease expires, as far as this process knows. */
   #leaseUntil = 0;
   #claimedAt = 0;
   #deadlineAt: number;
   #renewAt = never;
-  /** Whether the answer to a renewal is awaited, and still matters. */
+  /** Whether a renewal is running whose answer still matters. */
   #isRenewing = false;
   #isTroubled = false;
   #retryAt = never;
   #retryMs = minRetryMs;
   #wakeAt = never;
-  /** The sink whose record is asked for again. */
+  /** The sink whose record is being retried. */
   #again = -1;
   #storeError: WebhookError | undefined;
-  /** What the sender is answered when the claim is settled; undefined when all is done. */
+  /** The error for the sender once the claim is settled. Undefined after success. */
   #failure: WebhookError | undefined;
 
   constructor(effects: Effects, settings: CoreSettings, deadlineAt: number, hasHandler: boolean) {
@@ -137,7 +137,7 @@ export class Core {
     this.handler = hasHandler ? 'due' : 'none';
   }
 
-  /** The store has granted the claim. Sinks that are `due` are delivered to now. */
+  /** The store has granted the claim. Delivers to all sinks that are `due`. */
   claimed(sinks: SinkState[], isHandled: boolean): void {
     this.phase = 'delivering';
     this.sinks = sinks;
@@ -154,27 +154,27 @@ export class Core {
     this.#wait();
   }
 
-  /** A sink has taken the event, or has failed to. */
+  /** A delivery to a sink has succeeded or failed. */
   settled(sink: number, error?: Error): void {
     const { sinks } = this;
     if (this.phase !== 'delivering') {
       if (error === undefined) sinks[sink] = 'unrecorded';
       else if (sinks[sink] === 'working') sinks[sink] = error;
-      // The next delivery here must know.
+      // The next delivery in this process must know it.
       if (this.phase === 'over' && error === undefined) this.#effects.remember(sink);
       if (this.phase === 'lingering' && !sinks.includes('working')) this.#over(false);
     } else if (error !== undefined) {
       sinks[sink] = error;
     } else {
       sinks[sink] = 'unrecorded';
-      // Completing records this sink, too: one call less for most deliveries.
+      // complete() also records this sink, so most deliveries need one store call less.
       if (this.handler !== 'none' || this.#storeError !== undefined || !sinks.every(isDone)) this.#record(sink);
     }
     this.#settleWhenDelivered();
     this.#wait();
   }
 
-  /** The handler has answered: an HTTP status, or 0 when it gave none. */
+  /** The handler has answered with an HTTP status, 0 for none. */
   handled(status: number, cause?: unknown): void {
     if (this.phase !== 'handling') return;
     this.handler = status;
@@ -184,7 +184,7 @@ export class Core {
     this.#wait();
   }
 
-  /** The store has answered. `sink` is the one that was recorded. */
+  /** The store has answered. `sink` is the one that `delivered` was about. */
   stored(operation: Operation, held: Held, sink = -1): void {
     if (operation === 'renew') this.#renewed(held);
     else if (operation === 'delivered') this.#recorded(held, sink);
@@ -193,7 +193,7 @@ export class Core {
     this.#wait();
   }
 
-  /** It is time, or may be: timers are not exact. */
+  /** The time of `wake()` has come, or nearly: timers are not exact. */
   tick(): void {
     const now = this.#effects.now();
     this.#wakeAt = never;
@@ -206,7 +206,7 @@ export class Core {
     this.#wait();
   }
 
-  /** Whether the handler has taken the event, in this claim or an earlier one. */
+  /** Whether the handler succeeded, in this attempt or an earlier one. */
   get isHandled(): boolean {
     return this.handler === 'remembered' || (typeof this.handler === 'number' && is2xx(this.handler));
   }
@@ -216,7 +216,7 @@ export class Core {
     return result === 'delivered' || result === 'already';
   }
 
-  /** What is said of it in outcomes. */
+  /** What outcomes say about a sink. */
   resultOf(sink: number): SinkResult {
     const state = this.sinks[sink] as SinkState;
     switch (state) {
@@ -257,7 +257,7 @@ export class Core {
     if (this.phase === 'delivering' && !this.sinks.some(isPending)) this.#settle();
   }
 
-  /** All sinks have settled and are recorded, or the lease is over. */
+  /** All sinks have settled and are recorded, or the lease has ended. */
   #settle(): void {
     if (this.lease === 'lost') {
       this.#end(lost(), false);
@@ -274,7 +274,7 @@ export class Core {
   #callHandler(): void {
     this.phase = 'handling';
     this.handler = 'working';
-    // Nobody answers in the handler's place.
+    // From here on only the handler answers, so there is no deadline.
     this.#deadlineAt = never;
     this.#effects.callHandler();
   }
@@ -289,7 +289,7 @@ export class Core {
   #completed(held: Held): void {
     if (this.phase !== 'completing') return;
     const isFirst = this.reply !== 'sent';
-    // The sender has the handler's 2xx already: no answer can say more.
+    // The sender already got the handler's 2xx; only onError can report this.
     const isAnswered = typeof this.handler === 'number';
     if (held instanceof Error) {
       if (isFirst && isAnswered) this.#effects.report(held);
@@ -297,7 +297,7 @@ export class Core {
       this.#replyAndRetry();
       return;
     }
-    // Asked again, and not ours any more: the call that failed has reached the store, or others have taken over.
+    // After a retry, `false` can mean that the failed call had reached the store.
     if (!held && isFirst) {
       this.#lose();
       if (!isAnswered) this.#failure = lost();
@@ -305,7 +305,7 @@ export class Core {
     this.#end(this.#failure, held);
   }
 
-  /** What the store does not know is recorded first. */
+  /** First records the deliveries that the store does not know. */
   #release(failure: WebhookError | undefined): void {
     this.#failure = failure;
     if (this.lease === 'lost') {
@@ -346,7 +346,7 @@ export class Core {
   }
 
   #askToSettle(operation: 'complete' | 'release'): void {
-    // Settled meanwhile, the claim is not lost by being gone when its renewal arrives.
+    // A renewal that arrives after this finds no claim. That does not mean that the lease was lost.
     this.#isRenewing = false;
     this.#effects.ask(operation);
   }
@@ -363,14 +363,14 @@ export class Core {
 
   #retry(now: number): void {
     this.#retryAt = never;
-    // With nothing to record, the lease may end by itself.
+    // With nothing to record, the lease may just expire.
     const isPointless = now >= this.#leaseUntil && (this.lease === 'expired' || this.phase === 'releasing');
     if (isPointless) this.#over(false);
     else if (this.phase === 'recording') this.#recordAgain();
     else this.#askToSettle(this.phase === 'completing' ? 'complete' : 'release');
   }
 
-  /** Whether the lease is renewed, or is lost but what goes on here stays known here. */
+  /** Whether we renew the lease, or, if it is lost, keep other deliveries in this process away. */
   #isKept(): boolean {
     switch (this.phase) {
       case 'delivering':
@@ -407,7 +407,7 @@ export class Core {
       this.#extended(now);
       this.#renewAt = now + this.#settings.leaseMs / 3;
     } else {
-      // The lease may outlast the store's trouble, and what ran out but was not taken is still ours.
+      // The store may recover in time, and an expired lease that nobody claimed is still ours.
       if (!this.#isTroubled) this.#effects.report(held);
       this.#isTroubled = true;
       this.#renewAt = now + Math.min(renewAgainMs, this.#settings.leaseMs / 3);
@@ -419,7 +419,7 @@ export class Core {
     this.knownUntil = this.#leaseUntil;
   }
 
-  /** Somebody else has claimed the event, or the store has forgotten the claim. */
+  /** Another process has claimed the event, or the store has forgotten the claim. */
   #lose(): void {
     if (this.lease !== 'held') return;
     this.#leaseIsOver('lost');
@@ -428,7 +428,7 @@ export class Core {
     else if (this.#retryAt !== never) this.#over(false);
   }
 
-  /** The work has lasted too long. */
+  /** The work took longer than we renew a lease. */
   #expire(): void {
     if (this.lease === 'held') this.#leaseIsOver('expired');
     if (this.phase === 'delivering') this.#settle();
@@ -468,7 +468,7 @@ export class Core {
     this.#over(isCompleted);
   }
 
-  /** Whatever the store forgets, this process does not deliver again what its own sinks have taken. */
+  /** This process does not repeat its own deliveries, even if the store forgets them. */
   #over(isCompleted: boolean): void {
     this.#retryAt = never;
     if (this.lease === 'lost' && this.phase !== 'lingering' && this.sinks.includes('working')) {
@@ -481,7 +481,7 @@ export class Core {
     this.#effects.over();
   }
 
-  /** Has itself woken for what is next. A wake-up that is too early is left as it is. */
+  /** Schedules the next tick. A tick that comes too early does no harm, so it is not moved. */
   #wait(): void {
     if (this.phase === 'over') return;
     let at = this.#retryAt;
@@ -508,7 +508,7 @@ function isPending(state: SinkState): boolean {
   return state === 'due' || state === 'working' || state === 'recording';
 }
 
-/** Whether it needs nothing more than to be recorded. */
+/** Whether the sink needs no delivery any more, only a record. */
 function isDone(state: SinkState): boolean {
   return !isPending(state) && !isFailed(state);
 }

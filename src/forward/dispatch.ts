@@ -14,10 +14,10 @@ import { inFlight, unavailable } from './failures.js';
 import type { GuardedStore, StoreCaller } from './guarded-store.js';
 import type { LocalProgress } from './local-progress.js';
 
-/** Hands the event to the service's own code, whose answer settles the claim. Does not throw. */
+/** Calls the user's handler, whose answer settles the claim. Does not throw. */
 export type Handler = (settle: (answer: HandlerAnswer) => void) => void;
 
-/** What all runs of a forwarder share. Durations are milliseconds. */
+/** What all dispatches of a receiver share. Durations are milliseconds. */
 export interface DispatchSettings<Event> {
   readonly sinks: readonly Sink<Event>[];
   readonly store: GuardedStore;
@@ -27,21 +27,21 @@ export interface DispatchSettings<Event> {
   readonly drain: Drain;
   readonly progress: LocalProgress;
   readonly abandoned: AbandonedClaims;
-  /** What this process is at, which the store may have forgotten: a lease does not outlast every outage. */
+  /** Events in progress here. The store may have lost their leases in an outage. */
   readonly running: KeyMap<Dispatch<Event>>;
-  /** Hears what no outcome can carry. Does not throw. */
+  /** Called with errors that no outcome can carry. Does not throw. */
   readonly onError: (error: Error, context: ErrorContext) => void;
 }
 
 const duplicate: Forwarded = { duplicate: true };
 const none: readonly never[] = [];
 
-/** Stands among the sinks for the handler. No sink has an empty name. */
+/** The handler's name among the sinks. No sink has an empty name. */
 const handler = '';
 
 /**
- * How long another delivery's run keeps the event to itself in this process. One that is out of time may go on, but
- * passes on what it has reached, since that must not be done again.
+ * How long another dispatch of the event keeps this process to itself. A dispatch that is out of time may still run,
+ * but it shares its progress now, because the next one must not repeat it.
  */
 export function msLeftOf<Event>(other: Dispatch<Event> | undefined, clock: Clock): number {
   if (other === undefined) return 0;
@@ -51,8 +51,8 @@ export function msLeftOf<Event>(other: Dispatch<Event> | undefined, clock: Clock
 }
 
 /**
- * Does for one event what its core asks for: with the store, timers, sinks and promises. It makes no promise of its own:
- * a delivery that nobody keeps waiting runs through in one go.
+ * Processes one event while we hold its lease: does what the core asks for, with the store, timers and sinks. It makes
+ * no promise of its own, so a delivery for which nothing waits is done in one synchronous run.
  */
 export class Dispatch<Event> implements Effects, StoreCaller {
   readonly #settings: DispatchSettings<Event>;
@@ -67,13 +67,13 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   readonly #done: (forwarded: Forwarded) => void;
   readonly #ended: (() => void) | undefined;
   #context: Context | undefined;
-  /** Those that somebody traces. */
+  /** The sinks' traces, if anybody subscribes. */
   #traces: readonly SinkTrace[] = none;
   #timer: Timer | undefined;
 
   /**
-   * `done` is called once: at the end, or at the deadline, a time of the clock's `now()`. What goes wrong after that
-   * goes to `onError`. `ended` is called when nothing more will happen.
+   * Calls `done` exactly once: at the end or at the deadline, a time of the clock's `now()`. Later errors go to
+   * `onError`. Calls `ended` when nothing more will happen.
    */
   constructor(
     settings: DispatchSettings<Event>,
@@ -111,7 +111,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
     }
   }
 
-  /** Until when other deliveries of the event are kept from it here. */
+  /** Until when other deliveries of the event get `in_flight` from this process. */
   get knownUntil(): number {
     return this.#core.knownUntil;
   }
@@ -123,7 +123,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
       if (isUnclaimed(result.cause)) this.#leave();
       else abandoned.add(this.#key, this.#token, () => this.#leave());
     } else if (result.state === 'acquired') {
-      // Begun before either had its claim, and the store has forgotten that of the other one since.
+      // Both asked before either had the lease, and the store has lost the other one's lease since.
       const leftMs = msLeftOf(running.get(this.#key, this.#hash), clock);
       if (leftMs > 0) {
         this.#done({ duplicate: false, error: inFlight(leftMs) });
@@ -132,7 +132,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
       }
       const known = progress.take(this.#key);
       this.#core.claimed(this.#plan(result.delivered, known), known.includes(handler));
-      // Most deliveries are over by now.
+      // Most dispatches are over by now.
       if (this.#core.phase !== 'over') running.set(this.#key, this.#hash, this);
     } else {
       if (result.state === 'completed') progress.take(this.#key);
@@ -165,7 +165,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
     let argument: number | string = completedTtlMs;
     if (operation === 'renew') argument = leaseMs;
     else if (sink !== undefined) argument = (sinks[sink] as Sink<Event>).name;
-    // Its lease ends by itself, and what hangs for good is overdue for ever.
+    // The lease expires by itself, and one more call that hangs would stay overdue for ever.
     else if (operation === 'release' && store.isOverdue) {
       this.#core.stored(operation, unavailable(operation, 'too many calls to it are overdue'));
       return;
@@ -187,7 +187,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
       return;
     }
     if (isPromise(delivering)) {
-      // Which costs nothing for a promise, and makes one of what is only like it and may throw.
+      // Promise.resolve() returns a native promise as it is, and wraps a thenable whose then() may throw.
       Promise.resolve(delivering).then(
         () => this.#settled(index, trace),
         (error) => this.#settled(index, trace, toError(error)),
@@ -222,7 +222,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
 
   abort(reason: Error): void {
     this.#context?.abort(reason);
-    // Nobody waits any longer for sinks that are still at work.
+    // Ends the traces of sinks that still run.
     for (const trace of this.#traces) trace.settled(reason);
   }
 
@@ -253,7 +253,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
     this.#ended?.();
   }
 
-  /** Which sinks are due, by what the store and this process know. */
+  /** Which sinks are due, according to the store and this process. */
   #plan(delivered: readonly string[], known: readonly string[]): SinkState[] {
     return this.#settings.sinks.map((sink) => {
       if (delivered.includes(sink.name)) return 'already';
@@ -297,7 +297,7 @@ function isUnclaimed(cause: unknown): boolean {
   return (Object(cause) as { unclaimed?: unknown }).unclaimed === true;
 }
 
-/** Made once a run: the signal costs an AbortController, so it waits until a sink asks for it. */
+/** One per dispatch. Makes its AbortController only when a sink asks for the signal. */
 class Context implements SinkContext {
   readonly delivery: Delivery;
   readonly deadlineAt: number | undefined;

@@ -15,22 +15,22 @@ export interface DispatcherSettings<Event>
   readonly clock?: Clock;
   readonly store: IdempotencyStore;
   readonly storeTimeoutMs: number;
-  /** Keeps apart what a receiver and a worker remember of one event in one store. */
+  /** Separates what a receiver and a worker remember about one event in one store. */
   readonly scope: string;
 }
 
-/** What the store knows an event by. */
+/** The store's key of an event. */
 export function keyOf(scope: string, provider: string, id: string): string {
   return `${scope}:${provider}:${id}`;
 }
 
-/** Takes a delivery to its end: claimed, told to the sinks, handed on, completed or released. */
+/** Dispatches deliveries: claim, sinks, handler, complete or release. */
 export class Dispatcher<Event> {
   readonly #settings: DispatchSettings<Event> & { readonly scope: string };
   readonly #prefixes = new Map<string, string>();
   /**
-   * Fencing tokens are this and a number, which costs less than a UUID for each. Made with the first claim: a process that
-   * is frozen before that, and thawed many times, must not be the same one each time.
+   * Fencing tokens are this and a number, which costs less than a UUID for each. Created with the first claim, so that
+   * copies of a process snapshot get different tokens.
    */
   #origin: string | undefined;
   #claims = 0;
@@ -49,9 +49,9 @@ export class Dispatcher<Event> {
   }
 
   /**
-   * Calls `done` once. By `deadlineAt`, a time of the clock's `now()`, that is; sinks still at work are then settled
-   * behind it, and a handler that has the event is waited for as long as its claim can be kept. Then, when nothing more
-   * will happen, `ended` is called. Does not throw.
+   * Calls `done` exactly once, by `deadlineAt`, a time of the clock's `now()`. Sinks that still run finish in the
+   * background. A running handler is waited for as long as the lease can be renewed. Calls `ended` when nothing more
+   * will happen. Does not throw.
    */
   forward(
     received: ReceivedDelivery<Event>,
@@ -75,7 +75,7 @@ export class Dispatcher<Event> {
     new Dispatch(settings, received, type, key, hash, this.#nextToken(), deadlineAt, handler, done, ended).start();
   }
 
-  /** How many events this process is at. */
+  /** How many events are in progress here. */
   get runningCount(): number {
     return this.#settings.running.size;
   }
@@ -86,7 +86,7 @@ export class Dispatcher<Event> {
     return `${this.#origin}-${this.#claims}`;
   }
 
-  /** Kept, since a store in memory holds every part that a key was put together of. */
+  /** Cached, because V8 keeps the parts of a concatenated key alive in the memory store. */
   #prefixOf(provider: string): string {
     let prefix = this.#prefixes.get(provider);
     if (prefix === undefined) {

@@ -1,14 +1,14 @@
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 
-/** What may hold back some of what is under way, until it is asked not to. */
+/** A sink that may buffer events until flush(). */
 interface Buffering {
   flush?(): Promise<void> | void;
 }
 
-/** How often that is asked, since more may come to it. */
+/** How often we flush while closing, because more events may arrive. */
 const flushEveryMs = 100;
 
-/** Counts what is under way, so that closing can wait for it. */
+/** Counts running work, so that close() can wait for it. */
 export class Drain {
   readonly #clock: Clock;
   #count = 0;
@@ -35,14 +35,14 @@ export class Drain {
   }
 
   /**
-   * Resolves when nothing is under way any more and `sinks` have told what they have gathered, or after `timeoutMs`.
+   * Resolves when no work runs any more and `sinks` have delivered what they buffered, or after `timeoutMs`.
    */
   close(timeoutMs?: number, sinks: readonly Buffering[] = []): Promise<void> {
     this.#closing = true;
     const clock = this.#clock;
     const flush = () => Promise.allSettled(sinks.map(async (sink) => sink.flush?.()));
     return new Promise((resolve) => {
-      // Referenced, because all that is waited for here may hang on timers that keep no process alive.
+      // Not unref'ed: code after `await close()` must run, and everything else here may hang on unref'ed timers.
       let again: Timer;
       const keepAlive = () => {
         again = clock.timeout(() => {
@@ -57,7 +57,7 @@ export class Drain {
       };
       keepAlive();
       const timer = timeoutMs === undefined ? undefined : clock.timeout(end, timeoutMs);
-      // At last what nobody has waited for.
+      // At last the events that no request waits for.
       this.#idle().then(flush).then(end);
     });
   }

@@ -3,7 +3,7 @@ import { toError, WebhookError } from '../contracts/errors.js';
 
 type Named = readonly { readonly name: string }[];
 
-/** How each sink did: an error, or whatever else it is at. */
+/** The state of each sink: an error if it failed. */
 type States = readonly (string | Error)[];
 
 export function unavailable(operation: string, why: string, cause?: unknown): WebhookError {
@@ -15,17 +15,17 @@ export function inFlight(retryAfterMs: number): WebhookError {
 }
 
 export function lost(): WebhookError {
-  return new WebhookError('in_flight', 'the claim was lost: another delivery of the event is being processed');
+  return new WebhookError('in_flight', 'the lease was lost: another delivery of the event is being processed');
 }
 
 export function leaseOver(lease: 'lost' | 'expired', maxWorkMs: number): Error {
   return lease === 'lost'
-    ? new Error('the claim on the event was lost: its lease ran out and somebody else has claimed it since')
-    : new Error(`the work on the event did not settle within ${maxWorkMs / 60_000} minutes: its claim is given back`);
+    ? new Error('the lease was lost: it expired, and another process has claimed the event')
+    : new Error(`the work on the event did not settle within ${maxWorkMs / 60_000} minutes: its claim is released`);
 }
 
 export function unsettled(): Error {
-  return new Error('did not settle before its claim ended');
+  return new Error('did not settle before the lease ended');
 }
 
 export function sinkFailed(sinks: Named, states: States): WebhookError {
@@ -44,7 +44,7 @@ export function sinkFailed(sinks: Named, states: States): WebhookError {
 export function deadlineExceeded(sinks: Named, states: States): WebhookError {
   const pending = sinks.filter((_, sink) => states[sink] === 'working').map(({ name }) => name);
   const what = pending.length > 0 ? pending.join(', ') : 'the idempotency store';
-  return new WebhookError('deadline_exceeded', `still at work at the deadline: ${what}`);
+  return new WebhookError('deadline_exceeded', `still running at the deadline: ${what}`);
 }
 
 export function handlerFailed(status: number, cause: unknown): WebhookError {
@@ -55,6 +55,7 @@ export function handlerFailed(status: number, cause: unknown): WebhookError {
 
 function adviceFor(status: number): string {
   if (!isPermanent(status)) return '';
-  const lost = ', after which the sender gives the event up: answer 2xx when it is taken, 5xx to have it again';
+  const lost =
+    ', after which the sender gives the event up: answer 2xx if you took it, 5xx if the sender should try again';
   return status === 404 ? `${lost} (is there a handler for this path behind the middleware?)` : lost;
 }

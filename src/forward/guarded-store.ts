@@ -5,29 +5,29 @@ import { isPromise } from '../util/promise.js';
 import type { Held, Operation } from './core.js';
 import { unavailable } from './failures.js';
 
-/** What is called with the answers to calls. None of them may throw. */
+/** Receives the store's answers. None of its methods may throw. */
 export interface StoreCaller {
-  /** `store_unavailable` when the store has failed. */
+  /** `store_unavailable` if the store failed. */
   claimed(result: ClaimResult | WebhookError): void;
-  /** What a claim was answered with after it had been given up for its lateness; undefined when it failed. */
+  /** The answer to a claim that came after our timeout. Undefined if the claim failed. */
   claimedLate(result: ClaimResult | undefined): void;
-  /** Whether the claim is still ours. `sink` is the one that was recorded. */
+  /** Whether the lease is still ours. `sink` is the one that `delivered` was about. */
   stored(operation: Operation, held: Held, sink?: number): void;
 }
 
-/** How many calls may be overdue before claims are refused, and how often one is let through to see. */
+/** How many overdue calls open the circuit breaker, and how often one claim is let through as a probe. */
 const maxOverdue = 64;
 const probeMs = 1_000;
 
 /**
- * Calls to a store that may throw, reject, hang or answer nonsense: all of that is `store_unavailable`. What a store in
- * this process answers at once costs no promise and no timer: most deliveries run through in one go.
+ * A store with timeout, checks and circuit breaker. A store that throws, rejects, hangs or answers nonsense is
+ * `store_unavailable`. A synchronous answer costs no promise and no timer.
  */
 export class GuardedStore {
   readonly #store: IdempotencyStore;
   readonly #timeoutMs: number;
   readonly #clock: Clock;
-  /** Given up, but not settled. */
+  /** Calls that timed out and have not settled since. */
   #overdue = 0;
   #probedAt = Number.NEGATIVE_INFINITY;
 
@@ -38,8 +38,8 @@ export class GuardedStore {
   }
 
   /**
-   * Whether a claim is better not begun. Clients keep what they cannot send, so that what piles up in an outage is
-   * asked after it, one by one, when everyone has given up on it and more is waiting behind.
+   * The circuit breaker: whether claims must fail at once. Clients queue calls during an outage and replay them
+   * afterwards, when everyone has timed out already.
    */
   isOpen(): boolean {
     if (!this.isOverdue) return false;
@@ -49,12 +49,12 @@ export class GuardedStore {
     return false;
   }
 
-  /** Whether so many calls are overdue that more would only pile up. */
+  /** Whether so many calls are overdue that more would only queue up. */
   get isOverdue(): boolean {
     return this.#overdue >= maxOverdue;
   }
 
-  /** `deadlineAt` is when the caller gives up, if that is before the store's own time is over. */
+  /** `deadlineAt`: when the caller gives up, if that is before the store's timeout. */
   claim(key: string, token: string, leaseMs: number, deadlineAt: number, caller: StoreCaller): void {
     let result: ReturnType<IdempotencyStore['claim']>;
     try {
@@ -77,7 +77,7 @@ export class GuardedStore {
     );
   }
 
-  /** `argument` is the operation's own, the third. */
+  /** `argument` is the operation's third argument. */
   call(
     operation: Operation,
     key: string,
@@ -126,7 +126,7 @@ export class GuardedStore {
           this.#settledLate();
           answeredLate?.(value);
         } else {
-          // What has not been answered by now may never be.
+          // The store answers again: forget calls that never returned.
           this.#overdue = 0;
           answered(value);
         }
@@ -147,7 +147,7 @@ export class GuardedStore {
 }
 
 function nonsense(operation: string): WebhookError {
-  return unavailable(operation, 'its answer is none of those that the interface has');
+  return unavailable(operation, 'its answer does not follow the interface');
 }
 
 function isClaimResult(result: ClaimResult | undefined): result is ClaimResult {

@@ -2,8 +2,7 @@ const maxEvents = 10_000;
 const none: readonly string[] = [];
 
 /**
- * Which sinks have had an event without the store's knowing, when it could not be told before the claim was over. This
- * process at least shall not tell them again.
+ * Deliveries that the store could not record before the lease ended. This process, at least, does not repeat them.
  */
 export class LocalProgress {
   readonly #sinks = new Map<string, readonly string[]>();

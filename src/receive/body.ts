@@ -1,9 +1,9 @@
 import { WebhookError } from '../contracts/errors.js';
 
-/** The bytes, or the text that a parser made of them when nothing better is left. */
+/** The bytes, or the text that a parser decoded if no bytes are left. */
 export type RawBody = Buffer | string;
 
-/** Takes the body, or why there is none. */
+/** Receives the body, or the error. */
 export type OnBody = (error: WebhookError | undefined, body?: RawBody) => void;
 
 /** The same bytes as a Buffer, not copied. */
@@ -23,7 +23,7 @@ export function aborted(): WebhookError {
   return new WebhookError('aborted', 'the sender hung up before the body was there');
 }
 
-/** `cure`: which line to change, in the words of the framework. */
+/** `cure`: the line to change, in the framework's words. */
 export function unavailable(cure: string): WebhookError {
   return new WebhookError('raw_body_unavailable', cure);
 }

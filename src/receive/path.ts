@@ -1,16 +1,16 @@
 /**
- * Whether a request target may be read as the endpoint, by whatever router, parser or proxy. Compared from the end,
- * segment by segment, so that no mount and no prefix can cut the endpoint out of sight.
+ * Whether some router, parser or proxy may read a request target as the endpoint. We compare from the end, segment by
+ * segment, so that no mount and no prefix can hide the endpoint.
  */
 export type TargetTest = (target: string) => boolean;
 
-/** How often a percent-encoded target is decoded at most. Nobody decodes more often. */
+/** How often we decode a percent-encoded target. No known reader decodes it more often. */
 const maxDecodings = 4;
-/** Bits of a state: how many segments dot segments have still to remove. The last bit stands for all higher numbers. */
+/** Bits of a state: how many segments the dot segments have still to remove. The last bit stands for all higher numbers. */
 const mostPending = 1 << 30;
 
 /**
- * A test for targets that end with `endpoint`. The endpoint `/` is the root itself, since every target ends with it.
+ * Creates a test for targets that end with `endpoint`. The endpoint `/` is the root itself, because every target ends with it.
  *
  * A target is on the endpoint when any reading of it is. Readers differ in what they decode, in which order, how often,
  * and whether dot segments, backslashes, empty segments, `;` parameters, fragments and white space count. So the test
@@ -23,7 +23,7 @@ export function targetTest(endpoint: string): TargetTest {
   return (target) => target === suffix || (isPlain(target) ? isPlainlyAt(target, suffix) : mayEndWith(target, names));
 }
 
-/** Nothing that readers read differently, but for case and one slash at the end. */
+/** Targets that all readers read in the same way, except for case and one slash at the end. */
 function isPlain(target: string): boolean {
   return /^(?:\/[\w~-][\w.~-]*)*\/?(?:\?|$)/.test(target);
 }
@@ -41,7 +41,7 @@ function namesOf(endpoint: string): string[] {
     .filter((name) => name !== '');
 }
 
-/** A segment without what readers drop, and without case: by Unicode, so that a Kelvin sign is a k. */
+/** A segment without the characters that readers drop, in lower case of Unicode, so that a Kelvin sign is a k. */
 function nameOf(segment: string): string {
   return segment
     .replace(/[\s\p{Cc}\uFFFD]/gu, '')
@@ -59,7 +59,7 @@ function decode(text: string): string {
   return decoded;
 }
 
-/** Node.js gives each byte of a target as a character; readers may take them for UTF-8. */
+/** Node.js gives each byte of a target as a character. Readers may decode them as UTF-8. */
 function spellingsOf(target: string): readonly string[] {
   return /[\x80-\xff]/.test(target) ? [target, Buffer.from(target, 'latin1').toString()] : [target];
 }
@@ -68,7 +68,7 @@ function mayEndWith(target: string, names: readonly string[]): boolean {
   return spellingsOf(target).some((spelling) => new Reader(names).read(spelling));
 }
 
-/** Whether a path has no segments that stay, or may be an authority and nothing behind. */
+/** Whether no segment of a path stays, or it may be an authority without a path. */
 function isRoot(target: string): boolean {
   return spellingsOf(target).some((spelling) =>
     [spelling, spelling.replace(/^(?:[a-z][a-z0-9+.-]*:[/\\]*|[/\\]{2,})[^/\\?#]*/i, '')].some((path) => {

@@ -4,17 +4,17 @@ import { WebhookError } from '../contracts/errors.js';
 import { unrefTimeout } from '../util/timer.js';
 import { aborted, type OnBody, type RawBody, timedOut, toBuffer, tooLarge, unavailable } from './body.js';
 
-/** Where the raw bytes of a request may be. `rawBody` and `body` are what other middleware left on it. */
+/** Where the raw bytes of a request may be. `rawBody` and `body` are set by other middleware. */
 export interface BodySource {
   readonly rawBody: unknown;
   readonly body: unknown;
   readonly req: IncomingMessage;
-  /** What to do when a parser has consumed the body. */
+  /** What to change if a parser has consumed the body. */
   readonly cure: string;
 }
 
 /**
- * Keeps the raw bytes beside what a body parser makes of them: `express.json({ verify: keepRawBody })`.
+ * Keeps the raw bytes beside the parsed body: `express.json({ verify: keepRawBody })`.
  * For services that cannot put the middleware before their parser.
  */
 export function keepRawBody(req: IncomingMessage, _res: unknown, body: Buffer): void {
@@ -22,7 +22,7 @@ export function keepRawBody(req: IncomingMessage, _res: unknown, body: Buffer): 
 }
 
 /**
- * Reads the raw body within `limit` bytes and `timeoutMs`, or takes it from whoever has read it. Calls `done` once,
+ * Reads the raw body within `limit` bytes and `timeoutMs`, or takes the bytes that a parser kept. Calls `done` once,
  * with the body or with `payload_too_large`, `body_timeout`, `aborted` or `raw_body_unavailable`.
  */
 export function readRawBody(source: BodySource, limit: number, timeoutMs: number, done: OnBody): void {
@@ -30,7 +30,7 @@ export function readRawBody(source: BodySource, limit: number, timeoutMs: number
   const kept = bytesOf(rawBody) ?? bytesOf(body);
   const isUnread = stream.readable && !stream.readableDidRead;
   if (kept !== undefined) {
-    // A parser behind must not find the body once more, and put it in the event's place.
+    // A parser behind must not read the body again and replace the event.
     if (isUnread) readStream(source, limit, timeoutMs, () => takeWithin(limit, kept, done));
     else takeWithin(limit, kept, done);
   } else if (isUnread) {
@@ -40,7 +40,7 @@ export function readRawBody(source: BodySource, limit: number, timeoutMs: number
   } else if (typeof rawBody === 'string') {
     takeWithin(limit, rawBody, done);
   } else {
-    // Bytes that somebody has taken from the stream do not come again: to wait for them would hang.
+    // The stream was already read; waiting would hang.
     done(unavailable(source.cure));
   }
 }
@@ -67,7 +67,7 @@ function readStream(source: BodySource, limit: number, timeoutMs: number, done: 
     if (error) done(meaningOf(error, source, limit));
     else done(undefined, body);
   });
-  // Whoever paused it before us is not going to resume it.
+  // Earlier middleware may have paused the stream.
   stream.resume();
 }
 
@@ -78,7 +78,7 @@ function meaningOf(error: getRawBody.RawBodyError, source: BodySource, limit: nu
   return new WebhookError('internal', `the body could not be read: ${error.message}`, { cause: error });
 }
 
-/** Of a request or a response: those of HTTP/2 have only their stream to tell. */
+/** For a request or a response. With HTTP/2 only the stream shows it. */
 export function isClosed(message: {
   readonly destroyed: boolean;
   readonly stream?: { readonly destroyed: boolean };

@@ -2,26 +2,26 @@ import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { toError, WebhookError } from '../contracts/errors.js';
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 
-/** One signing secret, several of which any may match (rotation), or several with labels. */
+/** One signing secret, several during a rotation, or several with labels. */
 export type SecretList = string | readonly string[] | Readonly<Record<string, string>>;
 
-/** Signing secrets, or a function that gives them and is asked again when none matched. */
+/** Signing secrets, or a function that returns them. It is called again when no secret matches. */
 export type Secret = SecretList | (() => SecretList | Promise<SecretList>);
 
 export interface SigningKey {
   readonly label?: string;
   /** The secret, ready for `createHmac`, which is faster with it than with a string. */
   readonly key: KeyObject;
-  /** SHA-256 of the secret itself, for those that are tokens. */
+  /** SHA-256 of the secret, for tokens. */
   readonly hash: Buffer;
 }
 
-/** How long a mismatch does not make a secret function be asked again. */
+/** Minimum time between two calls of the secret function. */
 const refreshEveryMs = 10_000;
-/** How long a function that failed is left alone, after the first failure, the second and so on. */
+/** How long we wait after the first failure of the function, the second and so on. */
 const afterFailureMs = [1_000, 2_000, 4_000, 8_000, refreshEveryMs];
 
-/** Throws a `TypeError` for a list that is empty or holds a secret that nobody can have meant. */
+/** Throws a `TypeError` for an empty list or an invalid secret. */
 export function signingKeys(secrets: SecretList): readonly SigningKey[] {
   if (typeof secrets === 'string') return [signingKey(secrets)];
   if (Array.isArray(secrets)) return notEmpty(secrets.map((secret) => signingKey(secret)));
@@ -53,14 +53,13 @@ function signingKey(secret: unknown, label?: string): SigningKey {
   return { label, key, hash: createHash('sha256').update(secret).digest() };
 }
 
-/** Where the keys come from that a delivery is checked against. */
+/** The source of the keys that a delivery is checked with. */
 export interface KeyProvider {
-  /** Those known now; none before a function was first asked. */
+  /** The keys that are known now. Empty before the first call of a function. */
   readonly known: readonly SigningKey[];
   /**
-   * After none of `known` matched a delivery that arrived at `arrivedAt`: newer keys to try, or undefined when there
-   * can be none. Throws, or rejects with, `secret_unavailable` while that cannot be said. Both are times of the
-   * clock's `now()`.
+   * Called when none of `known` matched a delivery that arrived at `arrivedAt`. Returns newer keys, or undefined if there
+   * can be none. Throws or rejects with `secret_unavailable` while this is unknown. Times are of the clock's `now()`.
    */
   refresh(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]>;
 }
@@ -70,14 +69,14 @@ export function keyProvider(secret: Secret, clock: Clock = systemClock): KeyProv
   return { known: signingKeys(secret), refresh: () => undefined };
 }
 
-/** Keys from a function. All deliveries share what it gave last, and the call in flight. */
+/** Keys from a function. All deliveries share its last result and its running call. */
 class RefreshingKeys implements KeyProvider {
   readonly #ask: () => SecretList | Promise<SecretList>;
   readonly #clock: Clock;
   known: readonly SigningKey[] = [];
   #askedAt = Number.NEGATIVE_INFINITY;
   #call: Promise<readonly SigningKey[]> | undefined;
-  /** Failures in a row: forgeries must not keep a secret manager throttled that is throttling already. */
+  /** Failures in a row. Forgeries must not keep a throttling secret manager busy. */
   #failures = 0;
   #failedAt = 0;
   #failure: Error | undefined;
@@ -88,7 +87,7 @@ class RefreshingKeys implements KeyProvider {
   }
 
   refresh(arrivedAt: number, deadlineAt: number): undefined | Promise<readonly SigningKey[]> {
-    // What was asked for since the delivery arrived cannot be out of date for it.
+    // Keys that we loaded after the delivery arrived are new enough for it.
     if (this.#askedAt >= arrivedAt) return undefined;
     if (this.#call === undefined && this.#clock.now() - this.#askedAt < refreshEveryMs) {
       throw new WebhookError(
@@ -113,7 +112,7 @@ class RefreshingKeys implements KeyProvider {
     let timer: Timer | undefined;
     const late = new Promise<never>((_, reject) => {
       const ms = Math.max(0, deadlineAt - this.#clock.now());
-      timer = this.#clock.unrefTimeout(() => reject(new Error(`it gave nothing within ${Math.round(ms)} ms`)), ms);
+      timer = this.#clock.unrefTimeout(() => reject(new Error(`it returned nothing within ${Math.round(ms)} ms`)), ms);
     });
     try {
       return await Promise.race([call, late]);
@@ -126,7 +125,7 @@ class RefreshingKeys implements KeyProvider {
       throw failed(error, this.#pauseMs);
     } finally {
       this.#clock.clear(timer);
-      // After a failure it may be asked again, also while this call still hangs.
+      // After a failure it may be called again, even while this call hangs.
       if (this.#call === call) this.#call = undefined;
     }
   }

@@ -5,10 +5,10 @@ import { type SigningKey, signingKeys } from './secrets.js';
 const signaturePattern = /^sha256=[0-9a-f]{64}$/;
 const timestampPattern = /^[0-9]{1,15}$/;
 
-/** The headers of a delivery that passed for well-formed and recent. Nothing in it is verified yet. */
+/** Headers that are well-formed and recent. Nothing is verified yet. */
 export interface SignedHeaders {
   readonly timestamp: string;
-  /** What the sender says the HMAC is, in hex. */
+  /** The HMAC in the signature header, in hex. */
   readonly digest: string;
 }
 
@@ -36,7 +36,7 @@ export function checkHeaders(
   nowMs: number,
 ): SignedHeaders {
   if (signature === undefined) throw invalid('missing_signature', 'the signature header is missing');
-  // Node joins repeated headers with a comma, which neither pattern takes.
+  // Node.js joins repeated headers with a comma, which neither pattern allows.
   if (!signaturePattern.test(signature)) {
     throw invalid('malformed_signature', 'the signature header is not sha256= and 64 lower-case hex digits');
   }
@@ -58,7 +58,7 @@ export function checkHeaders(
   return { timestamp, digest: signature.slice('sha256='.length) };
 }
 
-/** The key that signed the body. Tries every key, so that timing reveals nothing. */
+/** Finds the key that signed the body. Tries every key, so that timing reveals nothing. */
 export function findKey(
   keys: readonly SigningKey[],
   { timestamp, digest }: SignedHeaders,

@@ -2,12 +2,12 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { WebhookError } from '../contracts/errors.js';
 import type { SigningKey } from './secrets.js';
 
-/** What a request shows that nobody has signed. Nothing is verified by it. */
+/** The token of an unsigned request. Nothing is verified yet. */
 export interface Token {
   readonly token: string;
 }
 
-/** The token in the query of a request target. Throws `invalid_signature` when there is none, or more than one. */
+/** Reads the token in the query of a request target. Throws `invalid_signature` unless there is exactly one. */
 export function checkToken(target: string, parameter: string): Token {
   const [token, ...others] = valuesOf(target, parameter);
   if (token === undefined) {
@@ -36,7 +36,7 @@ function decode(value: string): string {
   }
 }
 
-/** The token's key. All are tried, and hashes are compared, so that the time tells neither content nor length. */
+/** Finds the token's key. Tries all keys and compares hashes, so that timing reveals neither content nor length. */
 export function findToken(keys: readonly SigningKey[], { token }: Token): SigningKey | undefined {
   const hash = createHash('sha256').update(token).digest();
   let found: SigningKey | undefined;

@@ -11,33 +11,33 @@ import { findToken, type Token, tokenMismatch } from './token.js';
 const byteOrderMark = '\uFEFF';
 const replacement = '\uFFFD';
 const lostBytes =
-  'a body parser has decoded the raw body, and bytes were lost that are no UTF-8: put the middleware before the parser';
+  'a body parser has decoded the raw body, and bytes that are not UTF-8 were lost: put the middleware before the parser';
 const unusable = /[\p{Cc}\p{Cs}]/u;
 
-/** The key that signed a body, and the very bytes it signed. */
+/** The key that signed a body, and the bytes that it signed. */
 export interface Signed {
   readonly key: SigningKey;
   readonly bytes: Buffer;
 }
 
-/** A request that is genuine, whatever is in its body. */
+/** A genuine request. Its body may still be unusable. */
 export interface VerifiedRequest extends Signed {
-  /** Unix seconds, as the header has it. Undefined where nothing is signed. */
+  /** Unix seconds, as in the header. Undefined without a signature. */
   readonly timestamp: string | undefined;
-  /** As the unsigned header has it. */
+  /** As in the unsigned header. */
   readonly attempt: string | undefined;
-  /** The event id as an unsigned header has it, of senders with which it must be the signed one. */
+  /** The event id in an unsigned header, for providers where it must equal the signed one. */
   readonly claimedId?: string;
   /** Unix milliseconds. */
   readonly receivedAt: number;
 }
 
-/** What a request shows for where it comes from: a signature, or a token in its URL. */
+/** A request's proof of its sender: a signature, or a token in its URL. */
 export type Credentials = SignedHeaders | Token;
 
 /**
- * Looks for the key that signed the body, or whose token it is. Text that a parser decoded may have lost its byte-order mark, or bytes
- * that were no UTF-8: the latter cannot be told from a forgery, so it throws `raw_body_unavailable`.
+ * Finds the key that signed the body, or the token's key. Text that a parser decoded may have lost its byte-order mark,
+ * or bytes that are not UTF-8. The latter looks like a forgery, so it throws `raw_body_unavailable`.
  */
 export function findSigned(keys: readonly SigningKey[], credentials: Credentials, body: RawBody): Signed | undefined {
   if ('token' in credentials) {
@@ -72,7 +72,7 @@ export function parseEvent(bytes: Buffer): object {
   return event;
 }
 
-/** A body that is empty is an event without fields. The guides' adapters take both, since Python does. */
+/** An empty body is an event without fields. The adapters of Vast.ai's guides accept both, because Python does. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -84,11 +84,11 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** `json.dumps` writes numbers that JSON does not have: here they become texts, each of which stands for one. */
+/** `json.dumps` writes `NaN` and `Infinity`, which JSON does not have. They become strings here. */
 function withPythonNumbers(text: string): { text: string; numbers: ReadonlyMap<unknown, number> } | undefined {
   const mark = randomUUID();
   const numbers = new Map<unknown, number>();
-  // A quote without its partner takes the rest of the text, so that nothing is searched twice.
+  // A quote without a partner takes the rest of the text, so that no part is searched twice.
   const replaced = text.replace(/"(?:[^"\\]|\\.)*"?|-?Infinity\b|\bNaN\b/gs, (token) => {
     if (token.startsWith('"')) return token;
     numbers.set(mark + token, Number(token));
@@ -97,7 +97,7 @@ function withPythonNumbers(text: string): { text: string; numbers: ReadonlyMap<u
   return numbers.size > 0 ? { text: replaced, numbers } : undefined;
 }
 
-/** The signed event id, or the hash of the body when there is none to use. */
+/** The signed event id, or the hash of the body if there is no usable id. */
 function idOf(id: unknown, bytes: Buffer): string {
   if (typeof id === 'string' && id.length >= 1 && id.length <= 255 && !unusable.test(id) && id.trim() !== '') return id;
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -115,7 +115,7 @@ export function toReceived<Event>(provider: Provider<Event>, verified: VerifiedR
   const { key, bytes, timestamp, attempt, claimedId, receivedAt } = verified;
   const event = parseEvent(bytes) as Event;
   const signedId = provider.idOf(event);
-  // A header that a proxy has dropped is no reason to lose the event: its id is signed in the body.
+  // If a proxy drops the header, the event must not be lost: its id is signed in the body.
   if (claimedId !== undefined && typeof signedId === 'string' && claimedId !== signedId) {
     throw new WebhookError('event_id_mismatch', 'the event id in the header is not the one that is signed');
   }
@@ -134,22 +134,22 @@ export function toReceived<Event>(provider: Provider<Event>, verified: VerifiedR
   };
 }
 
-/** What `verifyDelivery` takes: one request, as it came. */
+/** The input of `verifyDelivery`: one request, as it arrived. */
 export interface VerifyDeliveryInput {
-  /** As a server has them: a record in any case, or a `Headers`. */
+  /** As servers give them: a record in any case, or a `Headers`. */
   readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>;
-  /** The raw bytes, or the exact text. */
+  /** The raw bytes, or the exact string. */
   readonly body: Uint8Array | string;
-  /** One secret, or several of which any may match. */
+  /** One secret, or several if any may match. */
   readonly secret: SecretList;
-  /** How old or early a delivery may be, 300 unless told otherwise. */
+  /** How old or early a delivery may be, in seconds. Default: 300. */
   readonly toleranceSeconds?: number;
-  /** The clock in Unix milliseconds, `Date.now` unless told otherwise. */
+  /** The clock, in Unix milliseconds. Default: `Date.now`. */
   readonly now?: () => number;
 }
 
 /**
- * Verifies a Vast.ai delivery that was received in some other way than through the middleware.
+ * Verifies a Vast.ai delivery that was received without the middleware.
  * Throws a `WebhookError`: `invalid_signature` with its `reason`, `invalid_json` or `invalid_payload`.
  */
 export function verifyDelivery(input: VerifyDeliveryInput): VerifiedDelivery<VastEvent> {
@@ -173,7 +173,7 @@ export function verifyDelivery(input: VerifyDeliveryInput): VerifiedDelivery<Vas
   }) as VerifiedDelivery<VastEvent>;
 }
 
-/** A header's value; repeated ones joined as HTTP joins them, so that they do not pass for one. */
+/** A header's value. Repeated ones are joined as in HTTP, so that they do not look like one. */
 function headerOf(headers: VerifyDeliveryInput['headers'], name: string): string | undefined {
   if (typeof headers.get === 'function') return (headers as Headers).get(name) ?? undefined;
   const values = Object.entries(headers)

@@ -3,8 +3,8 @@ import { unrefTimeout } from '../util/timer.js';
 import { aborted, type OnBody, timedOut, toBuffer, tooLarge, unavailable } from './body.js';
 
 /**
- * How long a body that nobody wants any more is still read: in servers that are made of `node:http`, to cancel the
- * stream is to cut the connection, and the sender would not get to read the answer.
+ * How long we drain a rejected body. In servers on `node:http`, cancelling the stream closes the connection before the
+ * sender has read the answer.
  */
 const lingerMs = 500;
 
@@ -25,8 +25,8 @@ export function readWebBody(request: Request, limit: number, timeoutMs: number, 
 }
 
 /**
- * A body that HTTP holds to a length within the limit. Not to ask for its stream saves most of what a request costs:
- * @hono/node-server, for one, makes a real `Request` and three streams only for that.
+ * A body whose `Content-Length` is within the limit. Reading it without its stream saves most of a request's cost:
+ * @hono/node-server, for example, creates a real `Request` and three streams only for the stream.
  */
 function readWhole(request: Request, limit: number, timeoutMs: number, done: OnBody): void {
   const reading = request.arrayBuffer();
@@ -44,14 +44,14 @@ function readWhole(request: Request, limit: number, timeoutMs: number, done: OnB
       if (bytes.byteLength > limit) settle(tooLarge(limit));
       else settle(undefined, Buffer.from(bytes));
     },
-    // A body that somebody else holds is still unused.
+    // A body that other code has locked is still unused.
     () => settle(request.bodyUsed ? aborted() : unavailable(advice)),
   );
 }
 
 class Reading {
   readonly #reader: ReadableStreamDefaultReader<unknown>;
-  /** Which not every platform has. */
+  /** Not every platform has it. */
   readonly #signal: AbortSignal | undefined;
   readonly #limit: number;
   readonly #timer: NodeJS.Timeout;

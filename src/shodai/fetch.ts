@@ -8,7 +8,7 @@ export type { FetchWebhook as ShodaiWebhook, WaitUntil } from '../adapters/fetch
 export type { VerifiedDelivery as Verified } from '../contracts/delivery.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
 
-/** The service's own code: what it answers settles the event, and is answered to the sender. */
+/** The user's handler. Its answer settles the event and goes to the sender. */
 export type FetchHandler = AnyFetchHandler<ShodaiEvent, VerifiedDelivery<ShodaiEvent>>;
 
 /** As `shodaiWebhook` of `vast-webhook/shodai`, from `Request` to `Response`: the event goes to the handler. */

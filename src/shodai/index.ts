@@ -18,9 +18,9 @@ declare global {
 }
 
 /**
- * Receives Shodai events: verifies each delivery, makes each event count once, tells the sinks or hands it on to the
- * handler behind, as `req.shodai`. The secret is Shodai's as it is, with its `whsec_`.
- * Throws a `TypeError` for a secret or an option that nobody can have meant.
+ * Receives Shodai events: verifies each delivery, makes each event count once, delivers it to the sinks or calls the
+ * handler behind, with the event in `req.shodai`. The secret is Shodai's as it is, with its `whsec_`.
+ * Throws a `TypeError` for an invalid secret or option.
  */
 export function shodaiWebhook(secret: Secret, options?: WebhookOptions<ShodaiEvent>): ExpressWebhook {
   return expressWebhook(shodai, secret, options);

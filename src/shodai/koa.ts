@@ -8,7 +8,7 @@ export type { KoaContext, KoaWebhook as ShodaiWebhook } from '../adapters/koa.js
 export type { VerifiedDelivery as Verified } from '../contracts/delivery.js';
 export type { ShodaiEvent, ShodaiEventOf, ShodaiType, UnknownShodaiEvent } from '../providers/shodai.js';
 
-/** What the middleware leaves in `ctx.state`: for `new Koa<ShodaiState>()`. */
+/** What the middleware sets in `ctx.state`, for `new Koa<ShodaiState>()`. */
 export interface ShodaiState {
   /** The verified event and its delivery, in handlers behind `shodaiWebhook`. */
   shodai: VerifiedDelivery<ShodaiEvent>;

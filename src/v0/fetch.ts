@@ -8,7 +8,7 @@ export type { FetchWebhook as V0Webhook, WaitUntil } from '../adapters/fetch.js'
 export type { UnverifiedDelivery as Unverified } from '../contracts/delivery.js';
 export type { V0Event } from '../providers/v0.js';
 
-/** The service's own code: what it answers settles the event, and is answered to the sender. */
+/** The user's handler. Its answer settles the event and goes to the sender. */
 export type FetchHandler = AnyFetchHandler<V0Event, UnverifiedDelivery<V0Event>>;
 
 /** As `v0Webhook` of `vast-webhook/v0`, from `Request` to `Response`: the event goes to the handler. */

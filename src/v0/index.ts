@@ -18,10 +18,10 @@ declare global {
 }
 
 /**
- * Receives v0 hooks: checks the token in the URL of each delivery, makes each event count once, tells the sinks or hands it on to the
- * handler behind, as `req.v0`. The token is what stands as `?token=` in the URL that was registered.
- * Nobody has signed what it says: take it for a wake-up, and read the chat again through the API.
- * Throws a `TypeError` for a token or an option that nobody can have meant.
+ * Receives v0 hooks: checks the token in the URL of each delivery, makes each event count once, delivers it to the sinks
+ * or calls the handler behind, with the event in `req.v0`. The token is the `?token=` of the registered URL.
+ * The event is not signed: use it as a hint, and fetch the chat from the API.
+ * Throws a `TypeError` for an invalid token or option.
  */
 export function v0Webhook(token: Secret, options?: WebhookOptions<V0Event>): ExpressWebhook {
   return expressWebhook(v0, token, options);

@@ -8,9 +8,9 @@ export type { KoaContext, KoaWebhook as V0Webhook } from '../adapters/koa.js';
 export type { UnverifiedDelivery as Unverified } from '../contracts/delivery.js';
 export type { V0Event } from '../providers/v0.js';
 
-/** What the middleware leaves in `ctx.state`: for `new Koa<V0State>()`. */
+/** What the middleware sets in `ctx.state`, for `new Koa<V0State>()`. */
 export interface V0State {
-  /** What came and its delivery, which nobody has signed, in handlers behind `v0Webhook`. */
+  /** The unsigned event and its delivery, in handlers behind `v0Webhook`. */
   v0: UnverifiedDelivery<V0Event>;
 }
 

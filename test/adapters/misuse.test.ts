@@ -119,7 +119,7 @@ describe('the middleware as the listener of a server', () => {
     expect((await ask(hook as never, { target: path, ...signed({}, { key: 'forged' }) })).status).toBe(401);
     expect((await ask(hook as never, { target: path, ...signed() })).status).toBe(500);
     expect(outcomes[1]).toMatchObject({ result: 'failed', status: 500, permanent: false });
-    expect(outcomes[1]?.error?.message).toContain('there is no next() to hand the event to');
+    expect(outcomes[1]?.error?.message).toContain('there is no next() to call with the event');
   });
 
   it('takes what is signed on every path, unless it is told one', async () => {

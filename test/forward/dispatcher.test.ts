@@ -368,7 +368,7 @@ describe('while sinks are at work', () => {
     await vi.advanceTimersByTimeAsync(leaseMs);
     expect((await forwarding).error).toMatchObject({ code: 'in_flight' });
     expect(told[0]?.signal.aborted).toBe(true);
-    expect(errors.at(-1)?.message).toContain('claim on the event was lost');
+    expect(errors.at(-1)?.message).toContain('lease was lost');
     told[0]?.resolve();
     await settled();
     expect(operations().filter((operation) => operation !== 'renew')).toEqual(['claim']);
@@ -454,7 +454,7 @@ describe('while sinks are at work', () => {
     releasing.resolve();
     await settled();
     expect(errors.filter(({ sink }) => sink === 'slack')).toEqual([
-      { id: 'event-1', sink: 'slack', message: 'did not settle before its claim ended' },
+      { id: 'event-1', sink: 'slack', message: 'did not settle before the lease ended' },
     ]);
   });
 
@@ -516,7 +516,7 @@ describe('the deadline', () => {
     const { forwardWithin } = setUp(slow('slack').sink, slow('chat').sink, function audit() {});
     const forwarding = forwardWithin(100);
     await vi.advanceTimersByTimeAsync(100);
-    expect((await forwarding).error?.message).toBe('still at work at the deadline: slack, chat');
+    expect((await forwarding).error?.message).toBe('still running at the deadline: slack, chat');
   });
 
   it('passed, a sink that fails is reported, and the event given back', async () => {
@@ -894,7 +894,7 @@ describe('a store', () => {
     fault('complete', async () => false);
     expect((await forward()).error).toMatchObject({
       code: 'in_flight',
-      message: 'the claim was lost: another delivery of the event is being processed',
+      message: 'the lease was lost: another delivery of the event is being processed',
     });
     expect(operations()).toEqual(['claim', 'complete']);
     expect(errors).toHaveLength(1);

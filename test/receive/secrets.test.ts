@@ -300,7 +300,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
       message: 'the function for the secret failed: vault is sealed',
       cause: { message: 'vault is sealed' },
     });
-    expect((await service.outcome(2)).error?.message).toMatch(/: it gave nothing within \d+ ms$/);
+    expect((await service.outcome(2)).error?.message).toMatch(/: it returned nothing within \d+ ms$/);
   });
 
   it('that answers after it was given up does not bring an old secret back', async () => {
