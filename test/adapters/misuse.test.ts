@@ -177,7 +177,7 @@ describe('what is said once', () => {
     for (const target of ['/users', '/a']) expect((await ask(listener, { method: 'GET', target })).status).toBe(405);
     expect(warn.mock.calls).toHaveLength(1);
     expect(warn.mock.calls[0]?.[0]).toContain(
-      'vast-webhook: GET "/users" was refused, because the middleware cannot tell',
+      'vast-webhook: GET "/users" was refused, because the middleware cannot see',
     );
     expect(warn.mock.calls[0]?.[0]).toContain("{ path: '/vast/webhooks' }");
   });
