@@ -68,8 +68,8 @@ describe('docs/rotate-a-secret.md', async () => {
   });
 });
 
-describe('docs/tell-renter-from-host.md', async () => {
-  const runBlock = await runnable('docs/tell-renter-from-host.md');
+describe('docs/separate-renter-and-host.md', async () => {
+  const runBlock = await runnable('docs/separate-renter-and-host.md');
 
   it('app.ts names the webhook by the secret', async () => {
     vi.stubEnv('VAST_SECRET_CLIENT', 'of the renter');
@@ -82,8 +82,8 @@ describe('docs/tell-renter-from-host.md', async () => {
   });
 });
 
-describe('docs/tell-renter-from-host.md, its sinks', async () => {
-  const runBlock = await runnable('docs/tell-renter-from-host.md');
+describe('docs/separate-renter-and-host.md, its sinks', async () => {
+  const runBlock = await runnable('docs/separate-renter-and-host.md');
 
   it.each([
     ['client', ['renters', 'audit']],
@@ -99,8 +99,8 @@ describe('docs/tell-renter-from-host.md, its sinks', async () => {
   });
 });
 
-describe('docs/answer-fast-and-tell-later.md', async () => {
-  const runBlock = await runnable('docs/answer-fast-and-tell-later.md');
+describe('docs/answer-first-deliver-later.md', async () => {
+  const runBlock = await runnable('docs/answer-first-deliver-later.md');
 
   it('outbox.ts answers while Slack is down, and tells it when it is back', async () => {
     const slack = await slackStandIn();
