@@ -1,4 +1,4 @@
-/** The README's first examples, judged as services: other routes, errors, forgeries. */
+/** The first examples of the README and of the page on mounting, judged as services: other routes, errors, forgeries. */
 import { createRequire } from 'node:module';
 import { getRequestListener } from '@hono/node-server';
 import { transformSync } from 'esbuild';
@@ -12,11 +12,18 @@ import { blocksOf, pageAt } from './markdown.js';
 
 const require = createRequire(import.meta.url);
 const secret = 'synthetic-webhook-secret';
-const blocks = blocksOf(pageAt('README.md')).filter(({ language }) => language === 'ts');
+const readme = 'README.md';
+const mounting = 'docs/reference/mounting.md';
 
-/** The example that holds a text, as a function of what it imports and of what the reader has. */
-function example(holding: string, modules: Record<string, unknown>, raiseBid: () => Promise<void>, result: string) {
-  const code = blocks.find((block) => block.code.includes(holding))?.code as string;
+/** The example of a page that holds a text, as a function of what it imports and of what the reader has. */
+function example(
+  page: string,
+  holding: string,
+  modules: Record<string, unknown>,
+  raiseBid: () => Promise<void>,
+  result: string,
+) {
+  const code = blocksOf(pageAt(page)).find((block) => block.code.includes(holding))?.code as string;
   const js = transformSync(code, { loader: 'ts', format: 'cjs', platform: 'node' }).code;
   const load = (name: string) => modules[name] ?? require(name);
   const module = { exports: {} as Record<string, unknown> };
@@ -34,37 +41,40 @@ function example(holding: string, modules: Record<string, unknown>, raiseBid: ()
 
 const services: Record<string, (raiseBid: () => Promise<void>) => unknown> = {
   ...Object.fromEntries(
-    Object.entries(expresses).map(([version, express]) => [
-      version,
-      (raiseBid: () => Promise<void>) => {
-        const modules = {
-          express: { default: express, __esModule: true },
-          'vast-webhook': main,
-        };
-        return example("import express from 'express'", modules, raiseBid, 'app');
-      },
-    ]),
+    Object.entries(expresses).flatMap(([version, express]) =>
+      [readme, mounting].map((page) => [
+        `${page}, ${version}`,
+        (raiseBid: () => Promise<void>) => {
+          const modules = {
+            express: { default: express, __esModule: true },
+            'vast-webhook': main,
+          };
+          return example(page, "import express from 'express'", modules, raiseBid, 'app');
+        },
+      ]),
+    ),
   ),
   ...Object.fromEntries(
     Object.entries(koas).map(([version, Koa]) => [
-      version,
+      `${mounting}, ${version}`,
       (raiseBid: () => Promise<void>) => {
         const modules = { koa: { default: Koa, __esModule: true }, 'vast-webhook/koa': koaForm };
-        const app = example("import Koa from 'koa'", modules, raiseBid, 'app');
+        const app = example(mounting, "import Koa from 'koa'", modules, raiseBid, 'app');
         app.silent = true;
         return app.callback();
       },
     ]),
   ),
-  fetch: (raiseBid) => {
-    const post = example('export const POST', { 'vast-webhook/fetch': fetchForm }, raiseBid, 'module.exports.POST');
+  [`${mounting}, fetch`]: (raiseBid) => {
+    const modules = { 'vast-webhook/fetch': fetchForm };
+    const post = example(mounting, 'export const POST', modules, raiseBid, 'module.exports.POST');
     return getRequestListener((request) =>
       new URL(request.url).pathname === '/vast/webhooks' ? post(request) : new Response(null, { status: 404 }),
     );
   },
 };
 
-describe.each(Object.entries(services))("README's example, %s", (_name, make) => {
+describe.each(Object.entries(services))('the example of %s', (_name, make) => {
   async function serve(raiseBid: () => Promise<void>) {
     const { createServer } = await import('node:http');
     const server = createServer(make(raiseBid) as never);
