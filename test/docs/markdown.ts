@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -23,20 +24,16 @@ export interface Block {
   readonly notChecked?: string;
 }
 
-const foldersOfPages = ['.', 'docs', 'docs/reference', 'bench', ...foldersIn('examples')];
-
-/** All that is written for people. */
+/** All that is written for people: each Markdown file of the repository, but for those that a tool writes. */
 export function pages(): Page[] {
-  return foldersOfPages.flatMap((folder) =>
-    readdirSync(join(root, folder))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => pageAt(join(folder, name))),
-  );
-}
-
-function foldersIn(folder: string): string[] {
-  const entries = readdirSync(join(root, folder), { withFileTypes: true });
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name));
+  const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '--', '*.md'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  return listed
+    .split('\n')
+    .filter((path) => path !== '' && !path.startsWith('api-reports/') && existsSync(join(root, path)))
+    .map(pageAt);
 }
 
 export function pageAt(path: string): Page {
@@ -71,20 +68,35 @@ export function codeSpansOf(page: Page): { readonly code: string; readonly line:
   }));
 }
 
-/** Relative links that lead nowhere: to no file, or to no heading of a page. */
-export function brokenLinksOf(page: Page): string[] {
+export interface Link {
+  /** Where it stands: `README.md:12`. */
+  readonly at: string;
+  /** The file or folder, from the root. */
+  readonly target: string;
+  /** The heading that it leads to. */
+  readonly anchor: string | undefined;
+}
+
+/** The relative links of a page. */
+export function linksOf(page: Page): Link[] {
   return [...prose(page).matchAll(/\[[^\]]*\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)\)/g)].flatMap(
     ({ index, 1: link = '' }) => {
       if (/^[a-z]+:/.test(link)) return [];
       const [file = '', anchor] = link.split('#');
       const target = file === '' ? page.path : normalize(join(dirname(page.path), file));
-      const at = `${page.path}:${lineAt(page, index)}`;
-      if (file !== '' && !existsSync(join(root, target))) return [`${at}: there is no ${target}`];
-      if (anchor === undefined) return [];
-      const anchors = anchorsOf(file === '' ? page : pageAt(target));
-      return anchors.includes(anchor) ? [] : [`${at}: ${target} has no heading #${anchor}`];
+      return [{ at: `${page.path}:${lineAt(page, index)}`, target, anchor }];
     },
   );
+}
+
+/** Relative links that lead nowhere: to no file, or to no heading of a page. */
+export function brokenLinksOf(page: Page): string[] {
+  return linksOf(page).flatMap(({ at, target, anchor }) => {
+    if (target !== page.path && !existsSync(join(root, target))) return [`${at}: there is no ${target}`];
+    if (anchor === undefined) return [];
+    const anchors = anchorsOf(target === page.path ? page : pageAt(target));
+    return anchors.includes(anchor) ? [] : [`${at}: ${target} has no heading #${anchor}`];
+  });
 }
 
 /** As GitHub makes them of headings. */
