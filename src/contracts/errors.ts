@@ -17,7 +17,7 @@ export type SignatureReason =
 export class WebhookError extends Error {
   /** `WebhookError`. */
   override readonly name: string = 'WebhookError';
-  /** The code in the table of answers. Stable over releases. */
+  /** The code in docs/reference/answers.md. Stable over releases. */
   readonly code: Code;
   /** On `invalid_signature`: which check failed. */
   readonly reason?: SignatureReason;

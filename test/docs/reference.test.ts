@@ -1,7 +1,7 @@
 /** Tables in docs/reference, held to the code that they describe. */
 import { describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
-import { type Code, rowOf } from '../../src/contracts/answer.js';
+import { type Code, answerFor } from '../../src/contracts/answer.js';
 import { fakeIo } from '../support/io.js';
 import { pageAt, root } from './markdown.js';
 import { sourcesOfExports } from './type-check.js';
@@ -38,7 +38,7 @@ describe('docs/reference/answers.md', () => {
     const codes = /export type Code =([^;]*);/.exec(pageAt('src/contracts/answer.ts').text)?.[1]?.match(/\w+/g) ?? [];
     expect([...statusOf.keys()].sort()).toEqual([...codes].sort());
     for (const [code, status] of statusOf) {
-      const { status: expected, retryAfter } = rowOf(code as Code);
+      const { status: expected, retryAfter } = answerFor(code as Code);
       if (expected !== 0) expect([code, status]).toEqual([code, `${expected}${retryAfter ? ' + Retry-After' : ''}`]);
     }
   });
