@@ -1,4 +1,13 @@
-import { linkSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { parse } from 'dotenv';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -205,5 +214,16 @@ describe('what an interrupted run has left', () => {
     const { status, err } = await create('renter');
     expect([status, err]).toEqual([0, expect.stringContaining('An earlier run ended while it waited for a secret')]);
     expect(readdirSync(place.folder)).toEqual(['.env']);
+  });
+});
+
+describe('what is no file', () => {
+  it.each(['/dev/null', '/dev/zero', 'folder'])('cannot keep a secret: %s', async (path) => {
+    const { create, changes, place } = await account();
+    mkdirSync(place.path('folder'));
+    const { status, err } = await create('one', '--secret-file', path);
+    expect([status, changes()]).toEqual([1, 0]);
+    expect(err).toContain(`could not be written to ${path} (it is not a file): nothing was asked for yet`);
+    expect(existsSync(`${path}.vast-webhook.lock`)).toBe(false);
   });
 });

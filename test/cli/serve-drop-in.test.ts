@@ -1,11 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer as createHttpServer } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
-import { type AddressInfo, connect } from 'node:net';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { googleChatStandIn, slackStandIn, slackWorkflowStandIn } from '../support/chat-stand-in.js';
 import { runCommand, temporaryFolder } from './running.js';
 import { anEvent, deliver, during, secret, serving } from './serving.js';
@@ -133,89 +128,4 @@ describe('serve with an outbox that another process has written to', () => {
     await second.io.printed(/takes events again; events that wait: 3"/);
     expect(second.io.out).toContain('"waiting":3');
   }, 30_000);
-});
-
-describe('serve behind a proxy', () => {
-  function certificate(folder: string) {
-    const files = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem') };
-    const subject = ['-subj', '/CN=chat.test', '-addext', 'subjectAltName=DNS:chat.test'];
-    const args = [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-days',
-      '2',
-      '-keyout',
-      files.key,
-      '-out',
-      files.cert,
-    ];
-    execFileSync('openssl', [...args, ...subject], { stdio: 'ignore' });
-    return files;
-  }
-
-  async function listening(server: ReturnType<typeof createHttpServer>): Promise<number> {
-    onTestFinished(() => {
-      server.close();
-      server.closeAllConnections();
-    });
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    return (server.address() as AddressInfo).port;
-  }
-
-  it('goes through HTTPS_PROXY and HTTP_PROXY, trusts REQUESTS_CA_BUNDLE, and heeds NO_PROXY', async () => {
-    const cwd = temporaryFolder();
-    const { key, cert } = certificate(cwd);
-    const bodies: string[] = [];
-    const chat = createHttpsServer({ key: readFileSync(key), cert: readFileSync(cert) }, async (req, res) => {
-      bodies.push((await req.toArray()).join(''));
-      res.end('ok');
-    });
-    const chatPort = await listening(chat as never);
-    const asked: string[] = [];
-    const proxy = createHttpServer((req, res) => {
-      asked.push(`${req.method} ${new URL(String(req.url)).host}`);
-      req.resume();
-      res.end('ok');
-    });
-    proxy.on('connect', (req, socket) => {
-      asked.push(`CONNECT ${req.url} ${req.headers['proxy-authorization']}`);
-      const onward = connect(chatPort, '127.0.0.1', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
-      onward.pipe(socket).pipe(onward);
-      for (const end of [socket, onward]) end.on('error', () => {});
-    });
-    const address = `http://me:pass%40word@127.0.0.1:${await listening(proxy)}`;
-    const direct = await during(slackStandIn());
-    const env = {
-      HTTPS_PROXY: address,
-      http_proxy: address,
-      NO_PROXY: 'example.org, 127.0.0.1',
-      REQUESTS_CA_BUNDLE: cert,
-    };
-    const slack = ['--slack', 'https://chat.test/services/x', '--slack', 'http://plain.test/y', '--slack', direct.url];
-    const { url, io } = await serving(slack, { cwd, env });
-    const answer = await deliver(url);
-    expect([answer.status, io.out]).toEqual([204, expect.anything()]);
-    const credentials = Buffer.from('me:pass@word').toString('base64');
-    expect(asked.sort()).toEqual([`CONNECT chat.test:443 Basic ${credentials}`, 'POST plain.test']);
-    expect(bodies).toHaveLength(1);
-    expect(direct.messages).toHaveLength(1);
-    const untrusting = await serving(slack.slice(0, 2), { cwd, env: { HTTPS_PROXY: address } });
-    expect((await deliver(untrusting.url)).status).toBe(502);
-    await untrusting.io.printed(/could not be reached: (DEPTH_ZERO_)?SELF_SIGNED/);
-    expect(untrusting.io.out).not.toContain('pass');
-  }, 30_000);
-
-  it('refuses a proxy of another kind, and a bundle that is not there', async () => {
-    const refusal = async (env: Record<string, string>) =>
-      (await runCommand(['serve', '--log-events'], { env: { VAST_WEBHOOK_SECRET: secret, ...env } })).err;
-    expect(await refusal({ HTTPS_PROXY: 'socks5://me:password@127.0.0.1' })).toMatch(
-      /^vast-webhook: HTTPS_PROXY must be (?!.*password)/,
-    );
-    expect(await refusal({ SSL_CERT_FILE: '/nowhere.pem' })).toContain(
-      'SSL_CERT_FILE: /nowhere.pem cannot be read (ENOENT)',
-    );
-  });
 });

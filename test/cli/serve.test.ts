@@ -42,7 +42,7 @@ describe("serve takes the place of the guides' adapters", () => {
   it('listens on 127.0.0.1, at the port of PORT and the endpoint of the guides', async () => {
     const { url, io } = await serving(['--log-events'], { env: { PORT: '1' } });
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/vast\/webhooks$/);
-    expect(io.out).toContain('telling log; store: memory');
+    expect(io.out).toContain('delivering to log; store: memory');
     const { port } = new URL(url);
     const busy = await runCommand(['serve', '--log-events'], { env: { VAST_WEBHOOK_SECRET: secret, PORT: port } });
     expect(busy.err).toContain(`port ${port} is in use`);
@@ -227,7 +227,7 @@ describe('serve with an outbox', () => {
     const slack = await during(slackStandIn());
     slack.misbehave = (res) => res.writeHead(503).end();
     const { url, io } = await serving(['--slack', slack.url, '--outbox', 'outbox.db']);
-    expect(io.out).toContain(`telling ${nameOf('slack', slack.url)} through the outbox`);
+    expect(io.out).toContain(`delivering to ${nameOf('slack', slack.url)} through the outbox`);
     expect((await deliver(url)).status).toBe(204);
     await vi.waitUntil(() => slack.requests.length > 0, enough);
     expect(slack.messages).toEqual([]);
@@ -246,7 +246,7 @@ describe('serve with an outbox', () => {
     await first.stop();
     slack.misbehave = undefined;
     const second = await serving(args, { cwd });
-    expect(second.io.out).toContain('dead letters in outbox.db: 1; --redeliver tells them again');
+    expect(second.io.out).toContain('dead letters in outbox.db: 1; --redeliver delivers them again');
     await second.stop();
     expect(slack.messages).toEqual([]);
     const third = await serving([...args, '--redeliver'], { cwd });
@@ -276,7 +276,7 @@ describe("serve's log", () => {
     }
     expect(lines).toMatchObject([
       {
-        message: `listening on ${url} and every other path, telling ${nameOf('slack', slack.url)}, log; store: memory`,
+        message: `listening on ${url} and every other path, delivering to ${nameOf('slack', slack.url)}, log; store: memory`,
         url,
         sinks: [nameOf('slack', slack.url), 'log'],
       },
@@ -403,7 +403,7 @@ describe('serve ends at once, with 1 and a sentence that says what to do,', () =
     expect(unlabelled).toContain('a label before each secret');
   });
 
-  it('with nobody to tell', async () => {
+  it('without a chat', async () => {
     expect(await refusal([])).toContain('set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL');
   });
 

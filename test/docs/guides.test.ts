@@ -4,13 +4,10 @@ import { chdir, cwd } from 'node:process';
 import type { Express } from 'express';
 import request from 'supertest';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { run } from '../../src/cli/program.js';
 import { type Sink, verifyDelivery } from '../../src/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import { slackStandIn } from '../support/chat-stand-in.js';
-import { fakeIo } from '../support/io.js';
 import { temporaryFile } from '../support/temporary-file.js';
-import { blocksOf, pageAt } from './markdown.js';
 import { runnable } from './run-page.js';
 
 const secret = 'a secret of the guides';
@@ -143,41 +140,5 @@ describe('docs/debug-a-401.md', async () => {
       expect.stringContaining(`it is genuine: event ${event.event_id}`),
       expect.stringContaining('invalid_signature signature_mismatch: no secret matches'),
     ]);
-  });
-});
-
-describe('docs/migrate-from-the-python-adapters.md', () => {
-  it('says with which command serve takes what the adapters have taken, and how it answers', async () => {
-    const slack = await slackStandIn();
-    onTestFinished(() => slack.close());
-    const [first] = blocksOf(pageAt('docs/migrate-from-the-python-adapters.md')).filter(
-      ({ language }) => language === 'sh',
-    );
-    const [npx, command, ...args] = first?.code.trim().split(' ') ?? [];
-    expect([npx, command]).toEqual(['npx', 'vast-webhook']);
-    const cwd = dirname(temporaryFile('.env'));
-    const io = fakeIo({ cwd, env: { VAST_WEBHOOK_SECRET: secret, SLACK_WEBHOOK_URL: slack.url, PORT: '0' } });
-    const ended = run(args, io, '0.0.0');
-    const [, url = ''] = await io.printed(/listening on (\S+) /);
-    const get = async (path: string, init: RequestInit = {}) => {
-      const response = await fetch(new URL(path, url), init);
-      return [response.status, await response.text()];
-    };
-
-    const { body, headers } = signedDelivery(sampleEvent('outbid'), secret);
-    const post = { method: 'POST', body, headers };
-    expect(await get('/health')).toEqual([200, '{"ok":true}']);
-    slack.misbehave = (res) => res.writeHead(404).end();
-    const refusal = /^\{"ok":false,"error":"sink_failed","sinks":\{"slack-[0-9a-f]{8}":404\}\}$/;
-    expect(await get('/', post)).toEqual([502, expect.stringMatching(refusal)]);
-    slack.misbehave = undefined;
-    expect(await get('/', post)).toEqual([204, '']);
-    expect(await get('/', post)).toEqual([204, '']);
-    expect(await get('/', { ...post, body: `${body} ` })).toEqual([401, '{"ok":false,"error":"invalid_signature"}']);
-    expect(await get('/elsewhere', post)).toEqual([204, '']);
-    expect(await get('/elsewhere')).toEqual([404, '{"ok":false,"error":"not_found"}']);
-    expect(slack.messages).toHaveLength(1);
-    io.interrupt();
-    expect(await ended).toBe(0);
   });
 });

@@ -1,7 +1,7 @@
 /** Tables in docs/reference, held to the code that they describe. */
 import { describe, expect, it } from 'vitest';
 import { run } from '../../src/cli/program.js';
-import { type Code, answerFor } from '../../src/contracts/answer.js';
+import { answerFor, type Code } from '../../src/contracts/answer.js';
 import { fakeIo } from '../support/io.js';
 import { pageAt, root } from './markdown.js';
 import { sourcesOfExports } from './type-check.js';

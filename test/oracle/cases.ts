@@ -107,7 +107,7 @@ const chat: fc.Arbitrary<ChatConduct> = fc.oneof(
   },
   { weight: 4, arbitrary: fc.constantFrom(307, 308).map((status) => ({ is: 'redirect', status }) as const) },
   { weight: 4, arbitrary: fc.constantFrom({ is: 'reset' } as const, { is: 'refusal' } as const) },
-  { weight: 1, arbitrary: fc.constantFrom(6, 6, 9).map((seconds) => ({ is: 'slow', seconds }) as const) },
+  { weight: 1, arbitrary: fc.constantFrom(5.5, 5.5, 8.5).map((seconds) => ({ is: 'slow', seconds }) as const) },
 );
 
 export const cases: fc.Arbitrary<Case> = fc.record({

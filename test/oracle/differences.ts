@@ -73,8 +73,8 @@ export const differences: readonly Difference[] = [
 
 /** What is otherwise in each message. */
 export const otherMessages = [
-  '| bytes that are no UTF-8; a byte-order mark | the connection breaks off; 400 | taken |',
-  '| the event came before | told again | 204, and nobody is told again |',
+  '| JSON with bytes that are no UTF-8; with a byte-order mark | the connection breaks off; 400 | taken |',
+  '| the event came before: the same id, or the same bytes if it has none | delivered again | 204, and not delivered again |',
   'What is no text is shown as JSON has it',
   'Without a subject the type stands in its place and not "Vast.ai notification"',
   'the hash of the body is shown',

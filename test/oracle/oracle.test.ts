@@ -27,6 +27,7 @@ const consoleUrl = 'https://console.example';
 
 interface Chat {
   readonly variable: string;
+  readonly flag: string;
   start(): Promise<ChatStandIn<never>>;
   /** Characters within which nothing is cut. */
   readonly room: number;
@@ -38,6 +39,7 @@ interface Chat {
 const chats: Readonly<Record<Adapter, Chat>> = {
   Slack: {
     variable: 'SLACK_WEBHOOK_URL',
+    flag: '--slack',
     start: slackStandIn as never,
     room: 30_000,
     subjectRoom: 30_000,
@@ -54,6 +56,7 @@ const chats: Readonly<Record<Adapter, Chat>> = {
   },
   'Slack workflow': {
     variable: 'SLACK_WEBHOOK_URL',
+    flag: '--slack',
     start: slackWorkflowStandIn as never,
     room: 2_000,
     subjectRoom: 300,
@@ -65,6 +68,7 @@ const chats: Readonly<Record<Adapter, Chat>> = {
   },
   'Google Chat': {
     variable: 'GOOGLE_CHAT_URL',
+    flag: '--google-chat',
     start: googleChatStandIn as never,
     room: 8_000,
     subjectRoom: 1_000,
@@ -118,10 +122,14 @@ function deliveryOf({ body, signature }: Request) {
 }
 
 /** One `serve`, one chat, and what is done with them. */
-async function worker(adapter: Adapter) {
-  const chat = await during(chats[adapter].start());
-  const { url } = await serving([], { env: { [chats[adapter].variable]: chat.url, VAST_CONSOLE: consoleUrl } });
+async function worker(adapter: Adapter, isByFlag: boolean) {
+  const { start, variable, flag } = chats[adapter];
+  const chat = await during(start());
+  const env = { ...(!isByFlag && { [variable]: chat.url }), VAST_CONSOLE: consoleUrl };
+  const { url } = await serving(isByFlag ? [flag, chat.url] : [], { env });
   const late: unknown[] = [];
+  /** The bodies that came already, because they have no number of their own. */
+  const taken = new Set<string>();
   const refusal = JSON.stringify(
     adapter === 'Google Chat' ? { error: { status: 'NOT_FOUND' } } : { ok: false, error: 'no' },
   );
@@ -152,11 +160,16 @@ async function worker(adapter: Adapter) {
       return response.status;
     };
     const event = eventIn(readable(request.body));
-    const isOdd = each.encoding !== 'utf8' && event !== undefined;
-    // What is only said of the encoding is taken as what it is without it.
-    const judged = isOdd ? { ...request, body: Buffer.from(readable(request.body)) } : request;
+    // The page promises that the encoding makes no difference.
+    const judged = each.encoding === 'utf8' ? request : { ...request, body: Buffer.from(readable(request.body)) };
     const status = statusOf(adapter, judged);
     const { serve } = differences.find(({ when }) => when(judged, status)) as (typeof differences)[number];
+    const bytes = request.body.toString('latin1');
+    if (serve.isShown && taken.has(bytes)) {
+      expect(await send()).toBe(204);
+      expect(received()).toEqual([]);
+      return;
+    }
 
     chat.misbehave = conduct(request);
     expect(await send()).toBe(serve.status);
@@ -170,6 +183,7 @@ async function worker(adapter: Adapter) {
       }
       expect(answer).toBe(204);
     }
+    if (serve.isShown) taken.add(bytes);
     if (serve.isShown && each.isRepeated) expect(await send()).toBe(204);
     expect(received()).toHaveLength(serve.isShown ? 1 : 0);
     if (serve.isShown) expectToShow(chats[adapter], received()[0], shownOf(adapter, event ?? {}));
@@ -187,7 +201,7 @@ describe('serve beside the adapters of the guides', () => {
     'takes what the adapter for %s takes, once, and shows what it shows, or what the migration page says',
     async (adapter) => {
       const property = async (index: number) => {
-        const judge = await worker(adapter);
+        const judge = await worker(adapter, index % 2 === 1);
         const numRuns = Math.ceil(runs / workers);
         await fc.assert(fc.asyncProperty(cases, judge), { numRuns, seed: seed + index, endOnFailure: true });
       };

@@ -5,8 +5,8 @@ import type * as sinks from '../../src/sinks/index.js';
 
 /** The file of each sink, and those that it is made of. */
 const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
-  slack: ['slack.ts', 'chat.ts', 'post.ts', 'text.ts'],
-  slackWorkflow: ['slack-workflow.ts', 'chat.ts', 'post.ts', 'text.ts'],
+  slack: ['slack.ts', 'slack-address.ts', 'chat.ts', 'post.ts', 'text.ts'],
+  slackWorkflow: ['slack-workflow.ts', 'slack-address.ts', 'chat.ts', 'post.ts', 'text.ts'],
   googleChat: ['google-chat.ts', 'chat.ts', 'post.ts', 'text.ts'],
   discord: ['discord.ts', 'chat.ts', 'post.ts', 'text.ts'],
   teams: ['teams.ts', 'chat.ts', 'post.ts', 'text.ts'],

@@ -33,11 +33,11 @@ export function addDev(program: Command, io: Io): void {
     .option('--types <types>', 'what it subscribes to: keys, or patterns such as instance_* (default: all)', gather)
     .option('--port <port>', "the receiver's", toPort, 8787)
     .option('--page-port <port>', "the page's", toPort, 8788)
-    .option('--slack <url>', 'a Slack incoming webhook to tell; may be repeated', collect)
-    .option('--google-chat <url>', 'a Google Chat incoming webhook to tell; may be repeated', collect)
+    .option('--slack <url>', 'a Slack incoming webhook to deliver to; may be repeated', collect)
+    .option('--google-chat <url>', 'a Google Chat incoming webhook to deliver to; may be repeated', collect)
     .option(
       '--sink <url>',
-      'one of them, or of Slack workflows, Discord or Teams, told by its host; may be repeated',
+      'a webhook of Slack, Google Chat, Discord or Teams, recognised by its host; may be repeated',
       collect,
     );
   addApiOptions(command)

@@ -126,7 +126,7 @@ function judgeTypes({ id, types }: Webhook, keys: readonly string[] | undefined)
     );
   }
   const contexts = new Set(types.map((key) => key.split(':', 1)[0]));
-  const mixed = contexts.size > 1 ? '; for renting and hosting at once, which deliveries do not tell apart' : '';
+  const mixed = contexts.size > 1 ? '; of renting and hosting at once: a delivery does not say which it is about' : '';
   return ok('types', `it subscribes to ${types.length} of ${keys?.length ?? 'the'} types${mixed}`);
 }
 

@@ -56,7 +56,7 @@ export function judgeUrl({ protocol, username, password, hostname }: URL, isLoca
 /** Whether the host resolves, and to public addresses only. With `isUnknown` there is nothing to send to. */
 export async function judgeAddress(
   { hostname }: URL,
-  isLocal: boolean,
+  { isLocal, isProxied }: { readonly isLocal: boolean; readonly isProxied: boolean },
 ): Promise<Finding & { readonly isUnknown?: true }> {
   const host = hostname.replace(/^\[|\]$/g, '');
   let addresses: readonly string[];
@@ -64,6 +64,8 @@ export async function judgeAddress(
     addresses = (await lookup(host, { all: true })).map(({ address }) => address);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // In a company's network, often only its proxy can look up names of the internet.
+    if (isProxied) return skipped('address', `${host} does not resolve here (${code}): the proxy looks it up`);
     const cure = 'look at the spelling and at the DNS record; a tunnel that has ended takes its name with it';
     return { ...problem('address', `${host} does not resolve (${code})`, cure), isUnknown: true };
   }

@@ -12,7 +12,7 @@ const mostSeconds = 60;
 
 /** Compares the clocks by the Date headers. What counts is the endpoint's against Vast.ai's. */
 export function judgeClocks({ endpoint, service }: Clocks): Finding {
-  if (endpoint === undefined && service === undefined) return skipped('clock', 'nobody gave a Date header');
+  if (endpoint === undefined && service === undefined) return skipped('clock', 'no answer had a Date header');
   const pairs = [
     endpoint !== undefined &&
       service !== undefined &&

@@ -7,6 +7,7 @@ import type { Io } from '../shared/context.js';
 import { Failure, UsageFailure } from '../shared/errors.js';
 import { positive } from '../shared/flag-values.js';
 import { coloursFor, printJson, printLine, printNote, withoutControls } from '../shared/print.js';
+import { readSettings } from '../shared/settings.js';
 import type { Finding } from './finding.js';
 
 interface Flags extends SecretOptions, Omit<ManagementFlags, 'provider'> {
@@ -48,7 +49,7 @@ async function examineAll(io: Io, flags: Flags): Promise<void> {
   const [secret] = await findSecrets(io, flags);
   const apiKey = await findApiKey(io, { ...flags, provider: 'vast' });
   if (given === undefined && apiKey === undefined) {
-    throw new UsageFailure('give the endpoint with --url, or set VAST_API_KEY so that it can be asked for');
+    throw new UsageFailure('give the endpoint with --url, or set VAST_API_KEY, so that Vast.ai can be asked for it');
   }
   const { judgeSecret } = await import('./configuration.js');
   report(judgeSecret(secret, apiKey));
@@ -86,10 +87,12 @@ async function examineAccount(
   }
   const { examineAccount } = await import('./account.js');
   const { skewOf } = await import('./probe.js');
+  const { proxiedFetch } = await import('../shared/proxied-fetch.js');
+  const send = proxiedFetch(await readSettings(io)) ?? fetch;
   let skewSeconds: number | undefined;
   // Every answer has the service's time.
   const timed: typeof fetch = async (...args) => {
-    const response = await fetch(...args);
+    const response = await send(...args);
     skewSeconds = skewOf(response.headers.get('date'));
     return response;
   };
@@ -108,15 +111,17 @@ async function examineEndpoint(
 ): Promise<number | undefined> {
   const { judgeAddress, judgeUrl } = await import('./address.js');
   const { examine } = await import('./endpoint.js');
+  const { outbound } = await import('../shared/proxied-fetch.js');
+  const way = outbound(await readSettings(io));
   const isLocal = flags.local === true;
   report(judgeUrl(url, isLocal));
-  const { isUnknown, ...address } = await judgeAddress(url, isLocal);
+  const { isUnknown, ...address } = await judgeAddress(url, { isLocal, isProxied: way?.isProxied(url) === true });
   report(address);
   if (isUnknown) return undefined;
   printNote(io, `Sending webhook_test events to ${url.origin}${url.pathname}.`);
   const isUsable = secret !== undefined && secret !== '' && secret === secret.trim();
   const question = { url, secret: isUsable ? secret : undefined, timeoutMs: flags.timeout * 1000 };
-  return reportAll(examine({ ...question, interrupted: io.interrupted }), report);
+  return reportAll(examine({ ...question, interrupted: io.interrupted, way }), report);
 }
 
 /** Reports what a generator yields, and gives what it returns. */

@@ -1,15 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { sampleEvent, signedDelivery } from 'vast-webhook/testing';
 import { type Finding, ok, problem, skipped } from './finding.js';
-import { type Probed, probe } from './probe.js';
+import { type Probed, type ProbeOptions, probe } from './probe.js';
 import { obstacleIn, ownCode } from './unreachable.js';
 
-export interface EndpointQuestion {
+export interface EndpointQuestion extends ProbeOptions {
   readonly url: URL;
   /** Left out: what needs a signature is skipped. */
   readonly secret?: string;
-  readonly timeoutMs: number;
-  readonly interrupted: AbortSignal;
 }
 
 /** Beyond this a delivery is refused by default. */
@@ -18,9 +16,9 @@ const senderGivesUpMs = 10_000;
 
 /** Gives what it finds as it finds it, and in the end the endpoint's clock minus this one, where it is known. */
 export async function* examine(question: EndpointQuestion): AsyncGenerator<Finding, number | undefined> {
-  const { url, secret, timeoutMs, interrupted } = question;
+  const { url, secret } = question;
   const send = (delivery: { body: string; headers: Readonly<Record<string, string>> }) =>
-    probe(url, delivery, timeoutMs, interrupted);
+    probe(url, delivery, question);
 
   const { body } = sample(randomBytes(32).toString('hex'));
   const unsigned = await send({ body, headers: { 'Content-Type': 'application/json' } });
@@ -76,7 +74,7 @@ function judgeRefusal(check: string, what: string, { status, body, failure }: Pr
   if (status >= 200 && status < 300) {
     return problem(
       check,
-      `${what} gets ${status}: whoever knows the URL can send events`,
+      `${what} gets ${status}: everybody who knows the URL can send events`,
       'verify the signature before anything else: app.use(vastWebhook(secret)), and no handler of the path before it',
     );
   }
@@ -150,14 +148,11 @@ function failedSinks(body: string): string {
 }
 
 /** Refused, although it was signed: is it the clock, or the secret? Signed by the endpoint's clock it tells. */
-async function judgeMismatch(
-  status: number,
-  { url, secret = '', timeoutMs, interrupted }: EndpointQuestion,
-  skewSeconds: number,
-): Promise<Finding> {
+async function judgeMismatch(status: number, question: EndpointQuestion, skewSeconds: number): Promise<Finding> {
+  const { url, secret = '' } = question;
   if (Math.abs(skewSeconds) >= toleranceSeconds - 1) {
     const timestamp = Math.floor(Date.now() / 1000) + skewSeconds;
-    const again = await probe(url, sample(secret, timestamp), timeoutMs, interrupted);
+    const again = await probe(url, sample(secret, timestamp), question);
     if (again.status >= 200 && again.status < 300) {
       return problem(
         'signed',

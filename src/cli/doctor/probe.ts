@@ -1,5 +1,6 @@
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { Outbound } from '../shared/proxied-fetch.js';
 
 /** How an endpoint answered one POST. */
 export interface Probed {
@@ -22,8 +23,16 @@ interface Sent {
 
 const maxBodyLength = 4_096;
 
+export interface ProbeOptions {
+  readonly timeoutMs: number;
+  readonly interrupted: AbortSignal;
+  /** Taken for what must go through a proxy. Otherwise only those certificates count that Vast.ai knows as well. */
+  readonly way?: Outbound;
+}
+
 /** Sends as Vast.ai does: a new connection, no redirect followed. Does not reject, unless it is interrupted. */
-export function probe(url: URL, { body, headers }: Sent, timeoutMs: number, interrupted: AbortSignal): Promise<Probed> {
+export function probe(url: URL, { body, headers }: Sent, options: ProbeOptions): Promise<Probed> {
+  const { timeoutMs, interrupted, way } = options;
   return new Promise((resolve, reject) => {
     const startedAt = performance.now();
     const abort = new AbortController();
@@ -31,20 +40,23 @@ export function probe(url: URL, { body, headers }: Sent, timeoutMs: number, inte
     const stop = () => abort.abort('interrupted');
     interrupted.addEventListener('abort', stop);
     if (interrupted.aborted) stop();
+    const clear = () => {
+      clearTimeout(timer);
+      interrupted.removeEventListener('abort', stop);
+    };
     const fail = (error: NodeJS.ErrnoException) => {
+      clear();
       if (interrupted.aborted) reject(interrupted.reason);
       const failure = abort.signal.aborted ? 'timeout' : (error.code ?? 'unknown error');
       resolve({ status: 0, headers: {}, body: '', ms: performance.now() - startedAt, failure });
     };
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    const request = send(url, {
+    const asked = {
       method: 'POST',
-      agent: false,
+      agent: false as const,
       signal: abort.signal,
       headers: { 'Content-Length': Buffer.byteLength(body), 'User-Agent': 'vast-webhook doctor', ...headers },
-    });
-    request.on('error', fail);
-    request.on('response', (response) => {
+    };
+    const onResponse = (response: IncomingMessage) => {
       const skewSeconds = skewOf(response.headers.date);
       let text = '';
       response.setEncoding('utf8');
@@ -56,12 +68,12 @@ export function probe(url: URL, { body, headers }: Sent, timeoutMs: number, inte
         const { statusCode: status = 0, headers: answered } = response;
         resolve({ status, headers: answered, body: text, ms: performance.now() - startedAt, skewSeconds });
       });
-    });
-    request.on('close', () => {
-      clearTimeout(timer);
-      interrupted.removeEventListener('abort', stop);
-    });
-    request.end(body);
+    };
+    const send = (request: ClientRequest) => {
+      request.on('error', fail).on('response', onResponse).on('close', clear).end(body);
+    };
+    if (way?.isProxied(url)) way.request(url, asked).then(send, fail);
+    else send((url.protocol === 'https:' ? httpsRequest : httpRequest)(url, asked));
   });
 }
 

@@ -32,12 +32,16 @@ const failures: Readonly<Record<string, readonly [detail: string, cure: string]>
   ERR_TLS_CERT_ALTNAME_INVALID: ['its certificate is for another name', 'get one for the host in the URL'],
 };
 
+const ownProxy = [
+  "this machine's proxy made no connection",
+  'look at HTTPS_PROXY and its password, and at what the proxy lets through; NO_PROXY names hosts to reach without it',
+] as const;
+
+const otherFailure = ['the connection failed', 'look whether the service runs, and at the proxy in front'] as const;
+
 function unreachable({ host }: URL, { failure }: Probed): Finding | undefined {
   if (failure === undefined) return undefined;
-  const [detail, cure] = failures[failure] ?? [
-    'the connection failed',
-    'look whether the service runs, and at the proxy in front',
-  ];
+  const [detail, cure] = failures[failure] ?? (failure.startsWith('PROXY_') ? ownProxy : otherFailure);
   return problem('reach', `${host}: ${detail} (${failure})`, cure);
 }
 
@@ -59,7 +63,7 @@ function redirected({ status, headers }: Probed): Finding | undefined {
 const cures: Readonly<Record<number, string>> = {
   401: 'exempt the path from the password: the signature is what protects it',
   403: 'let POSTs to this path through without a challenge (firewall rules, bot protection, IP lists)',
-  404: 'compare the path with the one that the service has (/vast/webhooks unless told otherwise)',
+  404: 'compare the path with the one that the service has (/vast/webhooks by default)',
   405: 'let the path take POST: it may be served as a static file, or by another service',
   406: 'let POSTs to this path through (firewall rules)',
   411: 'let bodies through as they are sent',

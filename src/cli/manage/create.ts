@@ -103,7 +103,7 @@ function adviseOn(io: Io, { provider, url }: Flags, types: readonly string[]): v
   if (provider === 'vast' && contexts.size > 1) {
     printNote(
       io,
-      'It is for renting and hosting at once, which deliveries do not tell apart: one webhook for each does.',
+      'Its types are of renting and hosting at once, and a delivery does not say which it is about: make one webhook for each.',
     );
   }
 }

@@ -18,7 +18,7 @@ export function addDelete(program: Command, io: Io): void {
 async function remove(io: Io, idOrName: string, flags: Flags): Promise<void> {
   const { yes, provider } = flags;
   if (!yes && !(io.stdin.isTTY && io.stderr.isTTY)) {
-    throw new UsageFailure('delete asks before it does, and there is nobody to ask: give --yes');
+    throw new UsageFailure('delete asks before it deletes, and this is no terminal: give --yes');
   }
   const { findWebhook } = await import('./find-webhook.js');
   const { presentable } = await import('./show-webhook.js');

@@ -83,7 +83,8 @@ export async function connect(io: Io, flags: ManagementFlags, apiKey: string, se
 
 /** What the clients refuse before a call was given wrongly on the command line. */
 export function asUsage(error: unknown): unknown {
-  return error instanceof TypeError ? new UsageFailure(error.message) : error;
+  if (!(error instanceof TypeError)) return error;
+  return new UsageFailure(error.message.replace('the option baseUrl', '--base-url'));
 }
 
 /** Shodai's filters, by their flags. */

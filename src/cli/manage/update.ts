@@ -24,7 +24,7 @@ export function addUpdate(program: Command, io: Io): void {
     .description("Change a webhook's URL, name or event types. Its secret stays.")
     .option('--url <url>', 'where deliveries go: https, and public')
     .option('--name <name>', 'what to call it')
-    .option('--type <types>', 'all the event types that it shall have, repeatable or a comma list', gather);
+    .option('--type <types>', 'its event types, in place of those it has; repeatable or a comma list', gather);
   addFilterOptions(command)
     .option('--json', 'print the webhook as JSON')
     .action((idOrName: string, flags: Flags) => update(io, idOrName, flags));

@@ -70,7 +70,9 @@ async function secretsIn(file: string, { cwd }: Io): Promise<readonly string[]> 
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new Failure(`the secret's file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw new Failure(
+      `the secret's file ${path} cannot be read (${(error as NodeJS.ErrnoException).code}): look at its path and permissions`,
+    );
   }
   const secrets = secretsOf(text);
   if (secrets === undefined) {

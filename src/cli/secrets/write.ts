@@ -69,6 +69,9 @@ export async function openSecretTarget(io: Io, flags: SecretFlags, owner: Secret
   const given = secretFile ?? envFile;
   const path = resolve(io.cwd, given);
   const file = await followLinks(path, given);
+  const entry = await stat(file).catch(() => undefined);
+  // A device or a pipe may be read without an end, and keeps nothing.
+  if (entry && !entry.isFile()) throw notWritable(given, new Error('it is not a file'));
   const unlock = await acquireLock(`${file}.vast-webhook.lock`).catch((error: unknown) => {
     throw notWritable(given, error);
   });

@@ -7,7 +7,7 @@ import type { ReplayOptions } from './send-stored.js';
 const manual = `
 The file holds JSON lines or a JSON array of events, of { "headers", "body" }, of deliveries as a queue or outbox keeps
 them, or it is what \`serve --log json --log-events\` wrote. A receiver answers 2xx to an event that it has had already,
-and tells nobody of it again.`;
+and does not deliver it again.`;
 
 export function addReplay(program: Command, io: Io): void {
   const command = program

@@ -11,7 +11,7 @@ export function addTrigger(program: Command, io: Io): void {
     .argument('[type]', 'the event type, such as outbid or client:outbid', 'webhook_test')
     .option('--url <url>', 'the receiver', 'http://127.0.0.1:8787/vast/webhooks')
     .option('--count <n>', 'how many to send (default: 1)', positiveInteger)
-    .option('--rate <n>', 'how many to send a second, for 10 s unless told otherwise', positive)
+    .option('--rate <n>', 'how many to send a second (for 10 s, if neither --count nor --duration is given)', positive)
     .option('--duration <seconds>', 'for how long to send', positive)
     .option('--connections <n>', 'how many are under way at once at most', positiveInteger, 32)
     .option('--event-id <id>', 'the same event each time, to try out duplicates')

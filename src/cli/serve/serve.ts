@@ -25,51 +25,54 @@ interface Options extends SecretOptions {
 const manual = `
 Environment variables, also from .env; options win:
   VAST_WEBHOOK_SECRET   the signing secret
-  VAST_WEBHOOK_SECRETS  several with labels instead, which the log shows: renter=SECRET,host=SECRET
+  VAST_WEBHOOK_SECRETS  instead of it, several with labels, which the log shows: renter=SECRET,host=SECRET
   SLACK_WEBHOOK_URL     a Slack incoming webhook, or a workflow's trigger
   GOOGLE_CHAT_URL       a Google Chat incoming webhook
                         Both may hold several, with white space between. An address with a label and an @ before it,
-                        such as host@https://..., hears of the webhook with that label only
+                        such as host@https://..., gets the events of the webhook with that label only
   VAST_CONSOLE          the console that messages link to, if not https://cloud.vast.ai
   HOST, PORT            where to listen
   VAST_WEBHOOK_STORE    as --store, whose URL may hold a password
   VAST_WEBHOOK_OUTBOX   as --outbox
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY     a proxy on the way to the chats
   REQUESTS_CA_BUNDLE, SSL_CERT_FILE     certificates to trust there, too
-Whoever can run \`ps\` on this machine sees what is given as an option, so keep secrets and URLs in variables or files.
+Everybody on this machine can see options in \`ps\`, so keep secrets and URLs in variables or files.
 
-Run as a service, start node_modules/.bin/vast-webhook and not npx, which passes no signal on.
+For a service, start node_modules/.bin/vast-webhook and not npx, because npx passes no signal on.
 
-Answers 204 to deliveries that were taken, and GET /health with 200 {"ok": true}. Ctrl-C and SIGTERM end it when what is
-under way has ended.`;
+It answers 204 to each delivery that it has taken, and GET /health with 200 {"ok": true}. After Ctrl-C or SIGTERM it
+finishes the deliveries that are under way, and ends.`;
 
 export function addServe(program: Command, io: Io): void {
   const command = program
     .command('serve')
-    .description('receive deliveries, and tell Slack and Google Chat of each event once')
+    .description('Receive webhooks, and deliver each event once to Slack, Google Chat and other chats.')
     .option('--slack <url>', "a Slack incoming webhook, or a workflow's trigger; may be repeated", collect)
     .option('--google-chat <url>', 'a Google Chat incoming webhook; may be repeated', collect)
     .option(
       '--sink <url>',
-      'one of them, or of Slack workflows, Discord or Teams, told by its host; may be repeated',
+      'a webhook of Slack, Google Chat, Discord or Teams, recognised by its host; may be repeated',
       collect,
     )
-    .option('--log-events', 'write each event to the log, too; with it there need be no chat')
+    .option('--log-events', 'write each event to the log, too; with it, no chat is needed')
     .option(
       '--store <store>',
-      'what is known of events: memory, sqlite:FILE, redis://..., postgres://... (default: memory)',
+      'where to remember delivered events: memory, sqlite:FILE, redis://..., postgres://... (default: memory)',
     )
-    .option('--outbox <file>', 'write events to a SQLite file and answer, then tell as long as it takes')
-    .option('--redeliver', 'tell what the outbox had given up again')
-    .option('--host <host>', 'where to listen (default: 127.0.0.1)')
-    .option('--port <port>', 'where to listen (default: 8787)', toPort)
-    .option('--path <path>', 'the endpoint (default: every path, for POST)')
+    .option(
+      '--outbox <file>',
+      'keep events in a SQLite file, answer at once, and deliver them later; tried again for three days',
+    )
+    .option('--redeliver', 'deliver the dead letters of the outbox again')
+    .option('--host <host>', 'the address to listen on (default: 127.0.0.1)')
+    .option('--port <port>', 'the port to listen on (default: 8787)', toPort)
+    .option('--path <path>', 'the only path that takes webhooks (default: every path)')
     .option(
       '--sink-timeout <seconds>',
-      'how long a chat may take (default: until the sender gives up; 30 with --outbox)',
+      'how long a chat may take to answer (default: about 10, when Vast.ai gives up; 30 with --outbox)',
       positive,
     )
-    .option('--limit <size>', 'the largest body that is taken, in bytes, kb or mb', toByteLimit, '1mb')
+    .option('--limit <size>', 'the largest body, in bytes, kb or mb', toByteLimit, '1mb')
     .addOption(new Option('--log <format>', 'how to write the log').choices(['text', 'json']).default('text'));
   addSecretOptions(command)
     .addHelpText('after', manual)
@@ -101,7 +104,8 @@ async function serve(options: Options, io: Io): Promise<void> {
   };
   const store = options.store ?? setting('VAST_WEBHOOK_STORE') ?? 'memory';
   const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX');
-  if (options.redeliver && outbox === undefined) throw new UsageFailure('--redeliver is for what is in an --outbox');
+  if (options.redeliver && outbox === undefined)
+    throw new UsageFailure('--redeliver needs --outbox, because it delivers the dead letters of the outbox again');
 
   const log = receiverLog(io, options.log, secretsIn(secret, Object.values(urls).flat().map(withoutLabel), store));
   const consoleUrl = setting('VAST_CONSOLE');
@@ -123,7 +127,9 @@ async function serve(options: Options, io: Io): Promise<void> {
   }
   // It would take each event from the sender for good, and nobody would hear of it.
   if (sinks.length === 0) {
-    throw new Failure('there is nobody to tell: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --log-events');
+    throw new Failure(
+      'there is no chat to deliver to: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --sink or --log-events',
+    );
   }
   const host = options.host ?? setting('HOST') ?? '127.0.0.1';
   const port = options.port ?? portOf(setting('PORT')) ?? 8787;

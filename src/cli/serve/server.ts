@@ -78,8 +78,8 @@ function withOutbox(
   closers.push(() => outbox.close(500));
   try {
     const dead = outbox.deadLetters().length;
-    if (redeliver) log.note('info', `dead letters that are told again: ${outbox.redeliver()}`);
-    else if (dead > 0) log.note('warn', `dead letters in ${file}: ${dead}; --redeliver tells them again`);
+    if (redeliver) log.note('info', `dead letters that are delivered again: ${outbox.redeliver()}`);
+    else if (dead > 0) log.note('warn', `dead letters in ${file}: ${dead}; --redeliver delivers them again`);
   } catch (error) {
     throw unusable('--outbox', resolve(cwd, file), error);
   }
@@ -166,7 +166,7 @@ function greeting(server: Server, { host, path, sinks, outbox }: ReceiverSetting
   const names = sinks.map(({ name }) => name);
   const through = outbox === undefined ? '' : ' through the outbox';
   const elsewhere = path === undefined ? ' and every other path' : '';
-  const message = `listening on ${url}${elsewhere}, telling ${names.join(', ')}${through}; store: ${store}`;
+  const message = `listening on ${url}${elsewhere}, delivering to ${names.join(', ')}${through}; store: ${store}`;
   return ['info', message, { url, sinks: names, store, outbox }] as const;
 }
 

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
-import { isIPv4, type Socket } from 'node:net';
+import { isIP, isIPv4, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as tls from 'node:tls';
@@ -17,20 +17,36 @@ interface Init {
   readonly signal?: AbortSignal;
 }
 
+/** The way that requests take from this machine, where the environment prescribes one. */
+export interface Outbound {
+  isProxied(url: URL): boolean;
+  /** A request that is yet to be ended. Rejects when a proxy makes no connection. */
+  request(url: URL, options: https.RequestOptions): Promise<http.ClientRequest>;
+}
+
 /**
- * A `fetch` that follows the variables of Python's `requests`: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`,
- * in lower case too, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` and `SSL_CERT_FILE`. Undefined where none is set. Node.js 20
- * has no such setting of its own. Redirects are not followed. Throws a `Failure`.
+ * Follows the variables of Python's `requests`: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in lower case
+ * too, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` and `SSL_CERT_FILE`. Undefined where none is set. Node.js 20 has no such
+ * setting of its own. Throws a `Failure`.
  */
-export function proxiedFetch(setting: Setting): typeof fetch | undefined {
+export function outbound(setting: Setting): Outbound | undefined {
   const proxyFor = proxyChooser(setting);
-  const ca = authorities(setting);
-  if (proxyFor === undefined && ca === undefined) return undefined;
+  const secureContext = authorities(setting);
+  if (proxyFor === undefined && secureContext === undefined) return undefined;
+  return {
+    isProxied: (url) => proxyFor?.(url) !== undefined,
+    request: (url, options) => requestTo(url, options, proxyFor?.(url), secureContext),
+  };
+}
+
+/** A `fetch` that goes this way. Undefined where none is prescribed. Redirects are not followed. Throws a `Failure`. */
+export function proxiedFetch(setting: Setting): typeof fetch | undefined {
+  const way = outbound(setting);
+  if (way === undefined) return undefined;
   const send = async (input: string, init: Init = {}): Promise<Response> => {
-    const url = new URL(input);
     init.signal?.throwIfAborted();
     try {
-      return await exchange(url, init, proxyFor?.(url), ca);
+      return await exchange(way, new URL(input), init);
     } catch (cause) {
       init.signal?.throwIfAborted();
       throw new TypeError('fetch failed', { cause });
@@ -42,29 +58,9 @@ export function proxiedFetch(setting: Setting): typeof fetch | undefined {
 /** Statuses whose `Response` may have no body. */
 const bodiless = [204, 205, 304];
 
-async function exchange(url: URL, init: Init, proxy: URL | undefined, ca: Authorities): Promise<Response> {
+async function exchange(way: Outbound, url: URL, init: Init): Promise<Response> {
   const { method = 'GET', headers = {}, body, signal } = init;
-  const isTls = url.protocol === 'https:';
-  const socket = proxy && isTls ? await tunnel(url, proxy, ca, signal) : undefined;
-  const servername = isTls ? hostOf(url) : undefined;
-  const options = { method, headers: { ...headers }, signal, ca, agent: false as const };
-  const throughProxy = proxy && !isTls;
-  if (throughProxy) Object.assign(options.headers, authorization(proxy));
-  const request = throughProxy
-    ? clientOf(proxy).request(withoutCredentials(proxy), {
-        ...options,
-        path: url.href,
-        headers: { ...options.headers, Host: url.host },
-      })
-    : socket
-      ? // A connection of one's own is heeded without an agent only.
-        https.request(url, {
-          ...options,
-          agent: undefined,
-          createConnection: () => tls.connect({ socket, servername, ca }),
-        })
-      : clientOf(url).request(url, options);
-  const response = await answerTo(request, body);
+  const response = await answerTo(await way.request(url, { method, headers, signal }), body);
   const { statusCode: status = 0 } = response;
   if (bodiless.includes(status)) response.resume();
   const stream = bodiless.includes(status) ? null : (Readable.toWeb(response) as ReadableStream<Uint8Array>);
@@ -74,6 +70,26 @@ async function exchange(url: URL, init: Init, proxy: URL | undefined, ca: Author
   return new Response(stream, { status, headers: received });
 }
 
+async function requestTo(
+  url: URL,
+  options: https.RequestOptions,
+  proxy: URL | undefined,
+  secureContext: Authorities,
+): Promise<http.ClientRequest> {
+  const direct: Options = { ...options, secureContext, agent: false };
+  if (proxy === undefined) return clientOf(url).request(url, direct);
+  if (url.protocol !== 'https:') {
+    const headers = { ...options.headers, Host: url.host, ...authorization(proxy) };
+    return clientOf(proxy).request(withoutCredentials(proxy), { ...direct, path: url.href, headers });
+  }
+  const socket = await tunnel(url, proxy, secureContext, options.signal);
+  const host = hostOf(url);
+  // The name of a host, since TLS takes no address there; the certificate is compared with either.
+  const createConnection = () => tls.connect({ socket, host, servername: isIP(host) ? '' : host, secureContext });
+  // A connection of one's own is heeded without an agent only.
+  return https.request(url, { ...options, agent: undefined, createConnection });
+}
+
 function answerTo(request: http.ClientRequest, body: string | undefined): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.on('response', resolve).on('error', reject).end(body);
@@ -81,20 +97,22 @@ function answerTo(request: http.ClientRequest, body: string | undefined): Promis
 }
 
 /** A connection to the host of an address, made by the proxy. */
-function tunnel(url: URL, proxy: URL, ca: Authorities, signal: AbortSignal | undefined): Promise<Socket> {
+function tunnel(url: URL, proxy: URL, secureContext: Authorities, signal: AbortSignal | undefined): Promise<Socket> {
   const path = `${url.hostname}:${url.port || 443}`;
   const headers = { Host: path, ...authorization(proxy) };
-  const request = clientOf(proxy).request(withoutCredentials(proxy), {
+  // For a proxy that speaks TLS itself.
+  const options: Options = {
     method: 'CONNECT',
     path,
     headers,
     signal,
-    ca,
+    secureContext,
     agent: false,
-  });
+  };
+  const request = clientOf(proxy).request(withoutCredentials(proxy), options);
   return new Promise((resolve, reject) => {
-    request.on('connect', ({ statusCode }, socket: Socket) => {
-      if (statusCode === 200) return resolve(socket);
+    request.on('connect', ({ statusCode = 0 }, socket: Socket) => {
+      if (statusCode >= 200 && statusCode < 300) return resolve(socket);
       socket.destroy();
       reject(Object.assign(new Error('the proxy refused'), { code: `PROXY_ANSWERED_${statusCode}` }));
     });
@@ -146,12 +164,13 @@ function proxyUrl(name: string, text: string): URL {
   return url;
 }
 
-/** `*`, a host and all below it, with a port or without, or a range of IPv4 addresses. */
+/** `*`, a host and all below it, with a port or without, an address, or a range of IPv4 addresses. */
 function isExempt(url: URL, exception: string): boolean {
   if (exception === '*') return true;
   const host = hostOf(url);
   const [base = '', bits] = exception.split('/');
   if (bits !== undefined) return isIPv4(host) && isIPv4(base) && isInRange(host, base, Number(bits));
+  if (isIP(exception)) return host === exception.toLowerCase();
   const [, name = '', port] = /^\[?(.+?)\]?(?::(\d+))?$/.exec(exception.replace(/^\*?\./, '').toLowerCase()) ?? [];
   if (port !== undefined && port !== (url.port || (url.protocol === 'https:' ? '443' : '80'))) return false;
   return host === name || host.endsWith(`.${name}`);
@@ -163,16 +182,27 @@ function isInRange(address: string, base: string, bits: number): boolean {
   return Math.floor(numberOf(address) / size) === Math.floor(numberOf(base) / size);
 }
 
-type Authorities = string[] | undefined;
+type Authorities = tls.SecureContext | undefined;
 
-/** Beside those that Node.js knows, so that a bundle of a company's own is enough. */
+/** Those of `tls.connect` are taken, too. */
+type Options = https.RequestOptions & { readonly secureContext?: Authorities };
+
+/**
+ * Beside those that Node.js knows, so that a bundle of a company's own is enough. Made once, because reading some 150
+ * certificates for each connection would take longer than everything else.
+ */
 function authorities(setting: Setting): Authorities {
   const names = ['REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'SSL_CERT_FILE'];
   const given = names.flatMap((name) => certificatesIn(name, setting(name)));
+  if (given.length === 0) return undefined;
   // What Node.js would have added by itself.
-  if (given.length > 0)
-    return [...tls.rootCertificates, ...given, ...certificatesIn('', setting('NODE_EXTRA_CA_CERTS'))];
-  return undefined;
+  const extra = certificatesIn('', setting('NODE_EXTRA_CA_CERTS'));
+  try {
+    return tls.createSecureContext({ ca: [...tls.rootCertificates, ...given, ...extra] });
+  } catch (error) {
+    const set = names.filter((name) => setting(name) !== undefined).join(', ');
+    throw new Failure(`${set}: a certificate in it cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
 }
 
 function certificatesIn(name: string, path: string | undefined): string[] {

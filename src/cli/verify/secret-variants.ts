@@ -54,7 +54,7 @@ export function* secretVariants({ from, value }: NamedSecret): Iterable<Variant<
     yield variant(
       Buffer.from(plain, 'hex'),
       'decoded_secret',
-      `whoever signed has decoded the secret (${from}) from hex`,
+      `the signer has decoded the secret (${from}) from hex`,
       'use its text as the key: Vast.ai does',
     );
     const other = plain === plain.toLowerCase() ? plain.toUpperCase() : plain.toLowerCase();

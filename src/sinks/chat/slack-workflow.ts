@@ -1,6 +1,7 @@
 import type { Sink } from '../../contracts/sink.js';
 import { cut, withoutMarkup } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
+import { slackAddressKind } from './slack-address.js';
 
 /** The variables of a workflow, by the keys that it declares: strings, and nothing nested. */
 export type SlackWorkflowMessage = Readonly<Record<string, string>>;
@@ -12,12 +13,16 @@ export type SlackWorkflowOptions<Event> = ChatOptions<Event, SlackWorkflowMessag
  * Starts a Slack workflow by its webhook trigger, with the variables `vast_notification_message` (the text: subject,
  * message, details, 3,000 characters at most) and `vast_action_url`; `format` gives others. Nothing in an event can
  * ping a channel or make markup. An answer of `{ok: false}` is a failure for good, though its status is 200.
- * Throws a `TypeError` for a URL or an option that nobody can have meant.
+ * Throws a `TypeError` for an invalid option or URL, that of an incoming webhook included.
  */
 export function slackWorkflow<Event extends object>(
   triggerUrl: string,
   options: SlackWorkflowOptions<Event> = {},
 ): Sink<Event> {
+  if (slackAddressKind(triggerUrl) === 'incoming webhook') {
+    // It would refuse each event for good, because it finds no text.
+    throw new TypeError('Slack workflow: this is the URL of an incoming webhook: use slack for it');
+  }
   return chatSink(chat, triggerUrl, options);
 }
 

@@ -1,6 +1,7 @@
 import type { Sink } from '../../contracts/sink.js';
 import { cut, fitting, withoutMarkup } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
+import { slackAddressKind } from './slack-address.js';
 
 /** A message for a Slack incoming webhook. */
 export interface SlackMessage {
@@ -18,17 +19,11 @@ export type SlackOptions<Event> = ChatOptions<Event, SlackMessage>;
  * Throws a `TypeError` for an invalid option or URL, that of a workflow's trigger included.
  */
 export function slack<Event extends object>(webhookUrl: string, options: SlackOptions<Event> = {}): Sink<Event> {
-  if (isSlackTrigger(webhookUrl)) {
+  if (slackAddressKind(webhookUrl) === 'workflow') {
     // It would take no field of the message, and answer 200.
     throw new TypeError("Slack: this is the URL of a workflow's trigger: use slackWorkflow for it");
   }
   return chatSink(chat, webhookUrl, options);
-}
-
-/** Whether an address starts a workflow. */
-function isSlackTrigger(url: string): boolean {
-  const { hostname, pathname } = URL.canParse(url) ? new URL(url) : new URL('none:');
-  return /^hooks\.slack(-gov)?\.com$/.test(hostname) && /^\/(triggers|workflows)\//.test(pathname);
 }
 
 // docs.slack.dev, Block Kit and incoming webhooks. The limits are taken to count the text as it is sent.
