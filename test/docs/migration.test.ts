@@ -121,9 +121,9 @@ async function reader() {
 
   const project = await command.projectWith('better-sqlite3');
   await mkdir(join(project, 'node_modules/.bin'), { recursive: true });
-  const bin = join(project, 'node_modules/vast-webhook/dist/command/main.js');
+  const bin = join(project, 'node_modules/vast-webhook/dist/cli/main.js');
   await chmod(bin, 0o755);
-  await symlink('../vast-webhook/dist/command/main.js', join(project, 'node_modules/.bin/vast-webhook'));
+  await symlink('../vast-webhook/dist/cli/main.js', join(project, 'node_modules/.bin/vast-webhook'));
 
   const env = {
     PATH: process.env.PATH ?? '',
