@@ -35,4 +35,12 @@ describe('a map of keys that come and go', () => {
       { numRuns: 100 },
     );
   });
+
+  it('does not grow with what is over', () => {
+    let turn = 0;
+    const map = new KeyMap<number>((value) => value < turn);
+    for (; turn < 10_000; turn++) map.set(`k${turn}`, hashOf(`k${turn}`), turn);
+    expect(map.size).toBeLessThan(20);
+    expect(map.get('k9999', hashOf('k9999'))).toBe(9_999);
+  });
 });

@@ -53,6 +53,31 @@ describe('a claim', () => {
   });
 });
 
+describe('an event whose holder is gone', () => {
+  const day = 24 * 60 * 60_000;
+  const others = (store: ReturnType<typeof memoryStore>) => {
+    for (let i = 0; i < 100; i++) store.claim(`other ${i}`, 'a', lease);
+  };
+
+  it('is known for a day after its lease, with the sinks that have had it, however many others there are', () => {
+    const store = memoryStore();
+    store.claim('k', 'gone', lease);
+    store.delivered('k', 'gone', 'slack');
+    vi.advanceTimersByTime(lease + day - 1);
+    others(store);
+    expect(store.claim('k', 'b', lease)).toEqual(acquired(['slack']));
+  });
+
+  it('is forgotten after that, as soon as its room is needed', () => {
+    const store = memoryStore();
+    store.claim('k', 'gone', lease);
+    store.delivered('k', 'gone', 'slack');
+    vi.advanceTimersByTime(lease + day);
+    others(store);
+    expect(store.claim('k', 'b', lease)).toEqual(acquired());
+  });
+});
+
 describe('a completed event', () => {
   it('is remembered for its time, and then is new again', () => {
     const store = memoryStore();
