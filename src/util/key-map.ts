@@ -35,7 +35,7 @@ export class KeyMap<Value> {
       found.value = value;
       return;
     }
-    if (this.#size === this.#buckets.length) this.#grow();
+    if (this.#size === this.#buckets.length) this.#makeRoom();
     this.#size++;
     this.#enter({ key, hash, value, next: undefined });
   }
@@ -72,15 +72,33 @@ export class KeyMap<Value> {
     this.#buckets[at] = entry;
   }
 
+  #makeRoom(): void {
+    if (this.#isOver !== undefined) this.#leaveOut(this.#isOver);
+    // Half empty, or the next time would come too soon. Otherwise what is over would still make the table grow.
+    if (this.#size > this.#buckets.length / 2) this.#grow();
+  }
+
+  #leaveOut(isOver: (value: Value) => boolean): void {
+    const buckets = this.#buckets;
+    for (let at = 0; at < buckets.length; at++) {
+      let entry = buckets[at];
+      buckets[at] = undefined;
+      while (entry !== undefined) {
+        const { next } = entry;
+        if (isOver(entry.value)) this.#size--;
+        else this.#enter(entry);
+        entry = next;
+      }
+    }
+  }
+
   #grow(): void {
     const old = this.#buckets;
-    const isOver = this.#isOver;
     this.#buckets = new Array(2 * old.length).fill(undefined);
     for (let entry of old) {
       while (entry !== undefined) {
         const { next } = entry;
-        if (isOver?.(entry.value)) this.#size--;
-        else this.#enter(entry);
+        this.#enter(entry);
         entry = next;
       }
     }
