@@ -1,6 +1,7 @@
 // Builds dist/: the ES modules with rollup, from each of them its CommonJS twin under the same name, the declarations
 // with tsup, and the command. Nothing is minified, because a stack trace must point at something.
-// With --modules it builds the ES modules only, for tests that run them from a copy of the sources.
+// With --modules it builds the ES modules only, for tests that run them from a copy of the sources, and with
+// --no-declarations all but the declarations, which take longer than everything else.
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path';
@@ -23,15 +24,17 @@ if (!process.argv.includes('--modules')) {
   for (const file of await readdir('dist/esm', { recursive: true })) {
     if (file.endsWith('.js')) await makeCommonJs(file);
   }
-  await buildDeclarations({
-    config: false,
-    silent: true,
-    entry: entries.map(sourceOf),
-    format: 'esm',
-    outDir: 'dist/esm',
-    dts: { only: true, compilerOptions: { ignoreDeprecations: '6.0' } },
-  });
-  await shareDeclarations();
+  if (!process.argv.includes('--no-declarations')) {
+    await buildDeclarations({
+      config: false,
+      silent: true,
+      entry: entries.map(sourceOf),
+      format: 'esm',
+      outDir: 'dist/esm',
+      dts: { only: true, compilerOptions: { ignoreDeprecations: '6.0' } },
+    });
+    await shareDeclarations();
+  }
   await write('dist/cjs/package.json', '{ "type": "commonjs" }\n');
   await bundleCommand();
 }
