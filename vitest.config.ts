@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { entries, sourceOf, subpathOf } from './scripts/entries.mjs';
@@ -15,8 +16,13 @@ export default defineConfig({
     // Projects of their own, checked against the packed package.
     exclude: ['test/consumers/**'],
     globalSetup: 'test/support/global-setup.ts',
-    // Real sockets and deadlines on a busy machine.
-    testTimeout: 15_000,
+    setupFiles: 'test/support/patience.ts',
+    // Only to end a test that hangs: how long one takes depends on what else the machine does.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
+    // Many tests wait for sockets, servers and processes. Vitest itself would leave a core free.
+    maxWorkers: Math.max(2, availableParallelism()),
     coverage: {
       provider: 'v8',
       include: ['src/receive/**', 'src/forward/**', 'src/contracts/answer.ts'],

@@ -12,11 +12,11 @@ import { type DevSession, startDev } from './dev-session.js';
 const secret = 'a-secret-that-must-not-be-shown';
 const executable = inject('chromium');
 
-describe.skipIf(executable === undefined)('the page of dev, in Chromium', { timeout: 60_000 }, () => {
+describe.skipIf(executable === undefined)('the page of dev, in Chromium', () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await openChromium(executable as string);
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
 
   describe('what it shows', () => {
@@ -333,7 +333,7 @@ const rowOf = (page: Page, number: number) =>
   page.locator('#deliveries > li').filter({ has: page.getByText(`#${number}`, { exact: true }) });
 
 async function expectText(locator: Locator, pattern: RegExp): Promise<void> {
-  await expect.poll(() => locator.textContent(), { timeout: 10_000 }).toMatch(pattern);
+  await expect.poll(() => locator.textContent()).toMatch(pattern);
 }
 
 async function expectFocus(locator: Locator): Promise<void> {

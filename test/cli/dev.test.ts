@@ -109,7 +109,7 @@ describe('dev with an API key and a tunnel', () => {
     expect(api.webhooks[0]?.webhook_url).toBe(`${tunnelOrigin}/vast/webhooks`);
   });
 
-  it('goes on when the test never arrives, and says why', { timeout: 40_000 }, async () => {
+  it('goes on when the test never arrives, and says why', async () => {
     const { session } = await register({ resolve: () => 'http://127.0.0.1:9/' });
     await session.printed(/the test failed: .*not deliverable/);
     session.io.interrupt();
@@ -288,7 +288,7 @@ describe("dev's tunnel command", () => {
     await expect.poll(() => isAlive(pid)).toBe(false);
   });
 
-  it('ends also when it does not listen to the signal', { timeout: 30_000 }, async () => {
+  it('ends also when it does not listen to the signal', async () => {
     const command = `${node} -e 'process.on("SIGTERM", () => {}); console.log("${tunnelOrigin}"); setInterval(() => {}, 1e6)'`;
     const session = await startDev(['--tunnel', command]);
     await session.printed(/tunnel's address/);

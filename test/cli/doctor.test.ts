@@ -533,7 +533,7 @@ describe('the account', () => {
     const { checks, of } = await examineIt('--url', url);
     expect(checks).toEqual(['api-key']);
     expect(of('api-key')?.detail).toContain('429');
-  }, 60_000);
+  });
 
   it('has a key without the scope', async () => {
     const { examineIt, url } = await registered({ missingScope: 'user_read' });

@@ -52,7 +52,7 @@ describe('acquireLock', () => {
     expect(isHeld).toBe(false);
     const longAgo = new Date(Date.now() - 6 * 60_000);
     utimesSync(path, longAgo, longAgo);
-    await vi.waitUntil(() => isHeld, { timeout: 10_000 });
+    await vi.waitUntil(() => isHeld);
     await (await acquiring)();
   });
 });

@@ -10,7 +10,7 @@ const env = { VAST_WEBHOOK_SECRET: secret };
 let command: Installed;
 beforeAll(async () => {
   command = await installed();
-}, 120_000);
+});
 afterAll(() => command?.remove());
 
 async function listening(args: readonly string[], project?: string) {
@@ -53,14 +53,14 @@ describe('the installed command', () => {
       await parent.printed(/listening on/);
       // Its output stays open for as long as the child lives, which is not waited for.
       parent.kill('SIGKILL');
-      if (isOver) await vi.waitUntil(() => !isAlive(Number(pid)), { timeout: 10_000 });
+      if (isOver) await vi.waitUntil(() => !isAlive(Number(pid)));
       else {
         await sleep(1_500);
         expect(isAlive(Number(pid))).toBe(true);
         process.kill(Number(pid), 'SIGKILL');
       }
     }
-  }, 30_000);
+  });
 
   it('ends with 130 when it is asked twice', async () => {
     const slack = await during(slackStandIn());
@@ -177,7 +177,7 @@ describe('what the outbox has taken', () => {
     const taken: number[] = [];
     for (let i = 0; i < 5; i++) taken.push((await deliver(killed.url)).status);
     expect(taken).toEqual([204, 204, 204, 204, 204]);
-    await vi.waitUntil(() => slack.requests.length > 0, { timeout: 20_000 });
+    await vi.waitUntil(() => slack.requests.length > 0);
     // For what has failed to be written down.
     await sleep(500);
     killed.program.kill('SIGKILL');
@@ -186,8 +186,8 @@ describe('what the outbox has taken', () => {
 
     slack.misbehave = undefined;
     await listening(args, project);
-    await vi.waitUntil(() => slack.messages.length >= 5, { timeout: 60_000 });
+    await vi.waitUntil(() => slack.messages.length >= 5);
     const told = slack.messages.map(({ text }) => /event_id=(\w+)/.exec(text)?.[1]);
     expect(new Set(told).size).toBe(5);
-  }, 90_000);
+  });
 });

@@ -94,7 +94,7 @@ describe('an .env of any form', () => {
       }),
       { numRuns: Number(process.env.ENV_RUNS ?? 150), seed: Number(process.env.ENV_SEED ?? 15) },
     );
-  }, 120_000);
+  });
 
   it.each([
     ['Latin-1', Buffer.from('DB_PASSWORD=caf\xE9\n', 'latin1')],

@@ -10,7 +10,7 @@ import { type Installed, installed } from './installed.js';
 let command: Installed;
 beforeAll(async () => {
   command = await installed();
-}, 120_000);
+});
 afterAll(() => command?.remove());
 
 const seed = Number(process.env.KILL_SEED ?? 15);
@@ -60,7 +60,7 @@ describe('while the answer with a secret is waited for', () => {
       });
       const rotating = start('rotate-secret', 'renter');
       const rotations = () => service.calls.filter((call) => call.includes('rotate')).length;
-      await vi.waitUntil(() => rotations() === 1, { timeout: 20_000 });
+      await vi.waitUntil(() => rotations() === 1);
       for (const signal of signals) {
         rotating.kill(signal);
         await sleep(100);

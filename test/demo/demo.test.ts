@@ -5,7 +5,7 @@ import { type Checkout, checkout } from '../examples/checkout.js';
 let project: Checkout;
 beforeAll(async () => {
   project = await checkout();
-}, 60_000);
+});
 afterAll(() => project?.remove());
 
 async function runDemo(...args: string[]) {

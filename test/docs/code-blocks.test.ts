@@ -77,7 +77,7 @@ describe('every block of code', () => {
   let errors: readonly string[];
   beforeAll(() => {
     errors = typeErrorsIn(modules);
-  }, 120_000);
+  });
 
   it('compiles against the sources', () => {
     expect(errors.filter((error) => !isWrong(error))).toEqual([]);

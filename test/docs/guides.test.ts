@@ -110,7 +110,7 @@ describe('docs/answer-first-deliver-later.md', async () => {
     await send(app, sampleEvent('outbid'), secret).expect(204);
     await slack.nextRequest();
     slack.misbehave = undefined;
-    await vi.waitFor(() => expect(slack.messages).toHaveLength(1), 10_000);
+    await vi.waitFor(() => expect(slack.messages).toHaveLength(1));
     await stop();
   });
 });

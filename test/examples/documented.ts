@@ -18,7 +18,7 @@ export function documentedExamples() {
 
   beforeAll(async () => {
     project = await checkout();
-  }, 60_000);
+  });
   afterAll(() => project?.remove());
   afterEach(async () => {
     for (const program of running) program.kill('SIGKILL');

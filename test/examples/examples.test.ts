@@ -286,7 +286,7 @@ describeWithPrivateRedis('examples/bullmq', () => {
     expect(slack.messages).toEqual([]);
 
     const workers = [await startWorker(), await startWorker()];
-    await expect.poll(() => workers.map(({ stdout }) => stdout).join(''), { timeout: 10_000 }).toContain(test.event_id);
+    await expect.poll(() => workers.map(({ stdout }) => stdout).join('')).toContain(test.event_id);
     for (const worker of workers) await expectCleanStop(worker);
     const audits = workers.flatMap(({ stdout }) => stdout.split('\n').filter((line) => line.startsWith('audit')));
     expect(audits.sort()).toEqual([`audit: outbid ${outbid.event_id}`, `audit: webhook_test ${test.event_id}`]);
@@ -302,7 +302,7 @@ describeWithPrivateRedis('examples/bullmq', () => {
     const outbid = sampleEvent('outbid');
     expect((await send(url, outbid)).status).toBe(204);
     await refused;
-    await expect.poll(() => failedJobs(), { timeout: 10_000 }).toContain(outbid.event_id);
+    await expect.poll(() => failedJobs()).toContain(outbid.event_id);
 
     slack.misbehave = undefined;
     const told = slack.nextRequest();

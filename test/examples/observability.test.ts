@@ -10,7 +10,7 @@ let running: Program | undefined;
 
 beforeAll(async () => {
   project = await checkout();
-}, 60_000);
+});
 afterAll(() => project?.remove());
 afterEach(async () => {
   running?.kill('SIGKILL');

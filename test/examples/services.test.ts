@@ -346,7 +346,7 @@ describe('examples/nextjs', () => {
     const program = project().start(last, { ...env, PORT: '0', VAST_WEBHOOK_SECRET: secret });
     const [, url = ''] = await program.printed(/Local: +(http:\S+)/);
     service = { program, url };
-  }, 180_000);
+  });
 
   it.each(['/vast/webhooks', '/api/vast/webhooks'])(
     'takes an event once at %s, and refuses forgeries',

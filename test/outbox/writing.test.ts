@@ -223,7 +223,7 @@ describe.each(sqliteHandles())('on $client: deliveries at a time', ({ open }) =>
       for (let i = 0; i < 10; i++) await deliver();
     };
     await Promise.all(Array.from({ length: 64 }, sender));
-    await vi.waitUntil(() => slack.told.length === 640, { timeout: 10_000 });
+    await vi.waitUntil(() => slack.told.length === 640);
     // A delivery is written when it comes, when it is taken and when it has been told.
     expect(commits()).toBeLessThan(640 / 5);
   });

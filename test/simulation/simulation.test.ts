@@ -28,7 +28,7 @@ describe('a world', () => {
     expect(second.log).toEqual(first.log);
   });
 
-  it('is made smaller without becoming another', { timeout: 60_000 }, async () => {
+  it('is made smaller without becoming another', async () => {
     const { made } = await shrink(37, 10);
     expect(made.length).toBeGreaterThan(0);
   });

@@ -247,7 +247,7 @@ describeWithPrivateRedis.each(redisClients)('the scripts of redisStore on %s', (
 
     await server.stop();
     await server.start();
-    await vi.waitFor(async () => store.claim('after a restart', 'a', 1), { timeout: 10_000 });
+    await vi.waitFor(async () => store.claim('after a restart', 'a', 1));
     for (let i = 0; i < 10; i++) await useAll(`after a restart ${i}`);
     expect(await timesSent()).toBe(5);
   });

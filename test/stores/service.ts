@@ -51,7 +51,6 @@ export async function serveWith(store: IdempotencyStore, options: WebhookOptions
       for (const text of secrets) expect(error?.message).not.toContain(text);
       expect(service.handled.length).toBe(handled);
     },
-    takes: (message = signed()) =>
-      vi.waitFor(async () => expect(await deliver(message)).toBe(204), { timeout: 12_000, interval: 100 }),
+    takes: (message = signed()) => vi.waitFor(async () => expect(await deliver(message)).toBe(204), { interval: 100 }),
   };
 }

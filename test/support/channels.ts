@@ -46,7 +46,7 @@ export function watchChannels() {
           if (message === undefined) throw new Error(`${name} was published ${all(name).length} times`);
           return message;
         },
-        { timeout: 10_000, interval: 5 },
+        { interval: 5 },
       ),
   };
 }

@@ -112,7 +112,7 @@ describeWithPrivateRedis('a private Redis', () => {
     if (end === 'exit') parent.stdin?.end();
     else parent.kill(end);
     await once(parent, 'exit');
-    await vi.waitUntil(() => !isAlive(server.pid) && !existsSync(server.folder), { timeout: 5000 });
+    await vi.waitUntil(() => !isAlive(server.pid) && !existsSync(server.folder));
   });
 });
 

@@ -381,7 +381,7 @@ describe('storeConformance, held against a store that', () => {
       return storeConformance(() => store).map(({ name, run }) => run().catch((error) => errors.set(name, error)));
     });
     await Promise.all(runs);
-  }, 30_000);
+  });
 
   it.each(brokenStores)('%s, finds that out', (what, _store, rules) => {
     const errors = broken.get(what) as Map<string, Error>;
