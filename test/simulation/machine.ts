@@ -20,8 +20,11 @@ export class Machine {
   now = 1_000_000;
   steps = 0;
   readonly lines: string[] | undefined;
+  /** What happened last, when so much happens that time does not go on. */
+  busyWith: string | undefined;
   readonly #heap: Happening[] = [];
   #order = 0;
+  #stepsAtOnce = 0;
   /** Called before each step of a process. */
   beforeStep: (life: Life) => void = () => {};
   /** Called after each step; true ends the run. */
@@ -66,6 +69,10 @@ export class Machine {
             resolve();
             return;
           }
+          if (this.#isBusy(happening)) {
+            resolve();
+            return;
+          }
           this.now = Math.max(this.now, happening.at);
           if (this.#step(happening)) setImmediate(turn);
           else turn();
@@ -75,6 +82,14 @@ export class Machine {
       };
       setImmediate(turn);
     });
+  }
+
+  /** Whether things go on without end at one time. */
+  #isBusy({ at, life, what }: Happening): boolean {
+    this.#stepsAtOnce = at > this.now ? 0 : this.#stepsAtOnce + 1;
+    if (this.#stepsAtOnce < mostAtOnce) return false;
+    this.busyWith = `${life?.name ?? 'world'}: ${what}`;
+    return true;
   }
 
   #step(happening: Happening): boolean {
@@ -170,6 +185,9 @@ export class Machine {
     }
   }
 }
+
+/** Far more than happens at one time in any world. */
+const mostAtOnce = 10_000;
 
 /** More than any way of a small world takes. */
 const closeMs = 1.5;

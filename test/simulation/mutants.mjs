@@ -63,12 +63,12 @@ export const mutants = {
     'if (sinks.some(isFailed)) this.#giveBack',
     'if (false) this.#giveBack',
   ),
-  'the last sink that succeeds completes the event': one(
-    core,
-    'return !isPending(state) && !isFailed(state);',
-    'return !isPending(state);',
-  ),
   'what a sink took is not recorded before the others settle': one(
+    core,
+    "if (this.handler !== 'none' || this.#storeError !== undefined || !sinks.every(isDone)) this.#record(sink);",
+    '',
+  ),
+  'what a sink took is recorded under another name': one(
     run,
     'argument = (sinks[sink] as Sink<Event>).name;',
     "argument = '?'.concat((sinks[sink] as Sink<Event>).name);",

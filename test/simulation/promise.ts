@@ -54,6 +54,11 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
     }
   },
 
+  *'a sink whose claim is lost is asked to stop'({ unstopped }) {
+    for (const { id, sink, life } of unstopped)
+      yield `${sink} was at ${id} in ${life.name}, and its signal not aborted`;
+  },
+
   *'each request is answered before its sender gives up'({ givenUp }) {
     for (const { id, life, from, at } of givenUp) {
       if (!life.isAlive || life.stood.some(([begins, ends]) => begins <= at && ends >= from)) continue;
@@ -99,6 +104,10 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
         yield `${id} was in flight ${Math.round((at - from) / 1_000)} s after the last that was done with it`;
       }
     }
+  },
+
+  *'what waits does not keep its process busy'({ machine }) {
+    if (machine.busyWith !== undefined) yield `it went on and on without any time in between: ${machine.busyWith}`;
   },
 
   *'close() resolves, and the process does not end before it has'({ runnings }) {
@@ -184,7 +193,8 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
   const since = isGathered ? 0 : before.at - leaseMs;
   if (world.forgotAt.some((at) => at >= since && at <= again.at)) return 'a store that forgets';
   if (world.plan.store === 'memory' && before.kind !== 'outbox' && !before.life.isAlive) return 'a store that forgets';
-  const isKnown = before.kind !== 'outbox' && isRecorded(world, before, again.at);
+  const isKnown =
+    before.kind !== 'outbox' && (isRecorded(world, before, again.at) || hadTimeToRecord(world, before, again.at));
   if (hasEnded(before.life, heldSince - leaseMs, again.at) && !isKnown) {
     return 'a process that dies before it has recorded what a sink took';
   }
@@ -201,6 +211,13 @@ function isRecorded(world: World, told: Told, at: number): boolean {
   );
   // A claim that was granted before that does not know it.
   return recordedAt < at - 5_000 && recordedAt <= (life.ends[0] ?? Number.POSITIVE_INFINITY);
+}
+
+/** Whether a process with a store that works heard of a sink's success seconds before it died. */
+function hadTimeToRecord({ plan }: World, { kind, life, seen, settledAt }: Told, at: number): boolean {
+  if (kind !== 'plain' || seen !== 'ok' || settledAt === undefined || plan.store === 'memory') return false;
+  if (plan.storeTroubles.length > 0 || plan.oneCall !== undefined || life.away.length > 0) return false;
+  return settledAt + 1_000 < (life.ends[0] ?? Number.POSITIVE_INFINITY) && settledAt < at - 5_000;
 }
 
 function hasEnded({ ends }: Life, from: number, to: number): boolean {

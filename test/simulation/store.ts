@@ -73,19 +73,30 @@ export interface Fare {
   readonly end: 'ok' | 'before' | 'after' | 'lost' | 'silent' | 'twice';
 }
 
-/** What one process has of the store: a client, whose calls go through `fareOf`. */
+/** A caller has given up on an answer by then. */
+const storeTimeoutMs = 2_000;
+
+/**
+ * What one process has of the store: a client, whose calls go through `fareOf`. `onLost` hears of each renewal that has
+ * just been answered in time with that the claim is lost, unless this process has claimed the event again since.
+ */
 export function clientOf(
   store: ModelStore,
   life: Life,
   isPooled: boolean,
   fareOf: (operation: string) => Fare,
+  onLost: (key: string) => void,
 ): IdempotencyStore {
   const { machine } = life;
+  /** By key: the token of this process's latest claim. */
+  const latest = new Map<string, string>();
   let arrivesAt = 0;
   const call = (operation: keyof IdempotencyStore) => (key: string, token: string, argument: number | string) =>
     new Promise<never>((resolve, reject) => {
       const { there, back, end } = fareOf(operation);
+      const askedAt = machine.now;
       const name = `${operation} ${key.slice(-2)} ${argument}`;
+      if (operation === 'claim') latest.set(key, token);
       const answer = (ms: number, what: string, go: () => void) =>
         life.io(ms, `${name}: ${what}`, go, `store ${life.name} answers`);
       if (end === 'silent') return;
@@ -106,7 +117,16 @@ export function clientOf(
           if (end === 'twice') value = store.do(operation, key, token, argument);
           machine.log(`  ${end} ${JSON.stringify(value)}`);
           if (end === 'after') answer(back, 'failed', () => reject(new Error('connection reset')));
-          else if (end !== 'lost') answer(back, JSON.stringify(value), () => resolve(value as never));
+          else if (end !== 'lost') {
+            answer(back, JSON.stringify(value), () => {
+              resolve(value as never);
+              if (operation !== 'renew' || value !== false || machine.now >= askedAt + storeTimeoutMs) return;
+              // What the answer leads to has happened when this turn of the loop is over.
+              setImmediate(() => {
+                if (latest.get(key) === token) onLost(key);
+              });
+            });
+          }
         },
         `store ${life.name}`,
       );

@@ -36,6 +36,8 @@ export interface Told {
   settledAt: number | undefined;
   /** What the process heard of it. */
   seen: 'ok' | 'failed' | undefined;
+  /** What a sink that is called directly was given to stop by. */
+  signal: AbortSignal | undefined;
 }
 
 /** What one sender goes on sending until it is taken. */
@@ -107,6 +109,8 @@ export class World {
   readonly ended: { readonly id: string; readonly exchange: SimExchange }[] = [];
   /** Requests that were not answered until their sender gave up. */
   readonly givenUp: { readonly id: string; readonly life: Life; readonly from: number; readonly at: number }[] = [];
+  /** Sinks that were not asked to stop when a renewal said that their claim was lost. */
+  readonly unstopped = new Set<Told>();
   readonly queue = new Queue(this);
   readonly forgotAt: number[] = [];
   /** When a clock was put forward. */
@@ -223,7 +227,13 @@ export class World {
     const store: IdempotencyStore =
       plan.store === 'memory'
         ? memoryStoreOn(life.clock, 1_000)
-        : clientOf(this.store, life, plan.isPooled, () => this.#nextFare());
+        : clientOf(
+            this.store,
+            life,
+            plan.isPooled,
+            () => this.#nextFare(),
+            (key) => this.#lost(life, key),
+          );
     const endpoints: Endpoint<VastEvent>[] = [];
     const outboxes: Outbox<VastEvent>[] = [];
     const workers = new Map<string, Forwarder>();
@@ -271,6 +281,16 @@ export class World {
       const scope = `worker-${name}`;
       this.#workerScopes.set(name, scope);
       return createForwarderOn<VastEvent>(life.clock, { ...options, scope });
+    }
+  }
+
+  /** A renewal has said that the claim is somebody else's: its sinks must have been asked to stop by now. */
+  #lost(life: Life, key: string): void {
+    for (const told of this.told) {
+      if (told.life !== life || told.settledAt !== undefined || told.signal === undefined) continue;
+      // What an isolate has lost cannot be asked.
+      if (life.ends.some((at) => at >= told.at)) continue;
+      if (this.keyOf(told) === key && !told.signal.aborted) this.unstopped.add(told);
     }
   }
 
@@ -370,12 +390,19 @@ export class World {
     };
   }
 
-  #tell(running: Running, kind: Told['kind'], receiver: number, sink: string, ids: readonly string[]) {
+  #tell(
+    running: Running,
+    kind: Told['kind'],
+    receiver: number,
+    sink: string,
+    ids: readonly string[],
+    signal?: AbortSignal,
+  ) {
     const { life } = running;
     const { now } = this.machine;
     const told = ids.map((id): Told => {
-      const seen = undefined;
-      return { id, receiver, sink, kind, life, at: now, effectAt: undefined, settledAt: undefined, seen };
+      const none = undefined;
+      return { id, receiver, sink, kind, life, at: now, effectAt: none, settledAt: none, seen: none, signal };
     });
     this.told.push(...told);
     this.machine.log(`  ${life.name} tells ${sink} of ${ids.join(' ')}`);
@@ -402,7 +429,14 @@ export class World {
   ): Promise<void> | void {
     const { choices, plan } = this;
     const { event_id, event_ids = [event_id] } = event as { event_id: string; event_ids?: readonly string[] };
-    const { settle, takes } = this.#tell(running, kind, receiver, name, event_ids);
+    const { settle, takes } = this.#tell(
+      running,
+      kind,
+      receiver,
+      name,
+      event_ids,
+      kind === 'plain' ? signal : undefined,
+    );
     const fare = this.#sinkFare(name);
     if (fare !== 'ok' && fare !== 'atOnce') this.#faultNow();
     if (fare === 'atOnce') {
