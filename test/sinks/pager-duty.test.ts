@@ -92,6 +92,14 @@ describe('pagerDuty resolves', () => {
     ]);
   });
 
+  it.each(['instance_started', 'instance_resumed', 'instance_online'])(
+    'no outbid with %s, because the higher bid may still stand',
+    async (type) => {
+      expect(await actionOf('outbid', 'instance 1')).toEqual(['trigger', 'vast:outbid:instance:1']);
+      expect(await actionOf(type, 'instance 1')).not.toEqual(['resolve', 'vast:outbid:instance:1']);
+    },
+  );
+
   it('nothing of another instance', async () => {
     expect(await actionOf('instance_online', 'instance 1')).toEqual(['resolve', 'vast:instance_offline:instance:1']);
     expect(await actionOf('instance_online', 'instance 2')).toEqual(['resolve', 'vast:instance_offline:instance:2']);
