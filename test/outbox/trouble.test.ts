@@ -1,6 +1,7 @@
 /** The database fails as databases do. What must hold then: nothing is lost, nobody is told twice, and it goes on by itself. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { OutboxTable } from '../../src/outbox/outbox-table.js';
 import type { Outbox, OutboxOptions } from '../../src/sinks/index.js';
 import { sqliteOutbox } from '../../src/sinks/index.js';
 import { anEvent as aPayload, type Door, doors, type Service, serve, signed } from '../support/adapters.js';
@@ -48,6 +49,27 @@ describe.each(sqliteHandles())('on $client: while the file cannot be written', (
     slack.calls[0]?.resolve();
     await settled();
     expect(rows()).toMatchObject([{ state: 'told' }]);
+  });
+
+  it('what was lost is forgotten a lease later, so that no look at the table reads more rows than before', async () => {
+    const due = vi.spyOn(OutboxTable.prototype, 'due');
+    const slack = slow('slack');
+    const options = { sinks: [slack.sink], leaseMs: 30 * seconds, concurrency: 20 };
+    const { deliver, reader, faults } = setUp(open, options);
+    await Promise.all([...Array.from({ length: 20 }, () => deliver()), settled()]);
+    faults.set('BEGIN IMMEDIATE', locked);
+    for (const call of slack.calls) call.resolve();
+    // Longer than a claim is renewed.
+    await vi.advanceTimersByTimeAsync(7 * minutes);
+    // Another process has delivered them meanwhile.
+    reader.exec("UPDATE vast_webhook_outbox SET state = 'told'");
+    faults.clear();
+    await vi.advanceTimersByTimeAsync(1 * minutes);
+    expect(slack.calls).toHaveLength(20);
+    due.mockClear();
+    await Promise.all([deliver(), settled()]);
+    expect(due.mock.calls.map(([, , limit]) => limit)).toContain(20);
+    expect(due.mock.calls.filter(([, , limit]) => limit > 21)).toEqual([]);
   });
 
   it('a failure that cannot be written is one that the sink is told again after', async () => {
