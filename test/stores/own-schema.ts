@@ -26,9 +26,9 @@ export async function aSchema(): Promise<OwnSchema> {
   return schema;
 }
 
-/** For the running test, which waits for no lock. */
+/** For the running test, which waits for no lock unless the URL says otherwise. */
 export function aPool(url: string, options: pg.PoolConfig = {}): pg.Pool {
-  const connectionString = withSettings(url, { lock_timeout: '100' });
+  const connectionString = url.includes('lock_timeout') ? url : withSettings(url, { lock_timeout: '100' });
   const pool = new pg.Pool({ connectionString, max: 5, ...options }).on('error', () => {});
   onTestFinished(() => (pool.ended ? undefined : pool.end()));
   return pool;
