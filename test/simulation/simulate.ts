@@ -63,7 +63,8 @@ export async function search(
   for (let seed = from; seed < from + count; seed++) {
     const { violations } = await bySeed(seed);
     if (violations.length > 0) return { seed, violations };
-    if (onProgress !== undefined && seed % 1_000 === 0) onProgress(seed - from + 1);
+    const done = seed - from + 1;
+    if (onProgress !== undefined && done % 1_000 === 0) onProgress(done);
   }
   return undefined;
 }
