@@ -34,23 +34,23 @@ export const parts = {
     tests: ['test/adapters/{mounting,options}.test.ts'],
   },
   'forward-run': {
-    mutate: of('forward', ['claim', 'forwarder', 'in-flight', 'run', 'store-calls', 'unrecorded']),
+    mutate: of('forward', ['abandoned-claims', 'core', 'dispatch', 'dispatcher', 'drain', 'failures', 'guarded-store', 'local-progress']),
     // What is traced of sinks is in test/diagnostics.test.ts, which would make this part take twice as long.
-    tests: ['test/forward/{forwarder,in-flight,unrecorded}.test.ts'],
+    tests: ['test/forward/*.test.ts'],
     // They wait for nothing real, and most mutants here are noticed by what never settles.
     testTimeout: 2_000,
   },
   'forward-sinks': {
-    mutate: of('forward', ['queued-delivery', 'sink', 'type-patterns']),
-    tests: ['test/forward/{create-forwarder,sink}.test.ts', 'test/sinks/{digest,providers}.test.ts'],
+    mutate: [...of('queue', ['envelope']), ...of('contracts', ['sink']), ...of('sinks', ['type-patterns', 'when'])],
+    tests: ['test/queue/create-forwarder.test.ts', 'test/forward/sink.test.ts', 'test/sinks/{digest,providers}.test.ts'],
   },
   'forward-memory': {
-    mutate: of('forward', ['memory-store']),
+    mutate: of('stores/memory', ['memory-store']),
     tests: ['test/stores/memory/memory-store.test.ts'],
   },
   'forward-keys': {
-    mutate: of('forward', ['completed-keys', 'key-map']),
-    tests: ['test/forward/{completed-keys,key-map}.test.ts'],
+    mutate: [...of('stores/memory', ['completed-keys']), ...of('util', ['key-map'])],
+    tests: ['test/stores/memory/completed-keys.test.ts', 'test/util/key-map.test.ts'],
     // Half a million keys.
     testTimeout: 20_000,
   },

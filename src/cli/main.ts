@@ -10,7 +10,7 @@ let hasBeenAsked = false;
 let mustNotEnd = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    // Whoever asks twice does not want to wait.
+    // A second interrupt means: do not wait.
     if (hasBeenAsked && !mustNotEnd) process.exit(130);
     if (hasBeenAsked)
       stderr.write('The answer that is waited for has the only copy of a secret: it takes 30 s at most.\n');
@@ -32,7 +32,7 @@ async function undisturbed<Result>(work: () => Promise<Result>): Promise<Result>
   }
 }
 
-// Whoever reads has read enough, as `head` does.
+// The reader has closed the pipe, as `head` does.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

@@ -11,8 +11,8 @@ import { addUpdate } from './manage/update.js';
 import { addReplay } from './send/replay.js';
 import { addTrigger } from './send/trigger.js';
 import { addServe } from './serve/serve.js';
-import type { Io } from './shared/context.js';
-import { Failure, toError } from './shared/errors.js';
+import type { CliContext } from './shared/context.js';
+import { CliError, toError } from './shared/errors.js';
 import { printNote, withoutControls } from './shared/print.js';
 import { addVerify } from './verify/verify.js';
 
@@ -20,7 +20,7 @@ import { addVerify } from './verify/verify.js';
  * Runs the command with its arguments, without the program's name. Gives the exit status: 0, 1 when it failed, 2 when it
  * was called wrongly. What a subcommand needs to run is loaded when it does.
  */
-export async function run(args: readonly string[], io: Io, version: string): Promise<number> {
+export async function run(args: readonly string[], io: CliContext, version: string): Promise<number> {
   const program = new Command('vast-webhook')
     .description('Receive Vast.ai webhooks without code, manage them, and find out why a delivery fails.')
     .version(version)
@@ -56,7 +56,7 @@ export async function run(args: readonly string[], io: Io, version: string): Pro
   }
 }
 
-function statusOf(error: unknown, io: Io): number {
+function statusOf(error: unknown, io: CliContext): number {
   // Commander has printed its own; help and version are no errors.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const { name, message } = toError(error);
@@ -65,5 +65,5 @@ function statusOf(error: unknown, io: Io): number {
   const { details, requestId } = (name === 'ApiError' ? error : {}) as { details?: unknown; requestId?: string };
   if (details !== undefined) printNote(io, withoutControls(`details: ${JSON.stringify(details)}`));
   if (requestId !== undefined) printNote(io, `request: ${requestId}`);
-  return error instanceof Failure ? error.status : 1;
+  return error instanceof CliError ? error.status : 1;
 }

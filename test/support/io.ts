@@ -1,9 +1,9 @@
 import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Io } from '../../src/cli/shared/context.js';
+import type { CliContext } from '../../src/cli/shared/context.js';
 
 /** What a command has of the world, in a test. */
-export interface FakeIo extends Io {
+export interface FakeIo extends CliContext {
   /** What has been printed so far. */
   readonly out: string;
   readonly err: string;

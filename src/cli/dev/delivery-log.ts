@@ -20,7 +20,7 @@ export interface LoggedDelivery {
   readonly code: string | undefined;
   readonly reason: string | undefined;
   readonly permanent: boolean;
-  /** What went wrong, for whoever has to mend it. */
+  /** What went wrong, and what to change. */
   readonly message: string | undefined;
   readonly id: string | undefined;
   readonly type: string | undefined;
@@ -34,7 +34,7 @@ export interface LoggedDelivery {
 
 type Listener = (delivery: LoggedDelivery) => void;
 
-/** The last deliveries, and who wants to hear of them. A delivery may be told again, when more of it has arrived. */
+/** The last deliveries, and their listeners. A delivery is sent again when more of it has arrived. */
 export class DeliveryLog {
   readonly kept: number;
   readonly #deliveries = new Map<number, LoggedDelivery>();

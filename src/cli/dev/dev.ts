@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { addApiOptions, gather } from '../manage/flags.js';
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { collect, toPort } from '../shared/flag-values.js';
 import type { DevOptions } from './session.js';
 
@@ -21,7 +21,7 @@ Examples, with PORT set to the receiver's port:
   vast-webhook dev --tunnel 'ngrok http $PORT --log stdout'
   vast-webhook dev --tunnel-url https://hooks.example.com`;
 
-export function addDev(program: Command, io: Io): void {
+export function addDev(program: Command, io: CliContext): void {
   const command = program
     .command('dev')
     .description('from nothing to a tested webhook in one go, with a page that shows deliveries')

@@ -47,7 +47,7 @@ export function devPage(log: DeliveryLog, actions: PageActions): Page {
   };
   const streams = new Set<ServerResponse>();
   const stopListening = log.listen((delivery) => {
-    for (const stream of streams) tell(stream, 'delivery', delivery);
+    for (const stream of streams) send(stream, 'delivery', delivery);
   });
   const heartbeat = setInterval(() => {
     for (const stream of streams) stream.write(':\n\n');
@@ -85,7 +85,7 @@ export function devPage(log: DeliveryLog, actions: PageActions): Page {
   function stream(res: ServerResponse): void {
     res.writeHead(200, { 'Content-Type': 'text/event-stream' });
     res.write('retry: 1000\n\n');
-    tell(res, 'start', { run, kept: log.kept, types: Object.keys(vastTypes).sort(), deliveries: log.all() });
+    send(res, 'start', { run, kept: log.kept, types: Object.keys(vastTypes).sort(), deliveries: log.all() });
     streams.add(res);
     res.once('close', () => streams.delete(res));
   }
@@ -152,7 +152,7 @@ async function orderIn(req: IncomingMessage): Promise<Order> {
   }
 }
 
-function tell(res: ServerResponse, event: string, value: unknown): void {
+function send(res: ServerResponse, event: string, value: unknown): void {
   if (res.writableLength > maxUnreadBytes) res.destroy();
   else res.write(`event: ${event}\ndata: ${JSON.stringify(value)}\n\n`);
 }

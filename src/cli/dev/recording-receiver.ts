@@ -24,7 +24,7 @@ const maxBytes = 64 * 1024;
 
 /** The package's own middleware, with a log of what arrives: also of what it refuses. */
 export function receiver({ secret, sinks, log, onOutcome, onError }: ReceiverOptions): Receiver {
-  // An outcome does not say whose it is: the request is found by the context in which it is told.
+  // An outcome does not name its request, so the async context does.
   const requests = new AsyncLocalStorage<SeenRequest>();
   const hook = vastWebhook(secret, {
     path: endpointPath,
@@ -81,8 +81,8 @@ class SeenRequest {
     return this.bytes > this.#keptBytes;
   }
 
-  whenWhole(tell: () => void): void {
-    if (!this.req.complete && !this.req.destroyed) this.req.once('close', tell);
+  whenWhole(listener: () => void): void {
+    if (!this.req.complete && !this.req.destroyed) this.req.once('close', listener);
   }
 }
 

@@ -3,8 +3,8 @@ import { ApiError, type VastApi } from 'vast-webhook/api';
 import { services } from '../manage/services.js';
 import { marksIn } from '../secrets/env-file.js';
 import { askForSecret, openSecretTarget } from '../secrets/write.js';
-import type { Io } from '../shared/context.js';
-import { Failure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError } from '../shared/errors.js';
 import { readEnvText } from '../shared/settings.js';
 
 /** The webhook at Vast.ai that leads to this receiver. */
@@ -38,13 +38,13 @@ export async function register(
   api: VastApi,
   wanted: Wanted,
   setting: Setting,
-  io: Io,
+  io: CliContext,
   note: Note,
 ): Promise<Registration> {
   const { name, url, types } = wanted;
   const { interrupted: signal } = io;
   const [webhook, another] = (await api.listWebhooks({ signal })).filter((each) => each.name === name);
-  if (another) throw new Failure(`Vast.ai has several webhooks named "${name}": delete all but one, or give --name`);
+  if (another) throw new CliError(`Vast.ai has several webhooks named "${name}": delete all but one, or give --name`);
   if (webhook) {
     const changes = { webhook_url: url, ...(types && { event_types: await keysOf(api, types, signal) }) };
     await api.updateWebhook(webhook.id, changes, { signal });
@@ -67,7 +67,7 @@ async function keysOf(api: VastApi, types: readonly string[], signal: AbortSigna
 }
 
 /** The webhook's secret anew. The old one signs nothing from then on. */
-export async function rotate(api: VastApi, id: number, setting: Setting, io: Io): Promise<string> {
+export async function rotate(api: VastApi, id: number, setting: Setting, io: CliContext): Promise<string> {
   const { webhook_secret } = await withNewSecret(io, setting, () => api.rotateSecret(id), id);
   return webhook_secret;
 }
@@ -77,7 +77,7 @@ export async function rotate(api: VastApi, id: number, setting: Setting, io: Io)
  * answer has the only copy.
  */
 async function withNewSecret<Answer extends { readonly id: number; readonly webhook_secret: string }>(
-  io: Io,
+  io: CliContext,
   setting: Setting,
   ask: () => Promise<Answer>,
   rotatedId?: number,
@@ -89,17 +89,17 @@ async function withNewSecret<Answer extends { readonly id: number; readonly webh
 }
 
 /** The webhook's own entry, or one that is free: others may hold another webhook's secret, which cannot be had again. */
-async function entryFor(io: Io, setting: Setting, id: number | undefined): Promise<string> {
+async function entryFor(io: CliContext, setting: Setting, id: number | undefined): Promise<string> {
   const own = await entryOf(io, id);
   if (own !== undefined) return own;
   const free = [mainEntry, ownEntry, ...[2, 3, 4, 5, 6, 7, 8, 9].map((n) => `${ownEntry}_${n}`)];
   const name = free.find((each) => setting(each) === undefined);
-  if (name === undefined) throw new Failure(`.env has ten secrets of webhooks: remove the entries that are of no use`);
+  if (name === undefined) throw new CliError(`.env has ten secrets of webhooks: remove the entries that are of no use`);
   return name;
 }
 
 /** The entry of `.env` that is marked as the webhook's, and that no variable of the environment hides. */
-async function entryOf(io: Io, id: number | undefined): Promise<string | undefined> {
+async function entryOf(io: CliContext, id: number | undefined): Promise<string | undefined> {
   const marks = marksIn(await readEnvText(io));
   return [...marks].find(([name, mark]) => mark.service === service && mark.id === String(id) && !io.env[name])?.[0];
 }

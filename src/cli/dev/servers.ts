@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Failure } from '../shared/errors.js';
+import { CliError } from '../shared/errors.js';
 
 export interface Listening {
   readonly port: number;
@@ -11,7 +11,7 @@ export interface Listening {
 
 const answersWithinMs = 500;
 
-/** A server on loopback. Throws a `Failure` that names the flag when the port cannot be had. */
+/** A server on loopback. Throws a `CliError` that names the flag when the port cannot be had. */
 export async function listen(listener: RequestListener, port: number, flag: string): Promise<Listening> {
   const server = createServer(listener);
   server.listen(port, '127.0.0.1');
@@ -20,7 +20,7 @@ export async function listen(listener: RequestListener, port: number, flag: stri
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const why = code === 'EADDRINUSE' ? 'is in use: stop what uses it, or' : `cannot be used (${code}):`;
-    throw new Failure(`port ${port} ${why} give another one with ${flag}`);
+    throw new CliError(`port ${port} ${why} give another one with ${flag}`);
   }
   return { port: (server.address() as AddressInfo).port, close: () => close(server) };
 }

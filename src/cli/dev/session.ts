@@ -12,8 +12,8 @@ import { asUsage, findApiKey } from '../manage/flags.js';
 import { isAccepted, sender, statusOf } from '../send/post-delivery.js';
 import { type ReceiverLog, receiverLog } from '../serve/log.js';
 import { sinksFromUrls, withoutLabel } from '../serve/sinks-from-urls.js';
-import type { Io } from '../shared/context.js';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { proxiedFetch } from '../shared/proxied-fetch.js';
 import { readSettings } from '../shared/settings.js';
 import { DeliveryLog } from './delivery-log.js';
@@ -45,13 +45,13 @@ const reachTimeoutMs = 20_000;
 const testWaitMs = 3_000;
 const closeWithinMs = 5_000;
 
-/** Runs until it is interrupted, or the tunnel breaks. Throws a `Failure` when it cannot be set up. */
-export async function dev(options: DevOptions, io: Io): Promise<void> {
+/** Runs until it is interrupted, or the tunnel breaks. Throws a `CliError` when it cannot be set up. */
+export async function dev(options: DevOptions, io: CliContext): Promise<void> {
   const session = new Session(options, io);
   try {
     await session.run();
   } catch (error) {
-    // Whoever interrupts it does not want to hear what was broken off.
+    // After an interrupt, nobody wants to read what was cancelled.
     if (!io.interrupted.aborted) throw asUsage(error);
   } finally {
     await session.close();
@@ -60,11 +60,11 @@ export async function dev(options: DevOptions, io: Io): Promise<void> {
 
 class Session {
   readonly #options: DevOptions;
-  readonly #io: Io;
+  readonly #io: CliContext;
   readonly #deliveries = new DeliveryLog(keptDeliveries);
   /** What has been opened, to be closed the other way round. */
   readonly #closers: (() => unknown)[] = [];
-  /** Of this run: tells whether an address leads here. */
+  /** Of this run: shows whether an address leads here. */
   readonly #name = randomBytes(8).toString('hex');
   readonly #secrets: string[] = [];
   #receiver: Receiver | undefined;
@@ -75,7 +75,7 @@ class Session {
   readonly #log: ReceiverLog;
   readonly #receiverUrl = new URL(`http://127.0.0.1${endpointPath}`);
 
-  constructor(options: DevOptions, io: Io) {
+  constructor(options: DevOptions, io: CliContext) {
     this.#options = options;
     this.#io = io;
     this.#log = receiverLog(io, 'text', this.#secrets);
@@ -132,7 +132,7 @@ class Session {
     if (tunnelUrl === undefined) return undefined;
     const url = URL.canParse(tunnelUrl) ? new URL(tunnelUrl) : undefined;
     if (url?.protocol !== 'https:') {
-      throw new UsageFailure('--tunnel-url must be an https:// address, as Vast.ai takes no other');
+      throw new UsageError('--tunnel-url must be an https:// address, as Vast.ai takes no other');
     }
     return url;
   }
@@ -274,7 +274,7 @@ class Session {
       this.#log.note('warn', 'the tunnel command has ended');
       await interruption;
     } else if (how !== undefined && !interrupted.aborted) {
-      throw new Failure(`the tunnel has ended (${how}), and nothing can arrive any more: start it again`);
+      throw new CliError(`the tunnel has ended (${how}), and nothing can arrive any more: start it again`);
     }
     this.#log.note('info', 'closing');
   }

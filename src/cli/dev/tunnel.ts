@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
-import { Failure } from '../shared/errors.js';
+import { CliError } from '../shared/errors.js';
 
 export interface Tunnel {
   readonly url: URL;
@@ -24,7 +24,7 @@ const lineTimeoutMs = 300;
 const lastWordsLength = 200;
 const killAfterMs = 2_000;
 
-/** Starts a tunnel's command and waits for its URL. Throws a `Failure` when there is none; then nothing of it is left. */
+/** Starts a tunnel's command and waits for its URL. Throws a `CliError` when there is none; then nothing of it is left. */
 export async function openTunnel({ command, env, cwd, timeoutMs, signal }: TunnelOptions): Promise<Tunnel> {
   signal.throwIfAborted();
   const child = spawn(command, {
@@ -54,7 +54,9 @@ export async function openTunnel({ command, env, cwd, timeoutMs, signal }: Tunne
       readLines(child, look);
       const timer = setTimeout(() => {
         const seconds = timeoutMs / 1000;
-        reject(new Failure(`the tunnel command printed no https URL within ${seconds} s: run it by itself to see why`));
+        reject(
+          new CliError(`the tunnel command printed no https URL within ${seconds} s: run it by itself to see why`),
+        );
       }, timeoutMs);
       stop.addEventListener('abort', () => {
         clearTimeout(timer);
@@ -64,7 +66,7 @@ export async function openTunnel({ command, env, cwd, timeoutMs, signal }: Tunne
         // Its last words may still be on the way.
         await new Promise((resolve) => setTimeout(resolve, 2 * lineTimeoutMs));
         const said = lastWords === '' ? '' : `, and last said: ${lastWords.slice(0, lastWordsLength)}`;
-        reject(new Failure(`the tunnel command ended (${how}) before it printed an https URL${said}`));
+        reject(new CliError(`the tunnel command ended (${how}) before it printed an https URL${said}`));
       });
     });
     return { url, ended, close };

@@ -3,8 +3,8 @@ import { addApiOptions, connect, findApiKey, type ManagementFlags } from '../man
 import type { Webhook } from '../manage/webhook.js';
 import { findSecrets } from '../secrets/candidates.js';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
-import type { Io } from '../shared/context.js';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { positive } from '../shared/flag-values.js';
 import { coloursFor, printJson, printLine, printNote, withoutControls } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
@@ -22,7 +22,7 @@ It asks the API for the webhook, and sends the endpoint a webhook_test event: wi
 the right one, and that once more. Nothing is changed. Without an API key it looks at the endpoint only.
 Exit status 1 when a problem was found.`;
 
-export function addDoctor(program: Command, io: Io): void {
+export function addDoctor(program: Command, io: CliContext): void {
   addApiOptions(
     addSecretOptions(
       program
@@ -39,7 +39,7 @@ export function addDoctor(program: Command, io: Io): void {
     .action((flags: Flags) => examineAll(io, flags));
 }
 
-async function examineAll(io: Io, flags: Flags): Promise<void> {
+async function examineAll(io: CliContext, flags: Flags): Promise<void> {
   const given = flags.url === undefined ? undefined : parseUrl(flags.url);
   const findings: Finding[] = [];
   const report = (finding: Finding) => {
@@ -49,7 +49,7 @@ async function examineAll(io: Io, flags: Flags): Promise<void> {
   const [secret] = await findSecrets(io, flags);
   const apiKey = await findApiKey(io, { ...flags, provider: 'vast' });
   if (given === undefined && apiKey === undefined) {
-    throw new UsageFailure('give the endpoint with --url, or set VAST_API_KEY, so that Vast.ai can be asked for it');
+    throw new UsageError('give the endpoint with --url, or set VAST_API_KEY, so that Vast.ai can be asked for it');
   }
   const { judgeSecret } = await import('./configuration.js');
   report(judgeSecret(secret, apiKey));
@@ -60,12 +60,12 @@ async function examineAll(io: Io, flags: Flags): Promise<void> {
   report(judgeClocks({ endpoint, service: account.skewSeconds }));
   if (flags.json) printJson(io, findings);
   const problems = findings.filter(({ status }) => status === 'problem').length;
-  if (problems > 0) throw new Failure(problems === 1 ? 'there is a problem' : `there are ${problems} problems`);
+  if (problems > 0) throw new CliError(problems === 1 ? 'there is a problem' : `there are ${problems} problems`);
 }
 
 function parseUrl(text: string): URL {
   if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) {
-    throw new UsageFailure('--url takes an address such as https://example.com/vast/webhooks');
+    throw new UsageError('--url takes an address such as https://example.com/vast/webhooks');
   }
   return new URL(text);
 }
@@ -73,7 +73,7 @@ function parseUrl(text: string): URL {
 type Report = (finding: Finding) => void;
 
 async function examineAccount(
-  io: Io,
+  io: CliContext,
   flags: Flags,
   apiKey: string | undefined,
   report: Report,
@@ -103,7 +103,7 @@ async function examineAccount(
 
 /** Gives the endpoint's clock minus this one, where it is known. */
 async function examineEndpoint(
-  io: Io,
+  io: CliContext,
   flags: Flags,
   url: URL,
   secret: string | undefined,
@@ -135,7 +135,7 @@ async function reportAll<Result>(findings: AsyncGenerator<Finding, Result>, repo
 
 const checkWidth = 13;
 
-function show(io: Io, { check, status, detail, cure }: Finding): void {
+function show(io: CliContext, { check, status, detail, cure }: Finding): void {
   const { green, red, dim } = coloursFor(io);
   const paint = { ok: green, problem: red, skipped: dim }[status];
   printLine(io, `${paint(status.padEnd(9))}${check.padEnd(checkWidth)}${withoutControls(detail)}`);

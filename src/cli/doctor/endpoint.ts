@@ -69,7 +69,7 @@ function judgeRefusal(check: string, what: string, { status, body, failure }: Pr
   const code = ownCode(body);
   if (status === 401) return ok(check, `${what} gets 401`);
   if (status === 400 || status === 403) return ok(check, `${what} is refused with ${status} (401 is usual)`);
-  // While it may not ask for newer secrets yet, it cannot tell.
+  // It may not load newer secrets yet, so it does not know.
   if (check === 'forged' && code === 'secret_unavailable') return ok(check, `${what} is not taken (503 ${code})`);
   if (status >= 200 && status < 300) {
     return problem(
@@ -147,7 +147,7 @@ function failedSinks(body: string): string {
     .join(', ')})`;
 }
 
-/** Refused, although it was signed: is it the clock, or the secret? Signed by the endpoint's clock it tells. */
+/** A signed event was refused: because of the clock or the secret? Signing by the endpoint's clock shows which. */
 async function judgeMismatch(status: number, question: EndpointQuestion, skewSeconds: number): Promise<Finding> {
   const { url, secret = '' } = question;
   if (Math.abs(skewSeconds) >= toleranceSeconds - 1) {

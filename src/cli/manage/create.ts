@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addSecretTarget, askForSecret, isInDoubt, openSecretTarget, type SecretFlags } from '../secrets/write.js';
-import type { Io } from '../shared/context.js';
-import { UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { UsageError } from '../shared/errors.js';
 import { printJson, printNote } from '../shared/print.js';
 import {
   addFilterOptions,
@@ -23,7 +23,7 @@ interface Flags extends ManagementFlags, SecretFlags, FilterFlags {
   readonly type?: readonly string[];
 }
 
-export function addCreate(program: Command, io: Io): void {
+export function addCreate(program: Command, io: CliContext): void {
   const command = addSecretTarget(
     addManagementOptions(program.command('create'))
       .description('Create a webhook, and keep its secret in .env or a file. The service gives the secret only once.')
@@ -41,13 +41,13 @@ export function addCreate(program: Command, io: Io): void {
     .action((flags: Flags) => create(io, flags));
 }
 
-async function create(io: Io, flags: Flags): Promise<void> {
+async function create(io: CliContext, flags: Flags): Promise<void> {
   const { expandTypes } = await import('./expand-types.js');
   const { presentable, printMore, printWebhooks } = await import('./show-webhook.js');
   const { provider, name, url } = flags;
   requireTypes(flags);
   const filters = filtersIn(flags);
-  if (flags.chatId !== undefined && provider !== 'v0') throw new UsageFailure('--chat-id is for --provider v0');
+  if (flags.chatId !== undefined && provider !== 'v0') throw new UsageError('--chat-id is for --provider v0');
   if (provider === 'v0') refuseSecretFlags(flags);
   const manager = await openManager(io, flags);
   const types =
@@ -80,19 +80,19 @@ async function create(io: Io, flags: Flags): Promise<void> {
 
 function requireTypes({ provider, type = [] }: Flags): void {
   if (type.length === 0 && provider !== 'shodai') {
-    throw new UsageFailure('--type is needed: "vast-webhook types" lists them, "--type all" takes them all');
+    throw new UsageError('--type is needed: "vast-webhook types" lists them, "--type all" takes them all');
   }
 }
 
 function refuseSecretFlags({ secretFile, envFile, envName, replace }: Flags): void {
   if (secretFile ?? envFile ?? envName ?? replace) {
-    throw new UsageFailure(
+    throw new UsageError(
       'v0 does not sign its deliveries: there is no secret to write, a token in --url takes its place',
     );
   }
 }
 
-function adviseOn(io: Io, { provider, url }: Flags, types: readonly string[]): void {
+function adviseOn(io: CliContext, { provider, url }: Flags, types: readonly string[]): void {
   if (provider === 'v0' && !new URL(url).searchParams.has('token')) {
     printNote(
       io,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Io } from '../shared/context.js';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { printNote, withoutControls } from '../shared/print.js';
 import { addManagementOptions, type ManagementFlags, openManager } from './flags.js';
 
@@ -8,17 +8,17 @@ interface Flags extends ManagementFlags {
   readonly yes?: true;
 }
 
-export function addDelete(program: Command, io: Io): void {
+export function addDelete(program: Command, io: CliContext): void {
   addManagementOptions(program.command('delete').argument('<webhook>', 'its id, or its name'))
     .description('Delete a webhook, after asking. Shodai disables it instead.')
     .option('-y, --yes', 'do not ask')
     .action((idOrName: string, flags: Flags) => remove(io, idOrName, flags));
 }
 
-async function remove(io: Io, idOrName: string, flags: Flags): Promise<void> {
+async function remove(io: CliContext, idOrName: string, flags: Flags): Promise<void> {
   const { yes, provider } = flags;
   if (!yes && !(io.stdin.isTTY && io.stderr.isTTY)) {
-    throw new UsageFailure('delete asks before it deletes, and this is no terminal: give --yes');
+    throw new UsageError('delete asks before it deletes, and this is no terminal: give --yes');
   }
   const { findWebhook } = await import('./find-webhook.js');
   const { presentable } = await import('./show-webhook.js');
@@ -26,12 +26,12 @@ async function remove(io: Io, idOrName: string, flags: Flags): Promise<void> {
   const webhook = presentable(findWebhook(await manager.list(), idOrName));
   const verb = provider === 'shodai' ? 'Disable' : 'Delete';
   const what = withoutControls(`webhook ${webhook.id}${webhook.name ? ` "${webhook.name}"` : ''} to ${webhook.url}`);
-  if (!yes && !(await isConfirmed(io, `${verb} ${what}? [y/N] `))) throw new Failure('nothing was deleted');
+  if (!yes && !(await isConfirmed(io, `${verb} ${what}? [y/N] `))) throw new CliError('nothing was deleted');
   await manager.delete(webhook.id);
   printNote(io, `${verb}d ${what}.`);
 }
 
-async function isConfirmed({ stdin, stderr, interrupted }: Io, question: string): Promise<boolean> {
+async function isConfirmed({ stdin, stderr, interrupted }: CliContext, question: string): Promise<boolean> {
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: stdin, output: stderr });
   const closed = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));

@@ -1,5 +1,5 @@
 import { closest } from 'fastest-levenshtein';
-import { UsageFailure } from '../shared/errors.js';
+import { UsageError } from '../shared/errors.js';
 
 /**
  * The full keys for what was asked for: a key (`client:outbid`), its slug where one context has it (`outbid`), a
@@ -16,13 +16,13 @@ function keysFor(type: string, keys: readonly string[]): readonly string[] {
     const start = type.slice(0, -1);
     const matching = keys.filter((key) => key.startsWith(start) || slugOf(key).startsWith(start));
     if (matching.length > 0) return matching;
-    throw new UsageFailure(`no type begins with "${start}": "vast-webhook types" lists them`);
+    throw new UsageError(`no type begins with "${start}": "vast-webhook types" lists them`);
   }
   const ofSlug = keys.filter((key) => slugOf(key) === type);
   if (ofSlug.length === 1) return ofSlug;
-  if (ofSlug.length > 1) throw new UsageFailure(`the type "${type}" is in two contexts: say ${ofSlug.join(' or ')}`);
+  if (ofSlug.length > 1) throw new UsageError(`the type "${type}" is in two contexts: say ${ofSlug.join(' or ')}`);
   const nearest = closest(type, type.includes(':') ? keys : [...keys, ...keys.map(slugOf)]);
-  throw new UsageFailure(`there is no type "${type}": do you mean "${nearest}"? ("vast-webhook types" lists them)`);
+  throw new UsageError(`there is no type "${type}": do you mean "${nearest}"? ("vast-webhook types" lists them)`);
 }
 
 export function slugOf(key: string): string {

@@ -1,5 +1,5 @@
 import { closest } from 'fastest-levenshtein';
-import { Failure } from '../shared/errors.js';
+import { CliError } from '../shared/errors.js';
 import type { Webhook } from './webhook.js';
 
 /** The webhook of an id, or else of a name that no other has. */
@@ -8,11 +8,11 @@ export function findWebhook(webhooks: readonly Webhook[], idOrName: string): Web
   const [webhook, another] = matching;
   if (webhook && !another) return webhook;
   if (another) {
-    throw new Failure(
+    throw new CliError(
       `several webhooks are meant by "${idOrName}": give the id, ${matching.map(({ id }) => id).join(' or ')}`,
     );
   }
-  if (webhooks.length === 0) throw new Failure(`there is no webhook "${idOrName}": there is none at all`);
+  if (webhooks.length === 0) throw new CliError(`there is no webhook "${idOrName}": there is none at all`);
   const names = webhooks.flatMap(({ id, name }) => (name ? [name, id] : [id]));
-  throw new Failure(`there is no webhook "${idOrName}": do you mean "${closest(idOrName, names)}"?`);
+  throw new CliError(`there is no webhook "${idOrName}": do you mean "${closest(idOrName, names)}"?`);
 }

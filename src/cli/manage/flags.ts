@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { ShodaiApiFilters } from 'vast-webhook/api';
-import type { Io } from '../shared/context.js';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { readSettings } from '../shared/settings.js';
 import { type Service, type ServiceInfo, services } from './services.js';
 import type { Manager } from './webhook.js';
@@ -39,35 +39,40 @@ export function requireVerb({ provider }: ManagementFlags, verb: string): void {
   const { title, lacks }: ServiceInfo = services[provider];
   const reason = Object.hasOwn(lacks, verb) ? lacks[verb] : undefined;
   if (reason !== undefined)
-    throw new UsageFailure(`${verb} cannot be done with --provider ${provider}: ${title} ${reason}`);
+    throw new UsageError(`${verb} cannot be done with --provider ${provider}: ${title} ${reason}`);
 }
 
 /** The API key that was given, or else stands in the environment or `.env`. */
-export async function findApiKey(io: Io, flags: ManagementFlags): Promise<string | undefined> {
+export async function findApiKey(io: CliContext, flags: ManagementFlags): Promise<string | undefined> {
   if (flags.apiKey !== undefined && flags.apiKeyEnv !== undefined) {
-    throw new UsageFailure('give --api-key or --api-key-env, not both');
+    throw new UsageError('give --api-key or --api-key-env, not both');
   }
   if (flags.apiKey !== undefined) return flags.apiKey;
   const setting = await readSettings(io);
   const key = setting(flags.apiKeyEnv ?? services[flags.provider].keyName);
   if (key === undefined && flags.apiKeyEnv !== undefined) {
-    throw new Failure(`there is no ${flags.apiKeyEnv} in the environment or in .env`);
+    throw new CliError(`there is no ${flags.apiKeyEnv} in the environment or in .env`);
   }
   return key;
 }
 
-/** The client for the service that was chosen. Throws a `Failure` when there is no API key. */
-export async function openManager(io: Io, flags: ManagementFlags): Promise<Manager> {
+/** The client for the service that was chosen. Throws a `CliError` when there is no API key. */
+export async function openManager(io: CliContext, flags: ManagementFlags): Promise<Manager> {
   const { title, keyName } = services[flags.provider];
   const apiKey = await findApiKey(io, flags);
   if (apiKey === undefined) {
-    throw new Failure(`there is no API key for ${title}: set ${keyName} in the environment or in .env`);
+    throw new CliError(`there is no API key for ${title}: set ${keyName} in the environment or in .env`);
   }
   return connect(io, flags, apiKey);
 }
 
 /** The same with an API key. `send` takes the place of the global `fetch`. */
-export async function connect(io: Io, flags: ManagementFlags, apiKey: string, send?: typeof fetch): Promise<Manager> {
+export async function connect(
+  io: CliContext,
+  flags: ManagementFlags,
+  apiKey: string,
+  send?: typeof fetch,
+): Promise<Manager> {
   const { managers } = await import('./providers.js');
   const { proxiedFetch } = await import('../shared/proxied-fetch.js');
   const through = send ?? proxiedFetch(await readSettings(io));
@@ -84,7 +89,7 @@ export async function connect(io: Io, flags: ManagementFlags, apiKey: string, se
 /** What the clients refuse before a call was given wrongly on the command line. */
 export function asUsage(error: unknown): unknown {
   if (!(error instanceof TypeError)) return error;
-  return new UsageFailure(error.message.replace('the option baseUrl', '--base-url'));
+  return new UsageError(error.message.replace('the option baseUrl', '--base-url'));
 }
 
 /** Shodai's filters, by their flags. */
@@ -115,7 +120,7 @@ export function filtersIn(flags: FilterFlags & ManagementFlags): ShodaiApiFilter
     return list === undefined ? [] : [[name, list]];
   });
   if (entries.length === 0) return undefined;
-  if (flags.provider !== 'shodai') throw new UsageFailure('only the webhooks of --provider shodai have filters');
+  if (flags.provider !== 'shodai') throw new UsageError('only the webhooks of --provider shodai have filters');
   return Object.fromEntries(entries);
 }
 

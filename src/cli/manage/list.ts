@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { printJson, printNote } from '../shared/print.js';
 import { addManagementOptions, type ManagementFlags, openManager } from './flags.js';
 
@@ -7,7 +7,7 @@ interface Flags extends ManagementFlags {
   readonly showSecret?: true;
 }
 
-export function addList(program: Command, io: Io): void {
+export function addList(program: Command, io: CliContext): void {
   addManagementOptions(program.command('list'))
     .description('List your webhooks.')
     .option('--json', 'print JSON')
@@ -15,7 +15,7 @@ export function addList(program: Command, io: Io): void {
     .action((flags: Flags) => list(io, flags));
 }
 
-async function list(io: Io, flags: Flags): Promise<void> {
+async function list(io: CliContext, flags: Flags): Promise<void> {
   const { presentable, printWebhooks } = await import('./show-webhook.js');
   const manager = await openManager(io, flags);
   const webhooks = (await manager.list()).map((webhook) => presentable(webhook, flags.showSecret));

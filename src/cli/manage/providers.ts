@@ -1,6 +1,6 @@
 import type { ShodaiApiWebhook, V0ApiWebhook, VastApiEnabledPreferences, VastApiWebhook } from 'vast-webhook/api';
 import { ApiError, shodaiApi, shodaiEventTypes, v0Api, v0EventTypes, vastApi } from 'vast-webhook/api';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import type { Service } from './services.js';
 import { vastCatalogue } from './vast-catalogue.js';
 import type { Manager, Webhook, WebhookType } from './webhook.js';
@@ -72,7 +72,7 @@ function vast(connection: Connection, signal: AbortSignal): Manager {
       } catch (error) {
         if (error instanceof ApiError && error.status === 400 && /not deliverable/i.test(error.message)) {
           // Measured: so it answers also when the endpoint refuses with 401.
-          throw new Failure(
+          throw new CliError(
             'Vast.ai says "Webhook URL is not deliverable", which it also says when the URL is right and the endpoint refuses the signature (401): the endpoint most likely has another secret, so compare it, or have "vast-webhook doctor" find out',
           );
         }
@@ -146,7 +146,7 @@ function shodai(connection: Connection, signal: AbortSignal): Manager {
       const { ok, responseStatus, error, status } = await api.testWebhook(id, options);
       if (ok) return 'delivered';
       const answered = responseStatus === undefined ? '' : `: it answered ${responseStatus}`;
-      throw new Failure(
+      throw new CliError(
         `the endpoint did not take the test event${answered} (${error ?? status ?? 'no reason given'}); after a 401 it has another secret`,
       );
     },
@@ -162,7 +162,7 @@ function ofShodai({ id, url, eventTypes, status, createdAt, updatedAt, filters }
 
 function refuseName(name: string | undefined): void {
   if (name !== undefined)
-    throw new UsageFailure("--name cannot be used with --provider shodai: Shodai's webhooks have none");
+    throw new UsageError("--name cannot be used with --provider shodai: Shodai's webhooks have none");
 }
 
 function v0(connection: Connection, signal: AbortSignal): Manager {
@@ -179,7 +179,7 @@ function v0(connection: Connection, signal: AbortSignal): Manager {
       return webhooks;
     },
     async create({ name, url, types = [], chatId }) {
-      if (name === undefined) throw new UsageFailure('--name is needed with --provider v0');
+      if (name === undefined) throw new UsageError('--name is needed with --provider v0');
       return { webhook: ofV0(await api.createWebhook({ name, url, events: types, chatId: chatId ?? null }, options)) };
     },
     async update(id, { name, url, types }) {
@@ -211,5 +211,5 @@ function ofKey(key: string): WebhookType {
 }
 
 async function unsupported(): Promise<never> {
-  throw new Failure('the service has no such call');
+  throw new CliError('the service has no such call');
 }

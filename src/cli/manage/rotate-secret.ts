@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { addSecretTarget, askForSecret, isInDoubt, openSecretTarget, type SecretFlags } from '../secrets/write.js';
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { printNote } from '../shared/print.js';
 import { addManagementOptions, type ManagementFlags, openManager, requireVerb } from './flags.js';
 import { services } from './services.js';
 
 interface Flags extends ManagementFlags, SecretFlags {}
 
-export function addRotateSecret(program: Command, io: Io): void {
+export function addRotateSecret(program: Command, io: CliContext): void {
   addSecretTarget(
     addManagementOptions(program.command('rotate-secret').argument('<webhook>', 'its id, or its name')).description(
       'Give a webhook a new secret, and keep it in .env or a file. The old one ends at once, as far as is documented.',
@@ -15,7 +15,7 @@ export function addRotateSecret(program: Command, io: Io): void {
   ).action((idOrName: string, flags: Flags) => rotateSecret(io, idOrName, flags));
 }
 
-async function rotateSecret(io: Io, idOrName: string, flags: Flags): Promise<void> {
+async function rotateSecret(io: CliContext, idOrName: string, flags: Flags): Promise<void> {
   requireVerb(flags, 'rotate-secret');
   const { findWebhook } = await import('./find-webhook.js');
   const manager = await openManager(io, flags);

@@ -1,4 +1,4 @@
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { printNote, printTable, withoutControls } from '../shared/print.js';
 import type { Webhook } from './webhook.js';
 
@@ -12,14 +12,14 @@ export function withoutToken(url: string): string {
 }
 
 /** What a call has done to the account beside the webhook, and what the table has no room for. */
-export function printMore(io: Io, { enabledTypes, chatId, filters, updatedAt }: Webhook): void {
+export function printMore(io: CliContext, { enabledTypes, chatId, filters, updatedAt }: Webhook): void {
   if (enabledTypes) printNote(io, `Switched on in the account's notification settings: ${enabledTypes.join(' ')}`);
   if (chatId !== undefined) printNote(io, withoutControls(`Limited to the chat ${chatId}.`));
   if (filters && Object.keys(filters).length > 0) printNote(io, `Filters: ${JSON.stringify(filters)}`);
   if (updatedAt !== undefined) printNote(io, `Updated at ${updatedAt}.`);
 }
 
-export function printWebhooks(io: Io, webhooks: readonly Webhook[]): void {
+export function printWebhooks(io: CliContext, webhooks: readonly Webhook[]): void {
   printTable(io, [
     ['ID', 'NAME', 'URL', 'TYPES', 'CREATED'],
     ...webhooks.map(({ id, name, url, types, isActive, createdAt }) => [

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { printLine, withoutControls } from '../shared/print.js';
 import { addManagementOptions, type ManagementFlags, openManager, requireVerb } from './flags.js';
 
-export function addTest(program: Command, io: Io): void {
+export function addTest(program: Command, io: CliContext): void {
   addManagementOptions(program.command('test').argument('<webhook>', 'its id, or its name'))
     .description('Have the service deliver a test event to a webhook, and say how that went.')
     .action((idOrName: string, flags: ManagementFlags) => test(io, idOrName, flags));
 }
 
-async function test(io: Io, idOrName: string, flags: ManagementFlags): Promise<void> {
+async function test(io: CliContext, idOrName: string, flags: ManagementFlags): Promise<void> {
   requireVerb(flags, 'test');
   const { findWebhook } = await import('./find-webhook.js');
   const { withoutToken } = await import('./show-webhook.js');

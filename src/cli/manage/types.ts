@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { printJson, printNote, printTable } from '../shared/print.js';
 import { addManagementOptions, connect, findApiKey, type ManagementFlags } from './flags.js';
 
-export function addTypes(program: Command, io: Io): void {
+export function addTypes(program: Command, io: CliContext): void {
   addManagementOptions(program.command('types'))
     .description(
       'List the event types that a webhook can subscribe to: the live list with an API key, else the known one.',
@@ -12,7 +12,7 @@ export function addTypes(program: Command, io: Io): void {
     .action((flags: ManagementFlags) => listTypes(io, flags));
 }
 
-async function listTypes(io: Io, flags: ManagementFlags): Promise<void> {
+async function listTypes(io: CliContext, flags: ManagementFlags): Promise<void> {
   const { vastCatalogue } = await import('./vast-catalogue.js');
   const known = flags.provider === 'vast' ? vastCatalogue() : [];
   const apiKey = await findApiKey(io, flags);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Io } from '../shared/context.js';
-import { UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { UsageError } from '../shared/errors.js';
 import { printJson } from '../shared/print.js';
 import {
   addFilterOptions,
@@ -19,7 +19,7 @@ interface Flags extends ManagementFlags, FilterFlags {
   readonly type?: readonly string[];
 }
 
-export function addUpdate(program: Command, io: Io): void {
+export function addUpdate(program: Command, io: CliContext): void {
   const command = addManagementOptions(program.command('update').argument('<webhook>', 'its id, or its name'))
     .description("Change a webhook's URL, name or event types. Its secret stays.")
     .option('--url <url>', 'where deliveries go: https, and public')
@@ -30,11 +30,11 @@ export function addUpdate(program: Command, io: Io): void {
     .action((idOrName: string, flags: Flags) => update(io, idOrName, flags));
 }
 
-async function update(io: Io, idOrName: string, flags: Flags): Promise<void> {
+async function update(io: CliContext, idOrName: string, flags: Flags): Promise<void> {
   const { name, url, type } = flags;
   const filters = filtersIn(flags);
   if ((name ?? url ?? type ?? filters) === undefined) {
-    throw new UsageFailure('say what to change: --url, --name, --type or a filter');
+    throw new UsageError('say what to change: --url, --name, --type or a filter');
   }
   const { expandTypes } = await import('./expand-types.js');
   const { findWebhook } = await import('./find-webhook.js');

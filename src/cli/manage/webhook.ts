@@ -39,7 +39,7 @@ export interface WebhookInput {
   readonly filters?: ShodaiApiFilters;
 }
 
-/** What the subcommands do with a service. The calls reject with a `Failure`, an `ApiError` or a `TypeError`. */
+/** What the subcommands do with a service. The calls reject with a `CliError`, an `ApiError` or a `TypeError`. */
 export interface Manager {
   /** As the service has them now, or as this version knows them. */
   types(): Promise<readonly WebhookType[]>;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Io } from '../shared/context.js';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { readEnvFile } from '../shared/settings.js';
 import { type SecretOptions, secretsOf, secretVariable } from './flags.js';
 
@@ -20,10 +20,10 @@ export interface NamedSecret {
 const listName = `${secretVariable}S`;
 
 /** The secret as it stands there, with its white space, and behind it others that may have been meant. */
-export async function findSecrets(io: Io, source: SecretOptions): Promise<readonly NamedSecret[]> {
+export async function findSecrets(io: CliContext, source: SecretOptions): Promise<readonly NamedSecret[]> {
   const { secret, secretFile, secretEnv } = source;
   if ([secret, secretFile, secretEnv].filter((given) => given !== undefined).length > 1) {
-    throw new UsageFailure('give one of --secret, --secret-file and --secret-env');
+    throw new UsageError('give one of --secret, --secret-file and --secret-env');
   }
   const file = await readEnvFile(io);
   const name = secretEnv ?? secretVariable;
@@ -36,7 +36,7 @@ export async function findSecrets(io: Io, source: SecretOptions): Promise<readon
     const text = await readSecretFile(io, secretFile);
     const isAnswer = text.trimStart().startsWith('{');
     const lines = secretsOf(text);
-    if (lines === undefined) throw new Failure(`${secretFile} holds something else than secrets`);
+    if (lines === undefined) throw new CliError(`${secretFile} holds something else than secrets`);
     const value = isAnswer ? String(lines[0]) : text.replace(/\r?\n$/, '');
     const note =
       value === text || isAnswer ? undefined : 'There is a newline at its end: code of your own has to trim it.';
@@ -48,7 +48,7 @@ export async function findSecrets(io: Io, source: SecretOptions): Promise<readon
   add(`${name} of the environment`, io.env[name], !byFlag);
   add(`${name} of .env`, file[name], found.length === 0);
   if (secretEnv !== undefined && found.length === 0) {
-    throw new Failure(`there is no ${secretEnv} in the environment or in .env`);
+    throw new CliError(`there is no ${secretEnv} in the environment or in .env`);
   }
   const list = io.env[listName] || file[listName] || '';
   const isList = found.length === 0;
@@ -75,13 +75,13 @@ function labelled(text: string): [label: string, secret: string][] {
   });
 }
 
-async function readSecretFile({ cwd }: Io, given: string): Promise<string> {
+async function readSecretFile({ cwd }: CliContext, given: string): Promise<string> {
   let text: string;
   try {
     text = await readFile(resolve(cwd, given), 'utf8');
   } catch (error) {
-    throw new Failure(`the secret cannot be read from ${given} (${(error as NodeJS.ErrnoException).code})`);
+    throw new CliError(`the secret cannot be read from ${given} (${(error as NodeJS.ErrnoException).code})`);
   }
-  if (text.trim() === '') throw new Failure(`there is no secret in ${given}: it is empty`);
+  if (text.trim() === '') throw new CliError(`there is no secret in ${given}: it is empty`);
   return text;
 }

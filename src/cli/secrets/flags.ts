@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Secret } from 'vast-webhook';
-import type { Io } from '../shared/context.js';
-import { Failure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError } from '../shared/errors.js';
 
 export interface SecretOptions {
   readonly secret?: string;
@@ -24,9 +24,9 @@ export function addSecretOptions(command: Command): Command {
 
 /**
  * The signing secrets that a receiver takes. A file is read again when none matches, so that a rotated secret needs no
- * restart. Throws a `Failure` when there is none.
+ * restart. Throws a `CliError` when there is none.
  */
-export async function receiverSecret(options: SecretOptions, setting: Settings, io: Io): Promise<Secret> {
+export async function receiverSecret(options: SecretOptions, setting: Settings, io: CliContext): Promise<Secret> {
   const { secretFile } = options;
   if (options.secret === undefined && secretFile !== undefined) {
     const first = await secretsIn(secretFile, io);
@@ -43,7 +43,7 @@ export async function receiverSecret(options: SecretOptions, setting: Settings, 
 }
 
 /** The secret that a sender signs with: of several, the first. */
-export async function senderSecret(options: SecretOptions, setting: Settings, io: Io): Promise<string> {
+export async function senderSecret(options: SecretOptions, setting: Settings, io: CliContext): Promise<string> {
   const secret = await receiverSecret(options, setting, io);
   const list = typeof secret === 'function' ? await secret() : secret;
   return typeof list === 'string' ? list : (Object.values(list)[0] as string);
@@ -52,35 +52,35 @@ export async function senderSecret(options: SecretOptions, setting: Settings, io
 function oneSecret({ secret, secretEnv }: SecretOptions, setting: Settings): string {
   const found = secret ?? setting(secretEnv ?? secretVariable);
   if (found === undefined) {
-    throw new Failure(
+    throw new CliError(
       `there is no signing secret: set ${secretEnv ?? secretVariable} in the environment or in .env, or give --secret-file`,
     );
   }
   const [only, ...others] = secretsOf(found) ?? [];
   if (found.trim() !== '' && (only === undefined || others.length > 0 || /^[{["]/.test(found.trim()))) {
-    throw new Failure('the signing secret is something else than one secret, such as JSON: give the secret alone');
+    throw new CliError('the signing secret is something else than one secret, such as JSON: give the secret alone');
   }
-  if (found === '') throw new Failure('the signing secret is empty, and anybody could sign with it: give a real one');
+  if (found === '') throw new CliError('the signing secret is empty, and anybody could sign with it: give a real one');
   return found;
 }
 
-async function secretsIn(file: string, { cwd }: Io): Promise<readonly string[]> {
+async function secretsIn(file: string, { cwd }: CliContext): Promise<readonly string[]> {
   const path = resolve(cwd, file);
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new Failure(
+    throw new CliError(
       `the secret's file ${path} cannot be read (${(error as NodeJS.ErrnoException).code}): look at its path and permissions`,
     );
   }
   const secrets = secretsOf(text);
   if (secrets === undefined) {
-    throw new Failure(
+    throw new CliError(
       `the secret's file ${path} holds something else than secrets: write the signing secret into it, one a line if there are several`,
     );
   }
-  if (secrets.length === 0) throw new Failure(`the secret's file ${path} is empty: write the signing secret into it`);
+  if (secrets.length === 0) throw new CliError(`the secret's file ${path} is empty: write the signing secret into it`);
   return secrets;
 }
 
@@ -120,7 +120,7 @@ function labelledSecrets(text: string): Readonly<Record<string, string>> {
     const at = pair.indexOf('=');
     // What is wrong is not repeated: it may be a secret.
     if (at < 1 || at === pair.length - 1) {
-      throw new Failure(`${secretVariable}S must be like renter=SECRET,host=SECRET: a label before each secret`);
+      throw new CliError(`${secretVariable}S must be like renter=SECRET,host=SECRET: a label before each secret`);
     }
     return [pair.slice(0, at), pair.slice(at + 1)];
   });

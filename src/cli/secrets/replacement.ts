@@ -1,6 +1,6 @@
 import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { Failure } from '../shared/errors.js';
+import { CliError } from '../shared/errors.js';
 
 /** The new content could not be put into its file, and lies beside it. */
 export class NotPlaced extends Error {
@@ -136,7 +136,7 @@ async function clear(temporary: string): Promise<boolean> {
   });
   if (left === undefined) return false;
   if (left.trim() !== '') {
-    throw new Failure(
+    throw new CliError(
       `${basename(temporary)} holds a secret that an earlier run could not put in its place: take it from there if it is of use, and remove that file`,
     );
   }

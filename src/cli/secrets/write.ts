@@ -4,8 +4,8 @@ import { lstat, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, relative, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { parse } from 'dotenv';
-import type { Io } from '../shared/context.js';
-import { Failure, toError, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, toError, UsageError } from '../shared/errors.js';
 import { printLine, printNote } from '../shared/print.js';
 import { type Mark, marksIn, withEntry } from './env-file.js';
 import { acquireLock } from './file-lock.js';
@@ -58,13 +58,13 @@ export interface SecretOwner {
 }
 
 /**
- * Opens the target, which nobody else writes until `write` or `discard`. Throws a `Failure` when the secret could not
+ * Opens the target, which nobody else writes until `write` or `discard`. Throws a `CliError` when the secret could not
  * be written there, or would replace one that may be another webhook's.
  */
-export async function openSecretTarget(io: Io, flags: SecretFlags, owner: SecretOwner): Promise<SecretTarget> {
+export async function openSecretTarget(io: CliContext, flags: SecretFlags, owner: SecretOwner): Promise<SecretTarget> {
   const { secretFile, envFile = '.env' } = flags;
   if (flags.envName !== undefined && !/^[A-Za-z_]\w*$/.test(flags.envName)) {
-    throw new UsageFailure(`--env-name takes the name of a variable, such as ${owner.defaultName}`);
+    throw new UsageError(`--env-name takes the name of a variable, such as ${owner.defaultName}`);
   }
   const given = secretFile ?? envFile;
   const path = resolve(io.cwd, given);
@@ -104,11 +104,11 @@ async function fileTarget(
   const old = seen.trim();
   // One that keeps more is no file of this command's, or of several webhooks.
   if (old && !/^[^\s{}[\]"'=:]+={0,2}$/.test(old)) {
-    throw new Failure(`${given} holds more than a secret, which would be lost: give another --secret-file`);
+    throw new CliError(`${given} holds more than a secret, which would be lost: give another --secret-file`);
   }
   if (old && !replace) {
-    if (!rotated) throw new Failure(holdsOne(given, '--secret-file'));
-    if (!rotated.isOnly) throw new Failure(cannotTell(`the file ${given}`, rotated.id));
+    if (!rotated) throw new CliError(holdsOne(given, '--secret-file'));
+    if (!rotated.isOnly) throw new CliError(cannotTell(`the file ${given}`, rotated.id));
   }
   const target = await replacementOf(file, given);
   return {
@@ -124,7 +124,7 @@ async function fileTarget(
 }
 
 async function entryTarget(
-  io: Io,
+  io: CliContext,
   file: string,
   given: string,
   flags: SecretFlags,
@@ -140,7 +140,7 @@ async function entryTarget(
     const now = await textOf(file);
     if (parse(now)[envName] !== old) throw new Error(`somebody has changed ${envName} meanwhile`);
     const changed = withEntry(now, envName, secret, mark);
-    if (changed === undefined) throw new Failure(`${given} cannot be changed safely: an entry of it is malformed`);
+    if (changed === undefined) throw new CliError(`${given} cannot be changed safely: an entry of it is malformed`);
     return changed;
   };
   await toText(randomBytes(32).toString('hex'));
@@ -155,7 +155,7 @@ async function entryTarget(
 }
 
 /** The entry that may be written: an empty one, or that which holds the old secret of the rotated webhook. */
-function entryFor(io: Io, text: string, given: string, flags: SecretFlags, owner: SecretOwner): string {
+function entryFor(io: CliContext, text: string, given: string, flags: SecretFlags, owner: SecretOwner): string {
   const { envName, replace } = flags;
   const { service, defaultName, rotated } = owner;
   const values = parse(text);
@@ -165,13 +165,13 @@ function entryFor(io: Io, text: string, given: string, flags: SecretFlags, owner
     const own = [...marks.keys()].filter(isOwn);
     if (own.length === 1) return own[0] as string;
     if (own.length > 1) {
-      throw new Failure(
+      throw new CliError(
         `${own.join(' and ')} of ${given} hold the secret of webhook ${rotated.id}: give one of them with --env-name, and change the others yourself`,
       );
     }
     const list = `${defaultName}S`;
     if (values[list] || io.env[list]) {
-      throw new Failure(
+      throw new CliError(
         `${list} holds secrets with labels, which this command does not change: give --env-name or --secret-file, and put the new secret into ${list} yourself`,
       );
     }
@@ -182,18 +182,18 @@ function entryFor(io: Io, text: string, given: string, flags: SecretFlags, owner
     // It may be the one that others in the file hold, and they would keep a dead secret.
     const another = Object.keys(values).find((each) => values[each] && !marks.has(each) && looksLikeSecret(each));
     if (rotated && envName === undefined && another)
-      throw new Failure(cannotTell(`${another} of ${given}`, rotated.id));
+      throw new CliError(cannotTell(`${another} of ${given}`, rotated.id));
     return name;
   }
-  if (!rotated) throw new Failure(holdsOne(`${name} of ${given}`, '--env-name'));
+  if (!rotated) throw new CliError(holdsOne(`${name} of ${given}`, '--env-name'));
   const other = marks.get(name);
   if (other) {
-    throw new Failure(
+    throw new CliError(
       `${name} of ${given} is the secret of webhook ${other.id}, not of ${rotated.id}: give another name with --env-name, or --replace if it is of no use`,
     );
   }
   if (!rotated.isOnly || (name !== defaultName && !looksLikeSecret(name))) {
-    throw new Failure(cannotTell(`${name} of ${given}`, rotated.id));
+    throw new CliError(cannotTell(`${name} of ${given}`, rotated.id));
   }
   return name;
 }
@@ -210,9 +210,9 @@ function cannotTell(what: string, id: string): string {
   return `it cannot be known whose secret ${what} holds: say where the new one goes with --env-name or --secret-file, and give --replace if what stands there is webhook ${id}'s`;
 }
 
-function notWritable(given: string, error: unknown): Failure {
-  if (error instanceof Failure) return error;
-  return new Failure(`the secret could not be written to ${given} (${reasonOf(error)}): nothing was asked for yet`);
+function notWritable(given: string, error: unknown): CliError {
+  if (error instanceof CliError) return error;
+  return new CliError(`the secret could not be written to ${given} (${reasonOf(error)}): nothing was asked for yet`);
 }
 
 function notesAfter({ followsAnother }: Replacement): readonly string[] {
@@ -238,7 +238,7 @@ async function textOf(path: string): Promise<string> {
     throw error;
   }
   if (!isUtf8(bytes) || bytes.includes(0)) {
-    throw new Failure(`${basename(path)} is not UTF-8 text, and would not stay as it is: convert it first`);
+    throw new CliError(`${basename(path)} is not UTF-8 text, and would not stay as it is: convert it first`);
   }
   return bytes.toString('utf8');
 }
@@ -257,7 +257,7 @@ async function followLinks(path: string, given: string): Promise<string> {
   } catch {
     const entry = await lstat(path).catch(() => undefined);
     if (!entry) return path;
-    throw new Failure(`${given} is a symbolic link that leads nowhere: remove it, or make the file that it leads to`);
+    throw new CliError(`${given} is a symbolic link that leads nowhere: remove it, or make the file that it leads to`);
   }
 }
 
@@ -271,7 +271,7 @@ function reasonOf(error: unknown): string {
  * between the two. `given` finds the secret, and the webhook that it belongs to, in the answer.
  */
 export function askForSecret<Answer>(
-  io: Io,
+  io: CliContext,
   target: SecretTarget,
   flags: SecretFlags,
   ask: () => Promise<Answer>,
@@ -299,18 +299,24 @@ export function isInDoubt(error: unknown): boolean {
 }
 
 /** When it cannot be written after all, it is shown: otherwise it would be lost. */
-async function keepSecret(io: Io, target: SecretTarget, secret: string, id: string, flags: SecretFlags): Promise<void> {
+async function keepSecret(
+  io: CliContext,
+  target: SecretTarget,
+  secret: string,
+  id: string,
+  flags: SecretFlags,
+): Promise<void> {
   try {
     await target.write(secret, id);
   } catch (error) {
     const failed = `the secret of webhook ${id} could not be written to ${target.where} (${reasonOf(error)})`;
     if (error instanceof NotPlaced) {
       const beside = relative(io.cwd, error.path);
-      throw new Failure(`${failed}: it is in ${beside}, so put it where it belongs, and remove that file`);
+      throw new CliError(`${failed}: it is in ${beside}, so put it where it belongs, and remove that file`);
     }
     // Not to standard output, which may be a program's input.
     printNote(io, secret);
-    throw new Failure(`${failed}: it stands above, this once only, so keep it now`);
+    throw new CliError(`${failed}: it stands above, this once only, so keep it now`);
   }
   printNote(io, `The secret is in ${target.where}.`);
   for (const note of target.notes) printNote(io, note);

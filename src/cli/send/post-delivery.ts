@@ -1,13 +1,13 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { sign } from 'vast-webhook';
-import { UsageFailure } from '../shared/errors.js';
+import { UsageError } from '../shared/errors.js';
 
-/** Throws a `UsageFailure` for what deliveries cannot be sent to. */
+/** Throws a `UsageError` for what deliveries cannot be sent to. */
 export function targetOf(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
-    throw new UsageFailure('--url must be an http:// or https:// address');
+    throw new UsageError('--url must be an http:// or https:// address');
   }
   return url;
 }

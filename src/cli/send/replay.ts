@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { addSecretOptions } from '../secrets/flags.js';
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { positive, positiveInteger } from '../shared/flag-values.js';
 import type { ReplayOptions } from './send-stored.js';
 
 const manual = `
 The file holds JSON lines or a JSON array of events, of { "headers", "body" }, of deliveries as a queue or outbox keeps
-them, or it is what \`serve --log json --log-events\` wrote. A receiver answers 2xx to an event that it has had already,
+them, or it is what \`serve --log json --log-events\` wrote. A receiver answers 2xx to a duplicate, and does not
 and does not deliver it again.`;
 
-export function addReplay(program: Command, io: Io): void {
+export function addReplay(program: Command, io: CliContext): void {
   const command = program
     .command('replay')
     .description('sign stored deliveries afresh, with the event ids they have, and send them again')
@@ -18,7 +18,7 @@ export function addReplay(program: Command, io: Io): void {
     .option('--rate <n>', 'how many to send a second (default: as fast as they are answered)', positive)
     .option(
       '--connections <n>',
-      'how many are under way at once at most; with 1 they keep their order',
+      'how many requests run at once at most; with 1 they keep their order',
       positiveInteger,
       1,
     )

@@ -1,8 +1,8 @@
 import { closest } from 'fastest-levenshtein';
 import type { VastType } from 'vast-webhook';
 import { type SecretOptions, senderSecret } from '../secrets/flags.js';
-import type { Io } from '../shared/context.js';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { printJson, printLine, printTable, showProgress, withoutControls } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 import { type LoadResult, type Plan, runLoad } from './load.js';
@@ -22,7 +22,7 @@ export interface TriggerOptions extends SecretOptions {
 
 const defaultSeconds = 10;
 
-export async function trigger(type: string, options: TriggerOptions, io: Io): Promise<void> {
+export async function trigger(type: string, options: TriggerOptions, io: CliContext): Promise<void> {
   const url = targetOf(options.url);
   const nextEvent = await eventsOf(type, options.eventId);
   const secret = await senderSecret(options, await readSettings(io), io);
@@ -54,7 +54,7 @@ async function eventsOf(type: string, eventId: string | undefined): Promise<Next
     ...contexts.map((context) => `${context}:${slug}`),
   ]);
   if (!known.includes(type)) {
-    throw new UsageFailure(`there is no event type "${withoutControls(type)}": did you mean ${closest(type, known)}?`);
+    throw new UsageError(`there is no event type "${withoutControls(type)}": did you mean ${closest(type, known)}?`);
   }
   return () => {
     const event = sampleEvent(type as VastType);
@@ -67,7 +67,7 @@ async function sendOne(
   url: URL,
   event: ReturnType<NextEvent>,
   { json }: TriggerOptions,
-  io: Io,
+  io: CliContext,
 ): Promise<void> {
   const answered = await to.send(JSON.stringify(event), event.event_id);
   const { status, error, body, ms } = answered;
@@ -78,7 +78,7 @@ async function sendOne(
     printLine(io, `${type} ${withoutControls(event_id)} to ${nameOf(url)}`);
     printLine(io, `${statusOf(answered)} in ${rounded(ms)} ms${body && `: ${withoutControls(body)}`}`);
   }
-  if (!isAccepted(answered)) throw new Failure(adviceFor(answered, url));
+  if (!isAccepted(answered)) throw new CliError(adviceFor(answered, url));
 }
 
 async function sendMany(
@@ -87,7 +87,7 @@ async function sendMany(
   nextEvent: NextEvent,
   plan: Plan,
   { json }: TriggerOptions,
-  io: Io,
+  io: CliContext,
 ): Promise<void> {
   const expected = expectedOf(plan);
   const progress = showProgress(io, 'sending', expected ?? Math.ceil(plan.duration ?? 0));
@@ -111,7 +111,7 @@ async function sendMany(
   else printResult(io, plan, result);
   const { sent, accepted } = result;
   if (accepted < sent)
-    throw new Failure(`${sent - accepted} of ${sent} were not answered 2xx: the receiver's log says why`);
+    throw new CliError(`${sent - accepted} of ${sent} were not answered 2xx: the receiver's log says why`);
 }
 
 function expectedOf({ count, rate, duration }: Plan): number | undefined {
@@ -120,7 +120,12 @@ function expectedOf({ count, rate, duration }: Plan): number | undefined {
   return Number.isFinite(expected) ? expected : undefined;
 }
 
-function printResultAsJson(io: Io, url: URL, plan: Plan, { latency, seconds, rate, ...result }: LoadResult): void {
+function printResultAsJson(
+  io: CliContext,
+  url: URL,
+  plan: Plan,
+  { latency, seconds, rate, ...result }: LoadResult,
+): void {
   printJson(io, {
     url: nameOf(url),
     ...result,
@@ -131,7 +136,7 @@ function printResultAsJson(io: Io, url: URL, plan: Plan, { latency, seconds, rat
   });
 }
 
-function printResult(io: Io, plan: Plan, { sent, statuses, rate, seconds, latency }: LoadResult): void {
+function printResult(io: CliContext, plan: Plan, { sent, statuses, rate, seconds, latency }: LoadResult): void {
   const asked = plan.rate === undefined ? '' : ` of ${plan.rate} asked for`;
   printLine(io, `${sent} sent in ${seconds.toFixed(1)} s: ${rate.toFixed(1)} a second${asked}`);
   printTable(io, [['answer', 'count'], ...Object.entries(statuses).map(([status, count]) => [status, String(count)])]);

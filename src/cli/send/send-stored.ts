@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type SecretOptions, senderSecret } from '../secrets/flags.js';
-import type { Io } from '../shared/context.js';
-import { Failure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError } from '../shared/errors.js';
 import { printJson, printLine, printTable, showProgress, withoutControls } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 import { runLoad } from './load.js';
@@ -22,7 +22,7 @@ interface Result {
   readonly answered: Answered;
 }
 
-export async function replay(file: string, options: ReplayOptions, io: Io): Promise<void> {
+export async function replay(file: string, options: ReplayOptions, io: CliContext): Promise<void> {
   const { rate, connections, json } = options;
   const url = targetOf(options.url);
   const secret = await senderSecret(options, await readSettings(io), io);
@@ -46,25 +46,27 @@ export async function replay(file: string, options: ReplayOptions, io: Io): Prom
   if (json) printResultsAsJson(io, url, deliveries.length, results);
   else printResults(io, url, deliveries.length, results.length, failed);
   if (results.length < deliveries.length) {
-    throw new Failure(`interrupted after ${results.length} of ${deliveries.length} deliveries`);
+    throw new CliError(`interrupted after ${results.length} of ${deliveries.length} deliveries`);
   }
   const [first] = failed;
   if (first === undefined) return;
   const count = failed.length === 1 ? 'one delivery was' : `${failed.length} deliveries were`;
-  throw new Failure(`${count} not accepted; at ${first.delivery.place} ${adviceFor(first.answered, url)}`);
+  throw new CliError(`${count} not accepted; at ${first.delivery.place} ${adviceFor(first.answered, url)}`);
 }
 
-async function contentOf(file: string, { stdin, cwd }: Io): Promise<string> {
+async function contentOf(file: string, { stdin, cwd }: CliContext): Promise<string> {
   if (file === '-') return text(stdin);
   const path = resolve(cwd, file);
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new Failure(`${path} cannot be read (${(error as NodeJS.ErrnoException).code}): give a file with deliveries`);
+    throw new CliError(
+      `${path} cannot be read (${(error as NodeJS.ErrnoException).code}): give a file with deliveries`,
+    );
   }
 }
 
-function printResultsAsJson(io: Io, url: URL, total: number, results: readonly Result[]): void {
+function printResultsAsJson(io: CliContext, url: URL, total: number, results: readonly Result[]): void {
   printJson(io, {
     url: nameOf(url),
     total,
@@ -81,7 +83,7 @@ function printResultsAsJson(io: Io, url: URL, total: number, results: readonly R
   });
 }
 
-function printResults(io: Io, url: URL, total: number, sent: number, failed: readonly Result[]): void {
+function printResults(io: CliContext, url: URL, total: number, sent: number, failed: readonly Result[]): void {
   printLine(io, `${sent - failed.length} of ${total} accepted by ${nameOf(url)}`);
   if (failed.length === 0) return;
   const rows = failed.map(({ delivery: { place, eventId = '' }, answered }) => [

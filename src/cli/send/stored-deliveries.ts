@@ -1,4 +1,4 @@
-import { Failure } from '../shared/errors.js';
+import { CliError } from '../shared/errors.js';
 
 /** A delivery that was kept somewhere. */
 export interface StoredDelivery {
@@ -11,7 +11,7 @@ export interface StoredDelivery {
 /**
  * The deliveries in a JSON array, in lines of JSON, or in a single JSON value. Each is a plain event, what was received
  * as `{ headers, body }`, what a queue keeps of a delivery, or a line of the log of `serve`, of which those without an
- * event are left out. Throws a `Failure` that names the first that is none of these.
+ * event are left out. Throws a `CliError` that names the first that is none of these.
  */
 export function readDeliveries(text: string): StoredDelivery[] {
   const clean = text.replace(/^\uFEFF/, '');
@@ -22,7 +22,7 @@ export function readDeliveries(text: string): StoredDelivery[] {
     if (line.trim() === '') return [];
     const place = `line ${index + 1}`;
     const value = parsed(line);
-    if (value === undefined) throw new Failure(`${place} is not JSON: give JSON lines or a JSON array`);
+    if (value === undefined) throw new CliError(`${place} is not JSON: give JSON lines or a JSON array`);
     return deliveryOf(value, place);
   });
 }
@@ -59,7 +59,7 @@ function withBody(body: string | Buffer, place: string): StoredDelivery {
   const event = parsed(body.toString().replace(/^\uFEFF/, ''));
   const { event_id: id, notif_type: type } = Object(event) as Record<string, unknown>;
   if (typeof id !== 'string' && typeof type !== 'string') {
-    throw new Failure(`${place} is no delivery: it has neither an event_id nor a notif_type`);
+    throw new CliError(`${place} is no delivery: it has neither an event_id nor a notif_type`);
   }
   return { place, body, eventId: typeof id === 'string' ? id : undefined };
 }

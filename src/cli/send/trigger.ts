@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { addSecretOptions } from '../secrets/flags.js';
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { integer, positive, positiveInteger } from '../shared/flag-values.js';
 import type { TriggerOptions } from './send-samples.js';
 
-export function addTrigger(program: Command, io: Io): void {
+export function addTrigger(program: Command, io: CliContext): void {
   const command = program
     .command('trigger')
     .description('sign a sample event and send it to a receiver, once or at a rate')
@@ -13,7 +13,7 @@ export function addTrigger(program: Command, io: Io): void {
     .option('--count <n>', 'how many to send (default: 1)', positiveInteger)
     .option('--rate <n>', 'how many to send a second (for 10 s, if neither --count nor --duration is given)', positive)
     .option('--duration <seconds>', 'for how long to send', positive)
-    .option('--connections <n>', 'how many are under way at once at most', positiveInteger, 32)
+    .option('--connections <n>', 'how many requests run at once at most', positiveInteger, 32)
     .option('--event-id <id>', 'the same event each time, to try out duplicates')
     .option('--attempt <n>', 'which attempt it says it is', positiveInteger)
     .option('--age <seconds>', 'how long ago it says it was signed, to try out stale ones', integer)

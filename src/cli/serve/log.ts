@@ -1,5 +1,5 @@
 import type { Outcome, Sink } from 'vast-webhook';
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 import { coloursFor, printLine, withoutControls } from '../shared/print.js';
 
 export type LogFormat = 'json' | 'text';
@@ -14,12 +14,12 @@ export interface ReceiverLog {
 }
 
 /** `secrets` are taken out of whatever others say in their errors. */
-export function receiverLog(io: Io, format: LogFormat, secrets: readonly string[]): ReceiverLog {
+export function receiverLog(io: CliContext, format: LogFormat, secrets: readonly string[]): ReceiverLog {
   const safe = (text: string) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '[secret]'), text);
   return format === 'json' ? jsonLog(io, safe) : textLog(io, safe);
 }
 
-function jsonLog(io: Io, safe: (text: string) => string): ReceiverLog {
+function jsonLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   const write = (level: Level, message: string, fields: object = {}) =>
     printLine(io, JSON.stringify({ time: new Date().toISOString(), level, message: safe(message), ...fields }));
   return {
@@ -56,7 +56,7 @@ function mapped<T, U>(record: Readonly<Record<string, T>>, map: (value: T) => U)
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
 }
 
-function textLog(io: Io, safe: (text: string) => string): ReceiverLog {
+function textLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   const { green, yellow, red, dim } = coloursFor(io);
   const paint = { info: (text: string) => text, warn: yellow, error: red };
   const write = (line: string) => printLine(io, `${dim(new Date().toISOString())} ${line}`);
@@ -77,12 +77,12 @@ function textLog(io: Io, safe: (text: string) => string): ReceiverLog {
 }
 
 function detailsOf({ status, code, reason, permanent, result, id, type, webhook, durationMs, sinks, error }: Outcome) {
-  const told = Object.entries(sinks ?? {}).map(
+  const results = Object.entries(sinks ?? {}).map(
     ([name, sink]) => `${name} ${typeof sink === 'string' ? sink : 'failed'}`,
   );
   return [
     [status, type, id, webhook && `(${webhook})`, `in ${Math.round(durationMs)} ms`].filter(Boolean).join(' '),
-    told.join(', '),
+    results.join(', '),
     code &&
       [code, reason && `(${reason})`, permanent && result === 'failed' && '- the event is lost']
         .filter(Boolean)

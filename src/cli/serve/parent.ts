@@ -1,4 +1,4 @@
-import type { Io } from '../shared/context.js';
+import type { CliContext } from '../shared/context.js';
 
 const pollMs = 500;
 
@@ -7,7 +7,7 @@ const pollMs = 500;
  * on, and what they have started would live on and hold its port. Only where npm has started it, since a shell may
  * end before what it has put into the background. Gives what ends the watch.
  */
-export function endWithParent({ env }: Pick<Io, 'env'>, interrupt: () => void): () => void {
+export function endWithParent({ env }: Pick<CliContext, 'env'>, interrupt: () => void): () => void {
   if (!env.npm_command) return () => {};
   const parent = process.ppid;
   const timer = setInterval(() => {

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
-import type { Io } from '../shared/context.js';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { collect, positive, toByteLimit, toPort } from '../shared/flag-values.js';
 import { readSettings } from '../shared/settings.js';
 import type { LogFormat } from './log.js';
@@ -41,9 +41,9 @@ Everybody on this machine can see options in \`ps\`, so keep secrets and URLs in
 For a service, start node_modules/.bin/vast-webhook and not npx, because npx passes no signal on.
 
 It answers 204 to each delivery that it has taken, and GET /health with 200 {"ok": true}. After Ctrl-C or SIGTERM it
-finishes the deliveries that are under way, and ends.`;
+finishes the running deliveries, and ends.`;
 
-export function addServe(program: Command, io: Io): void {
+export function addServe(program: Command, io: CliContext): void {
   const command = program
     .command('serve')
     .description('Receive webhooks, and deliver each event once to Slack, Google Chat and other chats.')
@@ -79,7 +79,7 @@ export function addServe(program: Command, io: Io): void {
     .action((options: Options) => serve(options, io));
 }
 
-async function serve(options: Options, io: Io): Promise<void> {
+async function serve(options: Options, io: CliContext): Promise<void> {
   const loading = Promise.all([
     import('./server.js'),
     import('./log.js'),
@@ -105,12 +105,12 @@ async function serve(options: Options, io: Io): Promise<void> {
   const store = options.store ?? setting('VAST_WEBHOOK_STORE') ?? 'memory';
   const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX');
   if (options.redeliver && outbox === undefined)
-    throw new UsageFailure('--redeliver needs --outbox, because it delivers the dead letters of the outbox again');
+    throw new UsageError('--redeliver needs --outbox, because it delivers the dead letters of the outbox again');
 
   const log = receiverLog(io, options.log, secretsIn(secret, Object.values(urls).flat().map(withoutLabel), store));
   const consoleUrl = setting('VAST_CONSOLE');
   if (consoleUrl !== undefined && !isAddress(consoleUrl)) {
-    throw new Failure('VAST_CONSOLE must be the address of a console, such as https://cloud.vast.ai');
+    throw new CliError('VAST_CONSOLE must be the address of a console, such as https://cloud.vast.ai');
   }
   const sinks = sinksFromUrls(urls, {
     labels: labelsOf(secret),
@@ -121,13 +121,13 @@ async function serve(options: Options, io: Io): Promise<void> {
   if (options.logEvents) sinks.push(log.events);
   const unheard = options.logEvents ? undefined : unheardLabel(urls, labelsOf(secret));
   if (unheard !== undefined && sinks.length > 0) {
-    throw new Failure(
+    throw new CliError(
       `no chat gets the events of the webhook "${unheard}": give an address without a label, or with ${unheard}@ before it`,
     );
   }
   // It would take each event from the sender for good, and nobody would hear of it.
   if (sinks.length === 0) {
-    throw new Failure(
+    throw new CliError(
       'there is no chat to deliver to: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --sink or --log-events',
     );
   }
@@ -149,11 +149,11 @@ function portOf(text: string | undefined): number | undefined {
   try {
     return text === undefined ? undefined : toPort(text);
   } catch {
-    throw new Failure('PORT must be a number from 0 to 65535');
+    throw new CliError('PORT must be a number from 0 to 65535');
   }
 }
 
-/** What must not stand in a log, whoever says it. */
+/** Secrets that must not appear in a log. */
 function secretsIn(secret: unknown, urls: readonly string[], store: string): readonly string[] {
   const ofStore = URL.canParse(store) ? [new URL(store).password] : [];
   const own = typeof secret === 'string' ? [secret] : Object.values(Object(secret)).map(String);

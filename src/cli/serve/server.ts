@@ -5,8 +5,8 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Secret, type Sink, type SinkError, type VastWebhook, vastWebhook } from 'vast-webhook';
 import { type Outbox, sqliteOutbox } from 'vast-webhook/sinks';
-import type { Io } from '../shared/context.js';
-import { Failure, toError } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, toError } from '../shared/errors.js';
 import type { ReceiverLog } from './log.js';
 import { openSqliteFile, unusable } from './sqlite-file.js';
 import { openStore } from './store-from-url.js';
@@ -15,9 +15,9 @@ export interface ReceiverSettings {
   readonly secret: Secret;
   readonly sinks: readonly Sink[];
   readonly store: string;
-  /** A file, if events are to be written down before the sinks are told. */
+  /** A file, if events are written to it before they are delivered to the sinks. */
   readonly outbox?: string;
-  /** Whether what was given up is to be told again. */
+  /** Whether to deliver dead letters again. */
   readonly redeliver: boolean;
   readonly host: string;
   readonly port: number;
@@ -27,11 +27,11 @@ export interface ReceiverSettings {
   readonly limit: string;
 }
 
-/** How long what is under way may take to end, in milliseconds. Container hosts wait 10 s before they kill. */
+/** How long running work may take to end, in milliseconds. Container hosts wait 10 s before they kill. */
 const closeWithinMs = 9_000;
 
-/** Receives deliveries until it is interrupted. Throws a `Failure` when it cannot. */
-export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: Io): Promise<void> {
+/** Receives deliveries until it is interrupted. Throws a `CliError` when it cannot. */
+export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: CliContext): Promise<void> {
   const closers: (() => unknown)[] = [];
   try {
     const store = await openStore(settings.store, io.cwd, (reason) => log.note('error', `the store: ${reason}`));
@@ -64,7 +64,7 @@ export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: 
 function withOutbox(
   { outbox: file, redeliver, sinks }: ReceiverSettings,
   log: ReceiverLog,
-  { cwd }: Io,
+  { cwd }: CliContext,
   closers: (() => unknown)[],
 ): { sinks: readonly Sink[]; outbox?: Outbox } {
   if (file === undefined) return { sinks };
@@ -134,7 +134,7 @@ function aboutOf({ id, type, sink }: { id?: string; type?: string; sink?: string
   return { event_id: id, type, sink };
 }
 
-/** Beside the endpoint there is only what tells that the process is alive. */
+/** Beside the endpoint there is only the health check. */
 function answerElsewhere(req: IncomingMessage, res: ServerResponse): void {
   const isHealth = req.url?.split('?')[0] === '/health' && (req.method === 'GET' || req.method === 'HEAD');
   const body = JSON.stringify(isHealth ? { ok: true } : { ok: false, error: 'not_found' });
@@ -149,7 +149,7 @@ async function listen(server: Server, { host, port }: ReceiverSettings): Promise
     await once(server, 'listening');
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    throw new Failure(whyNot[code]?.(host, port) ?? `cannot listen on ${host}, port ${port} (${code})`);
+    throw new CliError(whyNot[code]?.(host, port) ?? `cannot listen on ${host}, port ${port} (${code})`);
   }
 }
 
@@ -174,7 +174,7 @@ async function interruption(interrupted: AbortSignal): Promise<void> {
   if (!interrupted.aborted) await once(interrupted, 'abort');
 }
 
-/** Nothing new is taken, what is under way is ended and recorded, and then all connections go. */
+/** Accepts nothing new, drains running work, and then closes all connections. */
 async function close(server: Server, hook: VastWebhook, outbox: Outbox | undefined): Promise<void> {
   const startedAt = performance.now();
   const leftMs = () => Math.max(500, closeWithinMs - (performance.now() - startedAt));

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type Sink, type VastEvent, when } from 'vast-webhook';
 import { discord, googleChat, slack, slackWorkflow, teams } from 'vast-webhook/sinks';
-import { Failure } from '../shared/errors.js';
+import { CliError } from '../shared/errors.js';
 
 /** Addresses, each of which may have a webhook's label and `@` before it: then it hears of that webhook only. */
 export interface SinkUrls {
   readonly slack: readonly string[];
   readonly googleChat: readonly string[];
-  /** Of any kind, told by their hosts. */
+  /** Of any kind, recognised by their hosts. */
   readonly other: readonly string[];
 }
 
@@ -55,7 +55,7 @@ const kinds = {
   },
 } satisfies Readonly<Record<string, Kind>>;
 
-/** Throws a `Failure` or a `TypeError` for an address that is no sink's. */
+/** Throws a `CliError` or a `TypeError` for an address that is no sink's. */
 export function sinksFromUrls(
   { slack: slacks, googleChat: chats, other }: SinkUrls,
   { labels, ...options }: SinkSettings,
@@ -67,7 +67,7 @@ export function sinksFromUrls(
   ];
   const addresses = given.map(({ text, flag, fallback }) => {
     const { label, url } = addressIn(text);
-    if (label !== undefined && !labels.includes(label)) throw new Failure(unknownLabel(flag, labels));
+    if (label !== undefined && !labels.includes(label)) throw new CliError(unknownLabel(flag, labels));
     return { label, url, kind: kindOf(url, fallback) };
   });
   return addresses.map(({ kind, url, label }) => {
@@ -119,7 +119,7 @@ function kindOf(text: string, fallback: 'slack' | 'googleChat' | undefined): key
   if (fallback === 'slack' && isTriggerPath(url.pathname)) return 'slackWorkflow';
   if (fallback !== undefined) return fallback;
   const what = url.hostname === '' ? 'this is no address' : `${url.hostname} is not known`;
-  throw new Failure(
+  throw new CliError(
     `--sink: ${what}: give the https address of a webhook of Slack, Google Chat, Discord or Teams, or say what it is with --slack or --google-chat`,
   );
 }

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { SqliteDatabase } from 'vast-webhook/stores';
-import { Failure, toError } from '../shared/errors.js';
+import { CliError, toError } from '../shared/errors.js';
 import { loadUserModule } from './user-module.js';
 
 export interface SqliteFile extends SqliteDatabase {
@@ -21,15 +21,15 @@ export function openSqliteFile(option: string, file: string, cwd: string): Sqlit
       // Compiled for another Node.js, which shows only now.
       if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') throw error;
       if (builtIn !== undefined) return new builtIn(path);
-      throw new Failure('better-sqlite3 is installed but cannot be loaded: npm rebuild better-sqlite3');
+      throw new CliError('better-sqlite3 is installed but cannot be loaded: npm rebuild better-sqlite3');
     }
   } catch (error) {
-    throw error instanceof Failure ? error : unusable(option, path, error);
+    throw error instanceof CliError ? error : unusable(option, path, error);
   }
 }
 
-export function unusable(option: string, path: string, error: unknown): Failure {
-  return new Failure(
+export function unusable(option: string, path: string, error: unknown): CliError {
+  return new CliError(
     `${option}: the file ${path} cannot be used (${toError(error).message}): give one in a folder that can be written to`,
   );
 }

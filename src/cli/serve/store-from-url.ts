@@ -11,7 +11,7 @@ import {
   redisStore,
   sqliteStore,
 } from 'vast-webhook/stores';
-import { Failure, toError } from '../shared/errors.js';
+import { CliError, toError } from '../shared/errors.js';
 import { openSqliteFile, unusable } from './sqlite-file.js';
 import { type Found, loadUserModule } from './user-module.js';
 
@@ -29,17 +29,17 @@ const repeatEveryMs = 10_000;
 
 /**
  * Opens the store that `--store` names, and sees that it works. `onError` hears of connections that are lost later.
- * Throws a `Failure`.
+ * Throws a `CliError`.
  */
 export async function openStore(text: string, cwd: string, onError: (reason: string) => void): Promise<OpenStore> {
   if (text === 'memory') return { store: memoryStore(), label: 'memory', close() {} };
   if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length) return sqlite(text.slice('sqlite:'.length), cwd);
   const { protocol, host, pathname, password } = URL.canParse(text) ? new URL(text) : new URL('none:');
-  if (!isEncoded(password)) throw new Failure('--store: the password has a % that must be written as %25');
+  if (!isEncoded(password)) throw new CliError('--store: the password has a % that must be written as %25');
   const label = `${protocol}//${host}${pathname}`;
   if (protocol === 'redis:' || protocol === 'rediss:') return redis(text, label, cwd, onError);
   if (protocol === 'postgres:' || protocol === 'postgresql:') return postgres(text, label, cwd, onError);
-  throw new Failure('--store must be memory, sqlite:FILE, redis://..., rediss://... or postgres://...');
+  throw new CliError('--store must be memory, sqlite:FILE, redis://..., rediss://... or postgres://...');
 }
 
 function isEncoded(text: string): boolean {
@@ -82,7 +82,7 @@ interface RedisClient<T> {
 function ioRedis({ module }: Found, url: string): RedisClient<IoRedis> {
   type Redis = IoRedis & Client & { connect(): Promise<void>; disconnect(): void };
   const { Redis } = module as { Redis: new (url: string, options: object) => Redis };
-  // A call that waits for the connection to come back is of no use to the sender, who has been told 503 by then.
+  // A call that waits for a reconnect is of no use, because the sender has got 503 by then.
   const client = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: 1 });
   return { client, connect: () => client.connect(), close: () => client.disconnect() };
 }
@@ -141,7 +141,7 @@ async function whenUsable(
     ]);
   } catch (error) {
     close();
-    throw new Failure(
+    throw new CliError(
       `--store: ${label} cannot be used (${reasonOf(reason ?? error)}): see that it runs and that address and password are right`,
     );
   } finally {

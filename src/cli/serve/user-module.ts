@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { Failure, toError } from '../shared/errors.js';
+import { CliError, toError } from '../shared/errors.js';
 
 export interface Found {
   readonly name: string;
@@ -10,7 +10,7 @@ export interface Found {
 
 /**
  * Loads the first of some packages that the user has: in the project the command was started in, or beside this
- * package. Throws a `Failure` that says what to install for `what`.
+ * package. Throws a `CliError` that says what to install for `what`.
  */
 export function loadUserModule(names: readonly string[], what: string, cwd: string): Found {
   for (const from of [join(cwd, 'package.json'), import.meta.url]) {
@@ -26,9 +26,9 @@ export function loadUserModule(names: readonly string[], what: string, cwd: stri
         return { name, module: require(path) };
       } catch (error) {
         const [reason] = toError(error).message.split('\n');
-        throw new Failure(`${name} is installed but cannot be loaded (${reason}): install it again for this Node.js`);
+        throw new CliError(`${name} is installed but cannot be loaded (${reason}): install it again for this Node.js`);
       }
     }
   }
-  throw new Failure(`${what} needs a client: npm install ${names[0]}`);
+  throw new CliError(`${what} needs a client: npm install ${names[0]}`);
 }

@@ -1,10 +1,10 @@
 /** Ends the command with status 1. Its message is one sentence that says what to do, and holds no secret. */
-export class Failure extends Error {
+export class CliError extends Error {
   readonly status: number = 1;
 }
 
 /** The command was called wrongly: status 2. */
-export class UsageFailure extends Failure {
+export class UsageError extends CliError {
   override readonly status = 2;
 }
 

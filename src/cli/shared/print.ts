@@ -1,27 +1,27 @@
 import { SingleBar } from 'cli-progress';
 import { createColors } from 'picocolors';
-import type { Io } from './context.js';
+import type { CliContext } from './context.js';
 
 /** Colours on a terminal only, and not where NO_COLOR asks for none (no-color.org). */
-export function coloursFor({ stdout, env }: Io): ReturnType<typeof createColors> {
+export function coloursFor({ stdout, env }: CliContext): ReturnType<typeof createColors> {
   return createColors(stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb');
 }
 
-export function printLine({ stdout }: Io, line = ''): void {
+export function printLine({ stdout }: CliContext, line = ''): void {
   stdout.write(`${line}\n`);
 }
 
 /** For people who watch; scripts read stdout. */
-export function printNote({ stderr }: Io, line: string): void {
+export function printNote({ stderr }: CliContext, line: string): void {
   stderr.write(`${line}\n`);
 }
 
-export function printJson(io: Io, value: unknown): void {
+export function printJson(io: CliContext, value: unknown): void {
   printLine(io, JSON.stringify(value, undefined, 2));
 }
 
 /** Rows in columns, the first row their heads. Cells are plain text: control characters of others are taken out. */
-export function printTable(io: Io, rows: readonly (readonly string[])[]): void {
+export function printTable(io: CliContext, rows: readonly (readonly string[])[]): void {
   const { bold } = coloursFor(io);
   const cells = rows.map((row) => row.map(withoutControls));
   const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
@@ -45,7 +45,7 @@ export interface Progress {
 }
 
 /** A bar on a terminal, and nothing elsewhere. */
-export function showProgress({ stderr }: Io, what: string, total: number): Progress {
+export function showProgress({ stderr }: CliContext, what: string, total: number): Progress {
   if (stderr.isTTY !== true) return { advance() {}, end() {} };
   const format = `${what} [{bar}] {value}/{total} {eta_formatted}`;
   const bar = new SingleBar({

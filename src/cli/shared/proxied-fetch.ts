@@ -5,7 +5,7 @@ import { isIP, isIPv4, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as tls from 'node:tls';
-import { Failure } from './errors.js';
+import { CliError } from './errors.js';
 
 type Setting = (name: string) => string | undefined;
 
@@ -27,7 +27,7 @@ export interface Outbound {
 /**
  * Follows the variables of Python's `requests`: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in lower case
  * too, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE` and `SSL_CERT_FILE`. Undefined where none is set. Node.js 20 has no such
- * setting of its own. Throws a `Failure`.
+ * setting of its own. Throws a `CliError`.
  */
 export function outbound(setting: Setting): Outbound | undefined {
   const proxyFor = proxyChooser(setting);
@@ -39,7 +39,7 @@ export function outbound(setting: Setting): Outbound | undefined {
   };
 }
 
-/** A `fetch` that goes this way. Undefined where none is prescribed. Redirects are not followed. Throws a `Failure`. */
+/** A `fetch` that goes this way. Undefined where none is prescribed. Redirects are not followed. Throws a `CliError`. */
 export function proxiedFetch(setting: Setting): typeof fetch | undefined {
   const way = outbound(setting);
   if (way === undefined) return undefined;
@@ -157,7 +157,7 @@ function proxyUrl(name: string, text: string): URL {
   const url = URL.canParse(full) ? new URL(full) : new URL('none:');
   // The address is not repeated: it may hold a password.
   if (!['http:', 'https:'].includes(url.protocol)) {
-    throw new Failure(
+    throw new CliError(
       `${name} must be the http:// or https:// address of a proxy: others, such as SOCKS, are not known`,
     );
   }
@@ -201,7 +201,7 @@ function authorities(setting: Setting): Authorities {
     return tls.createSecureContext({ ca: [...tls.rootCertificates, ...given, ...extra] });
   } catch (error) {
     const set = names.filter((name) => setting(name) !== undefined).join(', ');
-    throw new Failure(`${set}: a certificate in it cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw new CliError(`${set}: a certificate in it cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }
 
@@ -212,6 +212,6 @@ function certificatesIn(name: string, path: string | undefined): string[] {
     const texts = files.filter((file) => statSync(file).isFile()).map((file) => readFileSync(file, 'utf8'));
     return texts.filter((text) => text.includes('-----BEGIN CERTIFICATE-----'));
   } catch (error) {
-    throw new Failure(`${name}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw new CliError(`${name}: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }

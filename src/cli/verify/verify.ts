@@ -5,8 +5,8 @@ import type { Command } from 'commander';
 import type { NamedSecret } from '../secrets/candidates.js';
 import { findSecrets } from '../secrets/candidates.js';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
-import type { Io } from '../shared/context.js';
-import { Failure, UsageFailure } from '../shared/errors.js';
+import type { CliContext } from '../shared/context.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { positiveInteger } from '../shared/flag-values.js';
 import { coloursFor, printJson, printLine, withoutControls } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
@@ -31,7 +31,7 @@ The request is JSON ({"headers": {...}, "body": "..."}, also of API Gateway or H
   vast-webhook verify --file request.json
   vast-webhook verify --body body.bin --signature sha256=... --timestamp 1788000000`;
 
-export function addVerify(program: Command, io: Io): void {
+export function addVerify(program: Command, io: CliContext): void {
   addSecretOptions(
     program
       .command('verify')
@@ -49,10 +49,10 @@ export function addVerify(program: Command, io: Io): void {
     .action((flags: Flags) => verify(io, flags));
 }
 
-async function verify(io: Io, flags: Flags): Promise<void> {
+async function verify(io: CliContext, flags: Flags): Promise<void> {
   const [secret, ...others] = await findSecrets(io, flags);
   if (secret === undefined) {
-    throw new Failure('there is no secret: set VAST_WEBHOOK_SECRET in the environment or .env, or give --secret-file');
+    throw new CliError('there is no secret: set VAST_WEBHOOK_SECRET in the environment or .env, or give --secret-file');
   }
   const capture = await captureOf(io, flags);
   const { diagnose } = await import('./diagnose.js');
@@ -66,27 +66,27 @@ async function verify(io: Io, flags: Flags): Promise<void> {
   });
   if (flags.json) printJson(io, { ...diagnosis, secretFrom: secret.from });
   else show(io, diagnosis, capture, secret);
-  if (!diagnosis.verifies) throw new Failure('the request does not verify');
+  if (!diagnosis.verifies) throw new CliError('the request does not verify');
 }
 
-async function captureOf(io: Io, flags: Flags): Promise<Capture> {
+async function captureOf(io: CliContext, flags: Flags): Promise<Capture> {
   const { parseTime, fromBase64, readCapture } = await import('./capture.js');
   const { file, body, signature, timestamp, base64 = false, receivedAt: givenTime } = flags;
   const receivedAt = givenTime === undefined ? undefined : parseTime(givenTime);
   if (givenTime !== undefined && receivedAt === undefined) {
-    throw new UsageFailure('--received-at takes a date (2026-11-21T12:00:00Z) or Unix seconds');
+    throw new UsageError('--received-at takes a date (2026-11-21T12:00:00Z) or Unix seconds');
   }
-  if (body !== undefined && file !== undefined) throw new UsageFailure('give --file or --body, not both');
+  if (body !== undefined && file !== undefined) throw new UsageError('give --file or --body, not both');
   if (body === undefined) {
     const bytes = await read(io, file ?? '-', 'the request');
     const capture = readCapture(bytes, base64);
     if (capture === undefined) {
-      throw new Failure('this is no request: give JSON with "headers" and "body", or an HTTP message as text');
+      throw new CliError('this is no request: give JSON with "headers" and "body", or an HTTP message as text');
     }
     const headers = new Map([...capture.headers, ...headersFrom(signature, timestamp)]);
     return { ...capture, headers, receivedAt: receivedAt ?? capture.receivedAt };
   }
-  if (signature === undefined) throw new UsageFailure('--body needs --signature and --timestamp, the two headers');
+  if (signature === undefined) throw new UsageError('--body needs --signature and --timestamp, the two headers');
   const bytes = await read(io, body, 'the body');
   return {
     headers: new Map(headersFrom(signature, timestamp)),
@@ -103,20 +103,20 @@ function headersFrom(signature: string | undefined, timestamp: string | undefine
   ];
 }
 
-async function read({ cwd, stdin }: Io, path: string, what: string): Promise<Buffer> {
+async function read({ cwd, stdin }: CliContext, path: string, what: string): Promise<Buffer> {
   if (path === '-') {
-    if (stdin.isTTY) throw new UsageFailure(`give ${what} with --file, or on standard input`);
+    if (stdin.isTTY) throw new UsageError(`give ${what} with --file, or on standard input`);
     return buffer(stdin);
   }
   try {
     return await readFile(resolve(cwd, path));
   } catch (error) {
-    throw new Failure(`${what} cannot be read from ${path} (${(error as NodeJS.ErrnoException).code})`);
+    throw new CliError(`${what} cannot be read from ${path} (${(error as NodeJS.ErrnoException).code})`);
   }
 }
 
 function show(
-  io: Io,
+  io: CliContext,
   { verifies, causes, notes, signedAt }: Diagnosis,
   { body }: Capture,
   { from, note: secretNote }: NamedSecret,
