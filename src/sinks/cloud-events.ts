@@ -6,13 +6,13 @@ import { checkOptions } from '../util/check-options.js';
 import { happenedAt } from './happened-at.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
 
-/** For errors. */
+/** Name of the service in errors. */
 const service = 'CloudEvents endpoint';
 
 /**
- * Posts events as CloudEvents 1.0, structured (`application/cloudevents+json`), with the event as sent as `data`:
- * for Knative, Azure Event Grid and other brokers. `type` is `ai.vast.notification.<slug>`, `source` the account,
- * `https://vast.ai/users/<user_id>`. Throws a `TypeError` for a URL or an option that nobody can have meant.
+ * Posts events as CloudEvents 1.0 in structured mode (`application/cloudevents+json`), for Knative, Azure Event Grid and
+ * other brokers. `data` is the event as sent, `type` is `ai.vast.notification.<slug>`, and `source` is the account,
+ * `https://vast.ai/users/<user_id>`. Throws a `TypeError` for an invalid URL or option.
  */
 export function cloudEvents<Event extends object>(url: string, options: HttpSinkOptions = {}): Sink<Event> {
   checkOptions(options, httpSinkChecks, service);
@@ -30,7 +30,7 @@ export function cloudEvents<Event extends object>(url: string, options: HttpSink
 /** Source: github.com/cloudevents/spec, JSON event format 1.0. */
 function cloudEventOf(event: object, delivery: Delivery): object {
   const { type } = eventFormat(delivery.provider).summarize(event);
-  // The type system of CloudEvents has no control characters in strings.
+  // CloudEvents allows no control characters in strings.
   const slug = type.replace(/\p{Cc}/gu, '');
   const isVast = delivery.provider === vast.name;
   const prefix = isVast ? 'ai.vast.notification' : delivery.provider;

@@ -1,9 +1,9 @@
 import type { Delivery } from '../contracts/delivery.js';
 
-/** Until the year 10000: the last second that has an ISO date of the usual length. */
+/** Beginning of the year 10000: from then on, ISO dates are longer than usual. */
 const maxSeconds = 253_402_300_800;
 
-/** When an event happened, as an ISO date in UTC; when it was signed, where it does not say so itself. */
+/** When an event happened, as an ISO date in UTC. If the event does not say, the time of its signature. */
 export function happenedAt(event: object, delivery: Delivery): string {
   const { timestamp } = event as { timestamp?: unknown };
   const isTime = typeof timestamp === 'number' && timestamp >= 0 && timestamp < maxSeconds;

@@ -3,31 +3,31 @@ import type { Sink } from '../contracts/sink.js';
 import { anything, checkOptions } from '../util/check-options.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
 
-/** For errors. */
+/** Name of the service in errors. */
 const service = 'HTTP endpoint';
 
-/** With one key, or with several while they are rotated: each request is then signed with every one of them. */
+/** One secret, or several while they are rotated. Each request is signed with every secret. */
 export type HttpOptions = HttpSinkOptions &
   (
     | {
         /** `whsec_` and the base64 of 24 to 64 bytes. */
         readonly secret: string;
-        /** In place of `secret`. */
+        /** Give either `secret` or `secrets`. */
         readonly secrets?: undefined;
       }
     | {
-        /** As `secret`, the new one first. */
+        /** Each in the form of `secret`, the new one first. */
         readonly secrets: readonly string[];
-        /** In place of `secrets`. */
+        /** Give either `secret` or `secrets`. */
         readonly secret?: undefined;
       }
   );
 
 /**
- * Hands events on to an address of yours: the body as the sender wrote it, signed as Standard Webhooks has it
- * (headers `webhook-id`, the event id; `webhook-timestamp`; `webhook-signature`), afresh at each attempt. A secret is
+ * Delivers events to your own endpoint. The body is the one that the sender sent. Each attempt has a new signature by
+ * Standard Webhooks: headers `webhook-id` (the event id), `webhook-timestamp` and `webhook-signature`. A secret is
  * `whsec_` and the base64 of 24 to 64 bytes. Source: standardwebhooks.com, specification 1.0.
- * Throws a `TypeError` for a URL, a secret or an option that nobody can have meant.
+ * Throws a `TypeError` for an invalid URL, secret or option.
  */
 export function http<Event extends object>(url: string, options: HttpOptions): Sink<Event> {
   const keys = keysOf(options);
@@ -40,7 +40,7 @@ export function http<Event extends object>(url: string, options: HttpOptions): S
       const { delivery } = context;
       const id = headerValueOf(delivery.id);
       const timestamp = String(Math.floor(Date.now() / 1000));
-      // Drops a byte-order mark, which JSON parsers refuse.
+      // Drops a byte-order mark, because JSON parsers refuse it.
       const body = new TextDecoder().decode(delivery.rawBody);
       const signatures = keys.map((key) => {
         const digest = createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64');
@@ -55,7 +55,7 @@ export function http<Event extends object>(url: string, options: HttpOptions): S
   };
 }
 
-/** Neither the text nor its length is shown: it is a secret. */
+/** Errors show neither the text nor its length, because it is a secret. */
 function keysOf(options: HttpOptions | undefined): Buffer[] {
   const { secret, secrets } = options ?? {};
   const list: readonly unknown[] | undefined = secrets === undefined ? [secret] : secrets;
@@ -76,7 +76,7 @@ function keysOf(options: HttpOptions | undefined): Buffer[] {
   });
 }
 
-/** Headers hold visible ASCII, event ids anything but control characters. */
+/** Encodes ids that a header cannot carry: an event id may have any characters except control characters. */
 function headerValueOf(id: string): string {
   return /^[!-~]+$/.test(id) ? id : encodeURIComponent(id);
 }

@@ -4,18 +4,18 @@ import { type Check, checkOptions, isFunction } from '../util/check-options.js';
 
 const write: Check = [isFunction, 'a function that takes a line: (line) => stream.write(line)'];
 
-/** What `log` takes. */
+/** Options of `log`. */
 export interface LogOptions {
   /** Names the sink in the store and in outcomes. */
   readonly name?: string;
-  /** Takes the line, which ends with its only line break; a promise of it is awaited. Standard output without it. */
+  /** Writes the line, which ends with its only line break. May return a promise. Default: standard output. */
   readonly write?: (line: string) => unknown;
 }
 
 /**
- * Writes each event as one line of JSON: when it came in, provider, id, type, severity, the secret's label, attempt
- * and the event as sent. Nothing in an event can break the line or reach the terminal, and no secret stands in it.
- * Fails when the writing fails. Throws a `TypeError` for an option that nobody can have meant.
+ * Writes each event as one line of JSON: time of arrival, provider, id, type, severity, the secret's label, attempt
+ * and the event as sent. No text in an event can break the line or control the terminal. The line has no secret.
+ * Fails if `write` fails. Throws a `TypeError` for an invalid option.
  */
 export function log<Event extends object>(options: LogOptions = {}): Sink<Event> {
   checkOptions(options, { name: sinkName, write }, 'log');
@@ -32,8 +32,8 @@ export function log<Event extends object>(options: LogOptions = {}): Sink<Event>
 }
 
 /**
- * JSON leaves some line breaks, controls of terminals (CSI is U+009B) and marks that change the direction of writing
- * as they are. All of them can stand in strings only.
+ * Escapes line separators, terminal control characters (CSI is U+009B) and bidirectional marks, because JSON may
+ * contain them unescaped. They can occur in strings only.
  */
 function lineOf(entry: object): string {
   return JSON.stringify(entry).replace(

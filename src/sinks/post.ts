@@ -4,63 +4,63 @@ import { type SinkContext, sinkName } from '../contracts/sink.js';
 import { aFunction, milliseconds } from '../util/check-options.js';
 import { unrefTimeout } from '../util/timer.js';
 
-/** What every sink that speaks HTTP takes. */
+/** Options of every sink that delivers over HTTP. */
 export interface HttpSinkOptions {
-  /** Names the sink in the store and in outcomes. Two of a kind need two names. */
+  /** Names the sink in the store and in outcomes. Two sinks of the same kind need two names. */
   readonly name?: string;
-  /** Used in place of the global `fetch`, for a proxy or an agent of your own. */
+  /** Replaces the global `fetch`, for a proxy or an agent of your own. */
   readonly fetch?: typeof fetch;
   /**
-   * After how many milliseconds a request counts as failed. Without it, 2 s after the delivery's deadline, which is
-   * when the sender has given up, and 30,000 where nobody waits, as behind an outbox.
+   * After how many milliseconds a request counts as failed. Default: 2 seconds after the delivery's deadline, because
+   * the sender gives up then. Without a deadline, as behind an outbox: 30,000.
    */
   readonly timeoutMs?: number;
 }
 
-/** What each of them takes, for `checkOptions`. */
+/** Checks of these options, for `checkOptions`. */
 export const httpSinkChecks = { name: sinkName, fetch: aFunction, timeoutMs: milliseconds } as const;
 
-/** What one service says in the body of its answers, where that is a JSON object. */
+/** How to read the answers of one service, if they are JSON objects. */
 export interface AnswerReader {
-  /** The word it gives for having refused; without this, `error.status` as at Google. */
+  /** The service's own word for a refusal. Default: `error.status`, as at Google. */
   reasonIn?(answer: Answer): unknown;
-  /** Whether it has refused in spite of its 2xx. Without this, no body of a 2xx is read. */
+  /** Whether an answer with a 2xx is a refusal. Without this, the body of a 2xx is not read. */
   isRefusal?(answer: Answer, text: string): boolean;
-  /** The status that a refusal names in its text. Without one, a refusal with a 2xx is for good. */
+  /** The status that a refusal names in its text. Without one, a refusal with a 2xx is permanent. */
   statusIn?(text: string): number | undefined;
-  /** How many seconds it asks to be left alone. */
+  /** How many seconds the service asks us to wait. */
   retryAfterSecondsIn?(answer: Answer): unknown;
 }
 
 type Answer = Readonly<Record<string, unknown>>;
 
-/** The refusals of APIs that say so beside a 2xx: Slack's `ok: false`, Rocket.Chat's `success: false`. */
+/** Refusals with a 2xx: Slack's `ok: false`, Rocket.Chat's `success: false`. */
 export function saysNo({ ok, success }: Answer): boolean {
   return ok === false || success === false;
 }
 
-/** Posts a body, with headers beside or in place of `Content-Type: application/json`. */
+/** Posts a body. `headers` are added, and may replace `Content-Type: application/json`. */
 export type Post = (
   body: string,
   context: Pick<SinkContext, 'signal' | 'deadlineAt'>,
   headers?: Readonly<Record<string, string>>,
 ) => Promise<void>;
 
-/** A request that is broken off may be taken all the same, and is repeated then. So it has as long as can be. */
+/** As long as possible, because an aborted request may have been accepted, and the retry is then a duplicate. */
 function timeFor(deadlineAt: number | undefined): number {
   if (deadlineAt === undefined) return 30_000;
   return Math.round(Math.max(5_000, deadlineAt - performance.now() + 2_000));
 }
 
-/** How many characters of an answer are read, at most. */
+/** The longest answer that is read, in characters. */
 const maxAnswerLength = 2_048;
-/** How long the body of a 2xx is waited for. What cannot be read by then is no refusal. */
+/** How long to wait for the body of a 2xx. A body that cannot be read by then is no refusal. */
 const maxBodyWaitMs = 1_000;
 
 /**
- * Makes a function that posts JSON to a webhook's URL. It throws a `SinkError`, which never holds the URL: that is
- * a secret. 2xx is success; 408, 429 and 5xx can be tried again; redirects are not followed.
- * Throws a `TypeError` for a URL or an option that nobody can have meant.
+ * Makes a function that posts JSON to a webhook's URL. It throws a `SinkError` that never has the URL, because that is
+ * a secret. 2xx is success. 408, 429 and 5xx can be retried. Redirects are not followed.
+ * Throws a `TypeError` for an invalid URL or option.
  */
 export function poster(
   service: string,
@@ -92,13 +92,13 @@ export function poster(
     } catch (error) {
       if (error instanceof SinkError) throw error;
       const why = abort.signal.aborted && !signal.aborted ? `no answer within ${timeoutMs} ms` : codeOf(error);
-      // The error itself stays out, since its text or its cause may hold the URL.
+      // The error is not the cause of ours, because its text or its own cause may have the URL.
       throw new SinkError(`${service} could not be reached: ${why}`);
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', stop);
     }
-    // The service has the message: from here on, only a refusal that can be read is a failure.
+    // The service has the message. From here on, only a readable refusal is a failure.
     const text = reader.isRefusal === undefined ? '' : await textOf(response, AbortSignal.timeout(maxBodyWaitMs));
     discard(response, stop);
     if (reader.isRefusal?.(answerIn(text), text)) throw refused(service, response, text, reader);
@@ -115,17 +115,17 @@ function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-/** Gives up the rest of an answer, which must not keep its connection. */
+/** Discards the rest of an answer, so that it does not keep its connection open. */
 function discard({ body }: Response, abort: () => void): void {
   const stream = body as { cancel?(): Promise<void>; on?(event: string, listener: () => void): void } | null;
   try {
-    // node-fetch and cross-fetch give a Node.js stream, which emits an error when its request is aborted.
+    // node-fetch and cross-fetch return a Node.js stream, which emits an error when its request is aborted.
     stream?.on?.('error', () => {});
-    // Rejects where the body has been read.
+    // Rejects if the body was read.
     stream?.cancel?.().catch(() => {});
     abort();
   } catch {
-    // A body of yet another kind. It has no say in whether the message has arrived.
+    // Another kind of body. It does not matter, because the message has arrived.
   }
 }
 
@@ -140,12 +140,12 @@ function checkUrl(service: string, url: unknown): string {
   return url as string;
 }
 
-/** Why a service has refused; with a 2xx for good, unless its text names another status. */
+/** The error for a refusal. With a 2xx it is permanent, unless the text names another status. */
 function refused(service: string, { status, ok, headers }: Response, text: string, reader: AnswerReader): SinkError {
   const named = ok ? reader.statusIn?.(text) : undefined;
   const reason = named === undefined ? reasonIn(text, reader) : `error ${named} in its text`;
   const seconds = reader.retryAfterSecondsIn?.(answerIn(text));
-  // Of two times the later one, so that both are kept to.
+  // Wait for the longer of the two.
   const waits = [retryAfterMs(headers.get('retry-after')), typeof seconds === 'number' ? seconds * 1000 : undefined];
   const known = waits.filter((ms) => ms !== undefined && Number.isFinite(ms)) as number[];
   return new SinkError(`${service} answered ${status}${reason && ` (${reason})`}`, {
@@ -162,21 +162,21 @@ function retryAfterMs(value: string | null): number | undefined {
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
-/** `Date.parse` takes much more for a date than HTTP has. */
+/** `Date.parse` accepts many more forms than HTTP allows. */
 function dateOf(value: string): number {
   return value.endsWith(' GMT') ? Date.parse(value) : Number.NaN;
 }
 
 /**
- * The error's own word for itself, as Slack (`no_service`) and Google (`{error: {status: 'NOT_FOUND'}}`) give it.
- * Nothing but such a word: an error page may repeat the URL.
+ * The service's own word for the error, such as `no_service` from Slack and `{error: {status: 'NOT_FOUND'}}` from Google.
+ * Only a single word is quoted, because an error page may repeat the URL.
  */
 function reasonIn(text: string, { reasonIn = ({ error }) => Object(error).status }: AnswerReader): string {
   const reason = text.startsWith('{') ? reasonIn(answerIn(text)) : text;
   return typeof reason === 'string' && /^[a-z_]{1,64}$/i.test(reason) ? reason : '';
 }
 
-/** An answer's text; empty when it is too long, cannot be read or does not come to its end in time. */
+/** An answer's text. Empty if it is too long, cannot be read or does not end in time. */
 async function textOf({ body }: Response, signal: AbortSignal): Promise<string> {
   let text = '';
   const read = async () => {
@@ -190,7 +190,7 @@ async function textOf({ body }: Response, signal: AbortSignal): Promise<string> 
   return beforeAbort(read(), signal).catch(() => '');
 }
 
-/** The object that an answer's text is; an empty one when it is none. */
+/** The answer's JSON as an object. Empty if it is no JSON. */
 function answerIn(text: string): Answer {
   try {
     return Object(JSON.parse(text));

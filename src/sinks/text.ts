@@ -1,8 +1,8 @@
 const zeroWidthSpace = '\u200B';
 
 /**
- * Keeps a chat from reading emphasis, code, lists, quotes and links out of plain text, with characters that have no
- * width. Underscores inside words stay as they are, so that names can still be copied.
+ * Adds zero-width spaces, so that a chat reads no emphasis, code, list, quote or link in a plain text. Underscores
+ * inside words stay unchanged, so that names can still be copied.
  */
 export function withoutMarkup(text: string): string {
   return text
@@ -11,9 +11,9 @@ export function withoutMarkup(text: string): string {
 }
 
 /**
- * Keeps a chat that reads Markdown (Discord; CommonMark) from reading any out of plain text, with backslashes, which
- * it does not show: there, a character without width would not keep two asterisks from being a pair. Underscores
- * inside words stay as they are, so that addresses remain addresses. A `<` begins no mention, link or tag.
+ * Adds backslashes, so that a chat that reads Markdown (Discord, CommonMark) reads none in a plain text. A zero-width
+ * space would not do, because two asterisks would still be a pair. Underscores inside words stay unchanged, so that
+ * URLs still work. A `<` starts no mention, link or tag.
  */
 export function withoutMarkdown(text: string): string {
   return withoutTags(
@@ -25,12 +25,12 @@ export function withoutMarkdown(text: string): string {
   );
 }
 
-/** Keeps a chat from reading a mention or a tag out of a text in which it reads nothing else. */
+/** Breaks mentions and tags, for texts in which a chat reads no other markup. */
 export function withoutTags(text: string): string {
   return text.replace(/<|@(?=everyone|here)/g, `$&${zeroWidthSpace}`);
 }
 
-/** With every gap, a line break too, made a single space. */
+/** The text with each run of white space, line breaks included, as one space. */
 export function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim();
 }
@@ -39,14 +39,14 @@ const ellipsis = '…';
 const graphemes = new Intl.Segmenter();
 
 /**
- * Cuts a text so that it measures `max` at most, the ellipsis in its place included, and cuts no character in two:
- * neither an emoji of several code points nor a letter with its accents.
+ * Cuts a text so that it measures `max` at most, with the ellipsis. It does not split a character, such as an emoji of
+ * several code points or a letter with accents.
  */
 export function cut(text: string, max: number, measure: (text: string) => number = (text) => text.length): string {
   return measure(text) <= max ? text : fitting(text, max, (part) => measure(part + ellipsis)) + ellipsis;
 }
 
-/** As much of a text, from its beginning, as measures `max` at most. Cuts no character in two, unless it is too long. */
+/** The longest beginning of a text that measures `max` at most. Splits a character only if it alone is too long. */
 export function fitting(text: string, max: number, measure: (text: string) => number): string {
   const fits = (end: number) => measure(text.slice(0, end)) <= max;
   if (fits(text.length)) return text;
@@ -59,7 +59,7 @@ export function fitting(text: string, max: number, measure: (text: string) => nu
   }
   const segments = graphemes.segment(text);
   end = segments.containing(end)?.index ?? end;
-  // A measure that looks at neighbours may give more for the shorter text.
+  // A shorter text can measure more, if the measure depends on neighbouring characters.
   while (end > 0 && !fits(end)) end = segments.containing(end - 1)?.index ?? 0;
   return text.slice(0, end);
 }

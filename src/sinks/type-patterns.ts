@@ -4,27 +4,27 @@ import { eventFormat } from '../providers/index.js';
 import { typeOf } from '../providers/provider.js';
 import { type VastContext, vast, vastTypeInfo } from '../providers/vast.js';
 
-/** Whether an event is for somebody, by its type, its sender and the label of the secret that signed it. */
+/** Whether an event matches, by its type, its sender and the label of the secret that signed it. */
 type Matcher = (type: string | undefined, provider: string, webhook: string | undefined) => boolean;
 
 interface Pattern {
   readonly context: VastContext | undefined;
-  /** A type, or the beginning of types and a `*`. */
+  /** A type, or a prefix of types with a `*`. */
   readonly slug: string;
 }
 
 const contexts = ['client', 'host'] as const satisfies readonly VastContext[];
 
 /**
- * Matches events by `slug`, `prefix*`, and either of these behind `client:` or `host:`. A digest, which a queue may
- * have brought here, matches like the events in it. Throws a `TypeError` for a pattern that nobody can have meant.
+ * Matches events by `slug` or `prefix*`, optionally after `client:` or `host:`. A digest, which can come from a queue,
+ * matches if one of its events does. Throws a `TypeError` for an invalid pattern.
  */
 export function matcherOf(types: string | readonly string[]): (event: unknown, delivery?: Delivery) => boolean {
   const list: readonly unknown[] = typeof types === 'string' ? [types] : types;
   if (!Array.isArray(list) || list.length === 0) throw new TypeError(form);
   const matches = anyOf(list.map(patternOf));
   return (event, delivery) => {
-    // Whoever calls `accepts` by its older form gives no delivery.
+    // A caller that uses the older form of `accepts` passes no delivery.
     const provider = delivery?.provider ?? vast.name;
     if (matches(typeOf(eventFormat(provider), event as object), provider, delivery?.webhook)) return true;
     return provider === digests.name && matchesOneIn(event as DigestEvent, matches);
@@ -46,9 +46,9 @@ function anyOf(patterns: readonly Pattern[]): Matcher {
 }
 
 /**
- * Who an event may be for. The secret's label says it, and the catalogue where there is no such label. What neither
- * can tell (a type of both contexts, one that this version does not know, `webhook_test`) may be for either: told
- * where it is not wanted, it is seen; not told at all, it would be lost without a trace.
+ * The contexts that an event may belong to, by the secret's label, or else by the catalogue. If neither decides, both
+ * match: types of both contexts, unknown types and `webhook_test`. A delivery too many is noticed, but a missing one
+ * is not.
  */
 function contextsOf(type: string | undefined, webhook: string | undefined): readonly VastContext[] {
   if (webhook === 'client' || webhook === 'host') return [webhook];
@@ -78,7 +78,7 @@ function patternOf(pattern: unknown): Pattern {
   if (context === undefined) return { context, slug };
   if (context !== 'client' && context !== 'host') {
     throw new TypeError(
-      `when(types, sink): "${pattern}" can match nothing: before the colon stands client or host, as in 'client:${slug}'`,
+      `when(types, sink): "${pattern}" matches no event: the context before the colon must be client or host, as in 'client:${slug}'`,
     );
   }
   checkCatalogue(context, slug);
@@ -86,13 +86,13 @@ function patternOf(pattern: unknown): Pattern {
 }
 
 /**
- * The list of types grows, so that an unknown slug and every prefix may match one day. That a known type changes sides
- * has not been seen, but `host:machine_maintenance`, which is the renter's, is easily written and would be silent.
+ * Rejects a known type with the wrong context. `host:machine_maintenance` is an easy mistake, because this type is for
+ * renters, and the sink would get no event. Unknown slugs and prefixes are valid, because the list of types grows.
  */
 function checkCatalogue(context: VastContext, slug: string): void {
   const [known, ...others] = vastTypeInfo(slug)?.contexts ?? [];
   if (known === undefined || others.length > 0 || known === context) return;
   throw new TypeError(
-    `when(types, sink): "${context}:${slug}" can match nothing: ${slug} is a type of ${known}, '${known}:${slug}' (or say '${slug}', which is for both)`,
+    `when(types, sink): "${context}:${slug}" matches no event, because ${slug} is a type of ${known}: use '${known}:${slug}', or '${slug}' for both contexts`,
   );
 }

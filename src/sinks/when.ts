@@ -5,11 +5,11 @@ import { isPromise } from '../util/promise.js';
 import { matcherOf } from './type-patterns.js';
 
 /**
- * Narrows a sink to events of some types, or for which a predicate holds. A type may end in `*`, and may have its
- * context before it: `['outbid', 'instance_*', 'client:low_credit', 'host:*']`. The context is that of the webhook,
- * if its secret is labelled `client` or `host`; otherwise that which the catalogue has the type in. What neither tells,
- * such as `low_disk_space` without a label, is of both, so that nobody misses it. Throws a `TypeError` for what can
- * match nothing.
+ * Restricts a sink to events of some types, or to events for which a predicate returns true. A type may end in `*`, and
+ * may start with its context: `['outbid', 'instance_*', 'client:low_credit', 'host:*']`. The context is the label of the
+ * webhook's secret, if that is `client` or `host`, and otherwise the context of the type in the catalogue. If neither
+ * decides, as for `low_disk_space` without a label, both contexts match, so that no event is missed. Throws a
+ * `TypeError` for a pattern that matches no event.
  */
 export function when<Event = VastEvent>(
   types: string | readonly string[] | ((event: Event, delivery: Delivery) => boolean),
@@ -20,7 +20,7 @@ export function when<Event = VastEvent>(
   return wrapSink(narrowed, {
     accepts(event, delivery) {
       const matched = matches(event, delivery);
-      // A promise is true of everything: whoever asks refuses it.
+      // Pass a promise on unchanged, because the caller refuses it. As a condition it would always be true.
       return matched && !isPromise(matched) ? (narrowed.accepts?.(event, delivery) ?? true) : matched;
     },
   });

@@ -211,7 +211,7 @@ describe('when, with a context', () => {
   });
 
   it.each([
-    ['clients:outbid', /"clients:outbid" can match nothing.*client or host, as in 'client:outbid'/],
+    ['clients:outbid', /"clients:outbid" matches no event.*client or host, as in 'client:outbid'/],
     ['Client:outbid', /client or host/],
     [':outbid', /client or host/],
     ['*:outbid', /types must be event types/],
@@ -221,8 +221,8 @@ describe('when, with a context', () => {
     expect(() => when(pattern, audit)).toThrow(TypeError);
   });
 
-  it('refuses a type of the other side, which would never be told, and says whose it is', () => {
-    expect(() => when('host:machine_maintenance', audit)).toThrow(/a type of client, 'client:machine_maintenance'/);
+  it('refuses a type with the wrong context, which matches no event, and names the right one', () => {
+    expect(() => when('host:machine_maintenance', audit)).toThrow(/a type of client: use 'client:machine_maintenance'/);
     expect(() => when('client:machine_offline', audit)).toThrow(/a type of host/);
   });
 

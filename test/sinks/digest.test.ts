@@ -353,7 +353,7 @@ describe('where the answer is due before', () => {
     await after(20 * minutes);
     expect(errors).toEqual([
       {
-        message: '2 events that were taken could not be told: down',
+        message: '2 answered events could not be delivered: down',
         id: calls[0]?.context.delivery.id,
         type: 'digest',
         sink: 'slack',
@@ -373,7 +373,7 @@ describe('where the answer is due before', () => {
     await after(60 * seconds);
     expect(errors).toEqual([
       {
-        message: `an event that was taken could not be told: ${error.message}`,
+        message: `an answered event could not be delivered: ${error.message}`,
         id: event.event_id,
         type: 'instance_offline',
         sink: 'slack',
@@ -391,7 +391,7 @@ describe('where the answer is due before', () => {
     await after(10 * seconds);
     expect(print).toHaveBeenCalledExactlyOnceWith(
       expect.stringMatching(
-        /^vast-webhook: after the answer sink="slack" event="event-\d+" type="instance_offline": an event that was taken could not be told: go ne$/,
+        /^vast-webhook: after the answer sink="slack" event="event-\d+" type="instance_offline": an answered event could not be delivered: go ne$/,
       ),
     );
   });

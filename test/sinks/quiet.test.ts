@@ -91,12 +91,12 @@ describe('quiet({ perMinute }, sink)', () => {
     expect(events()[1]?.subject).toBe('2 notifications: 2 × instance_offline');
   });
 
-  it('reports what was taken and could not be told', async () => {
+  it('reports answered events that could not be delivered', async () => {
     const { sink, answers, errors } = setUp(1);
     answers((nth) => nth > 1 && Promise.reject(new SinkError('gone', { permanent: true })));
     many(sink, 3, 8 * seconds);
     await after(60 * seconds);
-    expect(errors).toEqual(['2 events that were taken could not be told: gone']);
+    expect(errors).toEqual(['2 answered events could not be delivered: gone']);
   });
 
   it.each([

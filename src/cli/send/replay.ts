@@ -7,7 +7,7 @@ import type { ReplayOptions } from './send-stored.js';
 const manual = `
 The file holds JSON lines or a JSON array of events, of { "headers", "body" }, of deliveries as a queue or outbox keeps
 them, or it is what \`serve --log json --log-events\` wrote. A receiver answers 2xx to a duplicate, and does not
-and does not deliver it again.`;
+deliver it again.`;
 
 export function addReplay(program: Command, io: CliContext): void {
   const command = program

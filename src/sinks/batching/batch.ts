@@ -3,40 +3,41 @@ import type { SinkContext } from '../../contracts/sink.js';
 import type { Severity } from '../../providers/provider.js';
 import { type DigestEntry, digestOf, type EventGroup, groupOf } from './digest-event.js';
 
-/** Of each severity, so many events that nobody waits for are kept whole, to be quoted. */
+/** Full events kept per severity, so that the digest can quote them. */
 const maxQuoted = 20;
 
-/** A delivery that is answered when its event has been told. */
+/** A request that is answered when the sink has its event. */
 interface Waiting {
   readonly deadlineAt: number | undefined;
   settle(error?: Error): void;
 }
 
-interface Entry extends DigestEntry {
+interface BatchEntry extends DigestEntry {
   readonly waiting: Set<Waiting>;
-  /** Its delivery has been answered, so that it will not come again. */
+  /** A request with this event was answered, so the sender will not send it again. */
   isAnswered: boolean;
   received: ReceivedDelivery<object> | undefined;
 }
 
-/** Events that are told in one go, each of them once. */
+/** Events that a sink gets in one delivery, each of them once. */
 export class Batch {
-  readonly #entries = new Map<string, Entry>();
-  readonly #kinds = new Map<string, EventGroup>();
+  readonly #entries = new Map<string, BatchEntry>();
+  readonly #groups = new Map<string, EventGroup>();
+  /** How many full events are kept, by severity. */
   readonly #quoted = new Map<Severity, number>();
   #newest: Delivery | undefined;
-  /** Whether the sink is at work on it. */
+  /** Whether the sink is running with this batch. */
   #isDelivering = false;
-  /** Deliveries that lost their claim meanwhile. The sink may take their events nevertheless. */
+  /** Requests that lost their lease while the sink was running. The sink may still deliver their events. */
   #left: Waiting[] = [];
-  /** Called when nobody wants it told any more. */
+  /** Called when the last event has left the batch. */
   onAbandoned: () => void = () => {};
 
   get size(): number {
     return this.#entries.size;
   }
 
-  /** By when the first of those who wait is answered. */
+  /** The earliest deadline of the waiting requests. */
   get deadlineAt(): number | undefined {
     let first: number | undefined;
     for (const { waiting } of this.#entries.values()) {
@@ -47,12 +48,12 @@ export class Batch {
     return first;
   }
 
-  /** Promises that the event will be told, without more of it than is needed for that. */
+  /** Accepts an event whose request is answered now. Keeps only what the digest needs. */
   addAnswered(event: object, delivery: Delivery): void {
     const entry = this.#add(event, delivery);
     entry.isAnswered = true;
     if (entry.received !== undefined) return;
-    const { severity } = entry.kind;
+    const { severity } = entry.group;
     const quoted = this.#quoted.get(severity) ?? 0;
     if (quoted >= maxQuoted) return;
     this.#quoted.set(severity, quoted + 1);
@@ -60,13 +61,13 @@ export class Batch {
   }
 
   /**
-   * Resolves when the event has been told, and rejects when that has failed. When the signal is aborted, the event leaves
-   * the batch. Once the sink is at work, the promise settles as the sink does, because the event may have reached it.
+   * Resolves when the event is delivered, and rejects when the attempt has failed. When the signal is aborted, the event
+   * leaves the batch. Once the sink is running, the promise settles as the sink does, because it may have the event.
    */
   addWaiting(event: object, { delivery, signal, deadlineAt }: SinkContext): Promise<void> {
     signal.throwIfAborted();
     const entry = this.#add(event, delivery);
-    // Whoever is waited for keeps it in memory anyhow.
+    // The waiting request holds the event in memory anyway.
     entry.received ??= { event, delivery };
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
@@ -79,7 +80,7 @@ export class Batch {
       };
       const leave = () => {
         entry.waiting.delete(waiting);
-        this.#leaveUnlessWanted(entry);
+        this.#removeUnlessWanted(entry);
         if (this.#isDelivering) this.#left.push(waiting);
         else reject(signal.reason);
         if (this.size === 0) this.onAbandoned();
@@ -89,7 +90,7 @@ export class Batch {
     });
   }
 
-  /** What to tell: the event itself where there is one only. The sink is at work from then on. */
+  /** The digest, or the event itself if there is only one. The sink runs from now on. */
   toDeliver(): ReceivedDelivery<object> {
     this.#isDelivering = true;
     const [first, ...others] = this.#entries.values();
@@ -105,12 +106,12 @@ export class Batch {
     this.#settleLeft();
   }
 
-  /** Those who wait hear of it, and will come again. What was taken stays. */
+  /** Fails the waiting requests, whose senders will retry. Events that were answered stay in the batch. */
   failed(error: Error): void {
     for (const entry of this.#entries.values()) {
       for (const { settle } of entry.waiting) settle(error);
       entry.waiting.clear();
-      this.#leaveUnlessWanted(entry);
+      this.#removeUnlessWanted(entry);
     }
     this.#settleLeft(error);
   }
@@ -121,27 +122,28 @@ export class Batch {
     this.#left = [];
   }
 
-  #add(event: object, delivery: Delivery): Entry {
+  #add(event: object, delivery: Delivery): BatchEntry {
     const key = keyOf(delivery);
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      const kind = this.#shared(groupOf(event, delivery));
-      entry = { id: delivery.id, kind, received: undefined, waiting: new Set(), isAnswered: false };
+      const group = this.#shared(groupOf(event, delivery));
+      entry = { id: delivery.id, group, received: undefined, waiting: new Set(), isAnswered: false };
       this.#entries.set(key, entry);
       this.#newest = delivery;
     }
     return entry;
   }
 
-  #shared(kind: EventGroup): EventGroup {
-    const key = JSON.stringify(Object.values(kind));
-    const known = this.#kinds.get(key);
-    if (known === undefined) this.#kinds.set(key, kind);
-    return known ?? kind;
+  /** One object per group, because a batch can have 100,000 events. */
+  #shared(group: EventGroup): EventGroup {
+    const key = JSON.stringify(Object.values(group));
+    const known = this.#groups.get(key);
+    if (known === undefined) this.#groups.set(key, group);
+    return known ?? group;
   }
 
-  #leaveUnlessWanted({ isAnswered: isTaken, waiting, id, kind }: Entry): void {
-    if (!isTaken && waiting.size === 0) this.#entries.delete(keyOf({ provider: kind.provider, id }));
+  #removeUnlessWanted({ isAnswered, waiting, id, group }: BatchEntry): void {
+    if (!isAnswered && waiting.size === 0) this.#entries.delete(keyOf({ provider: group.provider, id }));
   }
 }
 

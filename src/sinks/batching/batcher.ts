@@ -10,27 +10,27 @@ import { type Clock, systemClock, type Timer } from '../../util/clock.js';
 import { swallowErrors } from '../../util/swallow-errors.js';
 import { Batch } from './batch.js';
 
-/** Hears of what has been taken and could not be told. */
+/** Called with each event or digest that was answered and could then not be delivered. */
 export type OnError = (error: Error, context: ErrorContext) => unknown;
 
-/** How many events an outbox hands over at once: a digest can be as large as that. */
+/** How many events an outbox delivers at once. Behind an outbox, no digest can be larger. */
 export const concurrency = 10_000;
 
-/** Told before the window ends, for the sake of memory. */
+/** A batch of this size is delivered before its window ends, so that memory stays bounded. */
 const maxEvents = 100_000;
 
-/** What is left for the telling when the window ends, of the time until the deadline. */
+/** Time for the delivery itself, between the end of the window and a request's deadline. */
 const deliveryMs = 1_000;
 
-/** As long as a claim lasts. */
+/** The longest time that an event can be claimed. */
 const maxDeliveryMs = 5 * 60_000;
 
-/** Where nobody waits, so that nobody will have it told again. */
+/** Retry policy for events that were answered already, because their sender will not send them again. */
 const backoff = { minBackoffMs: 1_000, maxBackoffMs: 60_000, giveUpAfterMs: 15 * 60_000, giveUpOnPermanent: true };
 
 /**
- * Gathers events until a window ends, and tells the sink of them in one go. Whoever can wait for that does. A delivery
- * whose answer is due before is taken at once, and telling it is tried again and again here.
+ * Buffers events until a window ends, and then delivers them to the sink as one batch. A request waits for the batch
+ * if its deadline allows. Otherwise it is answered at once, and the batcher retries the delivery itself.
  */
 export class Batcher<Event extends object> {
   readonly #sink: Sink<Event>;
@@ -49,20 +49,20 @@ export class Batcher<Event extends object> {
     this.#onError = swallowErrors(onError);
   }
 
-  /** `endsAt`, a time of the clock's `now()`, holds where no window is open. */
+  /** `endsAt`, a time of the clock's `now()`, is when a window that this event opens will end. */
   add(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
     const isNew = this.#batch === undefined;
     if (isNew) this.#endsAt = endsAt;
     this.#batch ??= new Batch();
     const batch = this.#batch;
-    const isHeld = this.#endsAt + deliveryMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY);
-    // An isolate loses the timers of requests that are over, so that the window must not hang on an earlier one's.
-    if (isNew || isHeld) this.#setTimer();
-    let held: Promise<void> | undefined;
-    if (isHeld) held = batch.addWaiting(event, context);
+    const canWait = this.#endsAt + deliveryMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY);
+    // Each waiting request sets the timer anew, because an isolate loses the timers of requests that have ended.
+    if (isNew || canWait) this.#setTimer();
+    let delivered: Promise<void> | undefined;
+    if (canWait) delivered = batch.addWaiting(event, context);
     else batch.addAnswered(event, context.delivery);
     if (batch.size >= maxEvents || this.#clock.now() >= this.#endsAt) this.#close();
-    return held;
+    return delivered;
   }
 
   #setTimer(): void {
@@ -70,13 +70,13 @@ export class Batcher<Event extends object> {
     this.#timer = this.#clock.unrefTimeout(() => this.#close(), Math.max(0, this.#endsAt - this.#clock.now()));
   }
 
-  /** Delivers what there is, now, and resolves when that has succeeded or is given up. */
+  /** Delivers all buffered events now. Resolves when each batch is delivered or given up. */
   async flush(): Promise<void> {
     this.#flushes++;
     this.#close();
-    // Only the first one hurries what waits: close() asks again and again.
-    if (this.#flushes === 1) for (const goOn of this.#pauses) goOn();
-    // The sink may gather, too, and so hold what it has just been told.
+    // Only the first call ends the backoff pauses, because close() calls flush() many times.
+    if (this.#flushes === 1) for (const resume of this.#pauses) resume();
+    // The sink may buffer, too, and then still has the events that it just got.
     await Promise.allSettled([...this.#deliveries, this.#sink.flush?.()]);
     this.#flushes--;
   }
@@ -86,10 +86,10 @@ export class Batcher<Event extends object> {
     if (batch === undefined) return;
     this.#batch = undefined;
     this.#clock.clear(this.#timer);
-    const telling = this.#deliverBatch(batch).then(() => {
-      this.#deliveries.delete(telling);
+    const delivering = this.#deliverBatch(batch).then(() => {
+      this.#deliveries.delete(delivering);
     });
-    this.#deliveries.add(telling);
+    this.#deliveries.add(delivering);
   }
 
   async #deliverBatch(batch: Batch): Promise<void> {
@@ -116,20 +116,20 @@ export class Batcher<Event extends object> {
   async #deliver({ event, delivery }: ReceivedDelivery<object>, batch: Batch): Promise<void> {
     const abort = new AbortController();
     const { signal } = abort;
-    // A sink that goes on nevertheless is waited for: it may take the events, and that must be known here.
-    const deserted = () => abort.abort(new Error('nobody waits for it any more'));
-    batch.onAbandoned = deserted;
+    // We still wait for a sink that ignores the abort, because it may deliver the events.
+    const abandon = () => abort.abort(new Error('no request waits for this batch any more'));
+    batch.onAbandoned = abandon;
     let timer: Timer | undefined;
     const tooLong = new Promise<never>((_, reject) => {
       timer = this.#clock.unrefTimeout(() => {
-        const error = new Error(`did not settle within ${maxDeliveryMs / 60_000} minutes`);
+        const error = new Error(`the sink did not settle within ${maxDeliveryMs / 60_000} minutes`);
         abort.abort(error);
         reject(error);
       }, maxDeliveryMs);
     });
     try {
-      const told = this.#sink.deliver(event as Event, { delivery, signal, deadlineAt: batch.deadlineAt });
-      await Promise.race([told, tooLong]);
+      const delivered = this.#sink.deliver(event as Event, { delivery, signal, deadlineAt: batch.deadlineAt });
+      await Promise.race([delivered, tooLong]);
     } finally {
       this.#clock.clear(timer);
     }
@@ -137,19 +137,19 @@ export class Batcher<Event extends object> {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const goOn = () => {
+      const resume = () => {
         this.#clock.clear(timer);
-        this.#pauses.delete(goOn);
+        this.#pauses.delete(resume);
         resolve();
       };
-      const timer = this.#clock.unrefTimeout(goOn, ms);
-      this.#pauses.add(goOn);
+      const timer = this.#clock.unrefTimeout(resume, ms);
+      this.#pauses.add(resume);
     });
   }
 
   #report(thrown: unknown, { event, delivery }: ReceivedDelivery<object>, { size }: Batch): void {
-    const events = size === 1 ? 'an event that was' : `${size} events that were`;
-    const error = new Error(`${events} taken could not be told: ${toError(thrown).message}`, { cause: thrown });
+    const events = size === 1 ? 'an answered event' : `${size} answered events`;
+    const error = new Error(`${events} could not be delivered: ${toError(thrown).message}`, { cause: thrown });
     const type = typeOf(eventFormat(delivery.provider), event);
     this.#onError(error, { id: delivery.id, type, sink: this.#sink.name });
   }

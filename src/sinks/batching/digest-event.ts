@@ -5,34 +5,34 @@ import { eventFormat } from '../../providers/index.js';
 import type { Severity } from '../../providers/provider.js';
 import { cut, oneLine } from '../text.js';
 
-/** What many events have in common. */
+/** Properties that many events share. */
 export interface EventGroup {
   readonly provider: string;
   readonly webhook: string | undefined;
-  /** Whether its sender has signed it. */
+  /** Whether the sender signed the events. */
   readonly verified: boolean;
   readonly type: string;
   readonly severity: Severity;
   readonly url: string;
-  /** The Vast.ai account, where it is one of Vast.ai's. */
+  /** The Vast.ai account. Undefined for other senders. */
   readonly account: unknown;
 }
 
-/** As much of an event as is kept until it is told. */
+/** The part of an event that is kept until the digest is delivered. */
 export interface DigestEntry {
   readonly id: string;
-  readonly kind: EventGroup;
-  /** Not of all, where there are many. */
+  readonly group: EventGroup;
+  /** The full event. Kept for some only if there are many. */
   readonly received?: ReceivedDelivery<object>;
 }
 
 const severities: readonly Severity[] = ['critical', 'error', 'warning', 'info'];
 
-// A Slack header takes 150 characters, a section 3,000.
+// Slack allows 150 characters in a header and 3,000 in a section.
 const maxTypes = 5;
 const maxTypeLength = 50;
 const maxSubjects = 20;
-/** Of how many events the subjects are looked at, since some may be the same. */
+/** How many subjects are read. More than are shown, because equal ones share a line. */
 const maxRead = 1_000;
 const maxSubjectLength = 120;
 const maxIds = 1_000;
@@ -42,62 +42,62 @@ export function groupOf(event: object, { provider, webhook, verified }: Delivery
   return { provider, webhook, verified, type, severity, url, account: (event as { user_id?: unknown }).user_id };
 }
 
-/** One event that stands for several, and a delivery that carries it: like `newest`, theirs that came last. */
-export function digestOf(summands: readonly DigestEntry[], newest: Delivery): ReceivedDelivery<DigestEvent> {
-  const kinds = inOrder([...counted(summands.map(({ kind }) => kind))], ([kind]) => kind);
-  const webhook = only(kinds, (kind) => kind.webhook);
-  const account = only(kinds, (kind) => kind.account);
+/** One event that stands for several, and its delivery. The delivery is a copy of `newest`, their last one. */
+export function digestOf(entries: readonly DigestEntry[], newest: Delivery): ReceivedDelivery<DigestEvent> {
+  const groups = inOrder([...countEqual(entries.map(({ group }) => group))], ([group]) => group);
+  const webhook = only(groups, (group) => group.webhook);
+  const account = only(groups, (group) => group.account);
   const event: DigestEvent = {
-    event_id: idOf(summands),
+    event_id: idOf(entries),
     user_id: typeof account === 'number' ? account : 0,
     notif_type: 'digest',
-    subject: `${summands.length} notifications: ${typesIn(kinds)}`,
-    message: messageOf(summands),
+    subject: `${entries.length} notifications: ${typesIn(groups)}`,
+    message: messageOf(entries),
     timestamp: newest.timestamp,
-    severity: kinds[0]?.[0].severity ?? 'info',
-    url: urlOf(kinds),
-    count: summands.length,
-    types: typesOf(kinds),
-    event_ids: summands
+    severity: groups[0]?.[0].severity ?? 'info',
+    url: urlOf(groups),
+    count: entries.length,
+    types: typesOf(groups),
+    event_ids: entries
       .map(({ id }) => id)
       .sort()
       .slice(0, maxIds),
   };
   const rawBody = Buffer.from(JSON.stringify(event));
-  const verified = summands.every(({ kind }) => kind.verified);
+  const verified = entries.every(({ group }) => group.verified);
   const { name: provider } = digests;
   return { event, delivery: { ...newest, provider, verified, id: event.event_id, attempt: 1, webhook, rawBody } };
 }
 
-/** Kinds with how many events are of them, the gravest first, and otherwise as they came. */
-type Kinds = readonly (readonly [kind: EventGroup, count: number])[];
+/** Groups and how many events each has: by severity, the worst first, then in the order of arrival. */
+type Groups = readonly (readonly [group: EventGroup, count: number])[];
 
-function inOrder<T>(list: T[], kindOfIt: (item: T) => EventGroup): T[] {
-  const rank = (item: T) => severities.indexOf(kindOfIt(item).severity);
+function inOrder<T>(list: T[], groupOfItem: (item: T) => EventGroup): T[] {
+  const rank = (item: T) => severities.indexOf(groupOfItem(item).severity);
   return list.sort((a, b) => rank(a) - rank(b));
 }
 
-/** What all have, if that is the same. */
-function only<T>(kinds: Kinds, of: (kind: EventGroup) => T): T | undefined {
-  const values = new Set(kinds.map(([kind]) => of(kind)));
+/** The value that all groups share, if there is one. */
+function only<T>(groups: Groups, of: (group: EventGroup) => T): T | undefined {
+  const values = new Set(groups.map(([group]) => of(group)));
   return values.size === 1 ? [...values][0] : undefined;
 }
 
-function idOf(summands: readonly DigestEntry[]): string {
-  const keys = summands.map(({ id, kind }) => `${kind.provider}:${id}`).sort();
+function idOf(entries: readonly DigestEntry[]): string {
+  const keys = entries.map(({ id, group }) => `${group.provider}:${id}`).sort();
   return `digest:${createHash('sha256').update(keys.join('\n')).digest('hex')}`;
 }
 
-/** Where all of them point to, or the console that the gravest one does. */
-function urlOf(kinds: Kinds): string {
-  const url = only(kinds, (kind) => kind.url);
-  const gravest = kinds[0]?.[0].url ?? '';
-  return url ?? (URL.canParse(gravest) ? new URL('/', gravest).href : gravest);
+/** The link that all events share, or else the console of the worst one. */
+function urlOf(groups: Groups): string {
+  const url = only(groups, (group) => group.url);
+  const worst = groups[0]?.[0].url ?? '';
+  return url ?? (URL.canParse(worst) ? new URL('/', worst).href : worst);
 }
 
-function typesOf(kinds: Kinds): DigestEvent['types'] {
+function typesOf(groups: Groups): DigestEvent['types'] {
   const types = new Map<string, DigestedType>();
-  for (const [{ provider, webhook, type }, count] of kinds) {
+  for (const [{ provider, webhook, type }, count] of groups) {
     const key = JSON.stringify([provider, webhook, type]);
     types.set(key, { provider, webhook, type, count: count + (types.get(key)?.count ?? 0) });
   }
@@ -105,25 +105,25 @@ function typesOf(kinds: Kinds): DigestEvent['types'] {
 }
 
 /** `480 × instance_offline, 20 × outbid` */
-function typesIn(kinds: Kinds): string {
-  const types = totals(kinds.map(([{ type }, count]) => ({ key: oneLine(type), count })));
+function typesIn(groups: Groups): string {
+  const types = totals(groups.map(([{ type }, count]) => ({ key: oneLine(type), count })));
   const parts = [...types]
     .sort(([, a], [, b]) => b - a)
     .map(([type, count]) => `${count} × ${cut(type, maxTypeLength) || 'without a type'}`);
   return [...parts.slice(0, maxTypes), ...(parts.length > maxTypes ? ['and others'] : [])].join(', ');
 }
 
-/** The subjects, a line each, as far as they are kept and can be shown. */
-function messageOf(summands: readonly DigestEntry[]): string {
-  const kept = summands.filter(({ received }) => received !== undefined);
-  const subjects = inOrder(kept, ({ kind }) => kind)
+/** The subjects that are kept, one per line, within the limits. */
+function messageOf(entries: readonly DigestEntry[]): string {
+  const kept = entries.filter(({ received }) => received !== undefined);
+  const subjects = inOrder(kept, ({ group }) => group)
     .slice(0, maxRead)
     .map(
-      ({ kind, received }) => subjectIn(received as ReceivedDelivery<object>) || oneLine(kind.type) || 'Notification',
+      ({ group, received }) => subjectIn(received as ReceivedDelivery<object>) || oneLine(group.type) || 'Notification',
     );
-  const shown = [...counted(subjects)].slice(0, maxSubjects);
+  const shown = [...countEqual(subjects)].slice(0, maxSubjects);
   const lines = shown.map(([subject, count]) => (count === 1 ? subject : `${count} × ${subject}`));
-  const more = summands.length - shown.reduce((sum, [, count]) => sum + count, 0);
+  const more = entries.length - shown.reduce((sum, [, count]) => sum + count, 0);
   return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n');
 }
 
@@ -131,7 +131,7 @@ function subjectIn({ event, delivery }: ReceivedDelivery<object>): string {
   return cut(oneLine(eventFormat(delivery.provider).summarize(event).subject), maxSubjectLength);
 }
 
-function counted<T>(values: readonly T[]): Map<T, number> {
+function countEqual<T>(values: readonly T[]): Map<T, number> {
   return totals(values.map((key) => ({ key, count: 1 })));
 }
 

@@ -3,29 +3,30 @@ import { aFunction, type Check, checkOptions, isWholeUpTo } from '../../util/che
 import { type Clock, systemClock } from '../../util/clock.js';
 import { Batcher, concurrency, type OnError } from './batcher.js';
 
-/** What `digest` takes beside the sink. */
+/** Options of `digest`. */
 export interface DigestOptions {
-  /** How long events are gathered from the first one on, in milliseconds: 240,000 at most. */
+  /** How long events are buffered, counted from the first one, in milliseconds: 240,000 at most. */
   readonly everyMs: number;
-  /** Hears of what was taken before it was told, and then could not be told. `console.error`. */
+  /** Called when events that were answered already could not be delivered. Default: `console.error`. */
   readonly onError?: OnError;
 }
 
-/** An event can be held for five minutes, the telling included. */
+/** An event can be claimed for five minutes, the delivery included. */
 const everyMs: Check = [isWholeUpTo(1, 240_000), 'a whole number of milliseconds, 1 to 240000'];
 
 /**
- * Gathers events for `everyMs` and then tells the sink of all of them in one, a `DigestEvent`; of one alone, as it is.
- * An event that comes twice counts once.
+ * Buffers events for `everyMs` and then delivers them to the sink as one `DigestEvent`. A single event is delivered
+ * unchanged. An event that comes twice counts once.
  *
- * Behind an outbox or a queue, an event is held until the digest that it is in has been told, and fails with it: nothing
- * is lost when the process ends in between. A BullMQ worker's `concurrency` must be as large as a digest shall be. In
- * the middleware that is so as long as the digest is told a second before `deadlineMs` at the latest. With a longer
- * `everyMs` a delivery is answered before, and its event is lost if the process dies; `close()` delivers what there is,
- * and goes on trying until its timeout.
- * Such a digest is tried for 15 minutes, and what fails then goes to `onError`.
+ * Behind an outbox or a queue, an event waits until its digest is delivered, and fails if the digest fails. No event is
+ * lost when the process ends in between. The `concurrency` of a BullMQ worker must be as large as the largest digest.
  *
- * Throws a `TypeError` for an option that nobody can have meant.
+ * In the middleware, a request waits for its digest if `everyMs` ends at least one second before the request's
+ * deadline. With a longer `everyMs` the request is answered first, and its event is lost if the process dies. Such a
+ * digest is retried for 15 minutes, and then goes to `onError`. `close()` delivers all buffered events, and retries
+ * until its timeout.
+ *
+ * Throws a `TypeError` for an invalid option.
  */
 export function digest<Event extends object>(
   options: DigestOptions,
@@ -34,7 +35,7 @@ export function digest<Event extends object>(
   return digestOn(systemClock, options, sink);
 }
 
-/** The same by another clock. */
+/** The same with another clock. */
 export function digestOn<Event extends object>(
   clock: Clock,
   options: DigestOptions,
@@ -42,10 +43,10 @@ export function digestOn<Event extends object>(
 ): Sink<Event> {
   checkOptions({ ...options, everyMs: options?.everyMs ?? null }, { everyMs, onError: aFunction });
   const digested = toSink(sink);
-  const gatherer = new Batcher(digested, options.onError, clock);
+  const batcher = new Batcher(digested, options.onError, clock);
   return wrapSink(digested, {
     concurrency,
-    deliver: (event, context) => gatherer.add(event, context, clock.now() + options.everyMs),
-    flush: () => gatherer.flush(),
+    deliver: (event, context) => batcher.add(event, context, clock.now() + options.everyMs),
+    flush: () => batcher.flush(),
   });
 }

@@ -3,11 +3,11 @@ import { aFunction, type Check, checkOptions, isWholeUpTo } from '../../util/che
 import { type Clock, systemClock } from '../../util/clock.js';
 import { Batcher, concurrency, type OnError } from './batcher.js';
 
-/** What `quiet` takes beside the sink. */
+/** Options of `quiet`. */
 export interface QuietOptions {
-  /** How many events a minute are told as they come: 1 to 1,000. */
+  /** How many events per minute are delivered at once: 1 to 1,000. */
   readonly perMinute: number;
-  /** Hears of what was taken before it was told, and then could not be told. `console.error`. */
+  /** Called when events that were answered already could not be delivered. Default: `console.error`. */
   readonly onError?: OnError;
 }
 
@@ -15,9 +15,9 @@ const perMinute: Check = [isWholeUpTo(1, 1_000), 'a whole number, 1 to 1000'];
 const minuteMs = 60_000;
 
 /**
- * Tells the sink of `perMinute` events at once, and of what comes beyond that in one when the minute is over, as
- * `digest` does; what stands there of deadlines and failures holds here. The minute begins with the first event.
- * Throws a `TypeError` for an option that nobody can have meant.
+ * Delivers the first `perMinute` events of each minute at once, and further ones as one digest when the minute ends.
+ * Deadlines and failures of that digest are handled as in `digest`. The minute begins with the first event.
+ * Throws a `TypeError` for an invalid option.
  */
 export function quiet<Event extends object>(
   options: QuietOptions,
@@ -26,7 +26,7 @@ export function quiet<Event extends object>(
   return quietOn(systemClock, options, sink);
 }
 
-/** The same by another clock. */
+/** The same with another clock. */
 export function quietOn<Event extends object>(
   clock: Clock,
   options: QuietOptions,
@@ -34,7 +34,7 @@ export function quietOn<Event extends object>(
 ): Sink<Event> {
   checkOptions({ ...options, perMinute: options?.perMinute ?? null }, { perMinute, onError: aFunction });
   const quieted = toSink(sink);
-  const gatherer = new Batcher(quieted, options.onError, clock);
+  const batcher = new Batcher(quieted, options.onError, clock);
   let endsAt = Number.NEGATIVE_INFINITY;
   let passed = 0;
   return wrapSink(quieted, {
@@ -45,10 +45,10 @@ export function quietOn<Event extends object>(
         endsAt = now + minuteMs;
         passed = 0;
       }
-      if (passed >= options.perMinute) return gatherer.add(event, context, endsAt);
+      if (passed >= options.perMinute) return batcher.add(event, context, endsAt);
       passed++;
       return quieted.deliver(event, context);
     },
-    flush: () => gatherer.flush(),
+    flush: () => batcher.flush(),
   });
 }

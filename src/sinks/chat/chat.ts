@@ -6,7 +6,7 @@ import { aFunction, type Check, checkOptions } from '../../util/check-options.js
 import { type AnswerReader, type HttpSinkOptions, httpSinkChecks, poster, saysNo } from '../post.js';
 import { cut, oneLine } from '../text.js';
 
-/** What a chat message says of an event. */
+/** The texts of a chat message about an event. */
 export interface ChatParts {
   /** One line, never empty. */
   readonly subject: string;
@@ -18,30 +18,30 @@ export interface ChatParts {
   readonly details: string;
 }
 
-/** What every sink for a chat takes beside the URL. */
+/** Options of every chat sink. */
 export interface ChatOptions<Event, Message> extends HttpSinkOptions {
-  /** The console that messages of Vast.ai's events link to, in place of `https://cloud.vast.ai`. */
+  /** The console that messages about Vast.ai events link to. Default: `https://cloud.vast.ai`. */
   readonly consoleUrl?: string;
   /**
-   * Makes the message in place of the built-in one: its text, or the whole of it. `parts` are the event's texts,
-   * escaped for the chat; what is taken from `event` itself is not.
+   * Replaces the built-in message: returns its text, or the whole message object. The texts in `parts` are escaped for
+   * the chat. The fields of `event` are not.
    */
   readonly format?: (event: Event, parts: ChatParts) => string | Message;
 }
 
-/** What one chat does differently from another. */
+/** Everything that differs between chats. */
 export interface Chat<Message> {
   /** For errors. */
   readonly service: string;
   /** The sink's name unless the user gives another. */
   readonly name: string;
-  /** Disarms what the chat would read as a mention or markup. */
+  /** Escapes everything that the chat would read as a mention or markup. */
   escape(text: string): string;
-  /** The built-in message. Its parts are as the sender wrote them. */
+  /** The built-in message. Its parts are not escaped yet. */
   messageOf(parts: ChatParts): Message;
-  /** A text of the user's own as a message, cut to the chat's limit. `url` is where to act on the event. */
+  /** A text that `format` returned, as a message, cut to the chat's limit. `url` is where to act on the event. */
   ofText(text: string, url: string): Message;
-  /** Stands in every message, whatever `format` made of it. */
+  /** Fields of every message, which override those that `format` returned. */
   readonly always?: Partial<Message>;
   readonly answers?: AnswerReader;
 }
@@ -95,11 +95,11 @@ function partsOf(event: object, delivery: Delivery, linkOf: Linker): ChatParts {
   };
 }
 
-function escaped(parts: ChatParts, { escape: safe }: Chat<unknown>): ChatParts {
+function escaped(parts: ChatParts, chat: Chat<unknown>): ChatParts {
   return {
-    subject: safe(parts.subject),
-    message: safe(parts.message),
+    subject: chat.escape(parts.subject),
+    message: chat.escape(parts.message),
     url: parts.url,
-    details: safe(parts.details),
+    details: chat.escape(parts.details),
   };
 }

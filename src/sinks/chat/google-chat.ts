@@ -4,17 +4,17 @@ import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js
 
 /** A message of the Google Chat API: `text`, `cardsV2`, `thread` and so on. */
 export interface GoogleChatMessage {
-  /** Text in Google Chat's markup. The whole message may have 32,000 bytes. */
+  /** Text in Google Chat's markup. The whole message may have up to 32,000 bytes. */
   readonly text?: string;
   readonly [field: string]: unknown;
 }
 
-/** What `googleChat` takes beside the URL. */
+/** Options of `googleChat`. */
 export type GoogleChatOptions<Event> = ChatOptions<Event, GoogleChatMessage>;
 
 /**
- * Tells a Google Chat incoming webhook. Nothing in an event can ping a space or make markup.
- * Throws a `TypeError` for a URL or an option that nobody can have meant.
+ * Delivers to a Google Chat incoming webhook. No text in an event can ping a space or make markup.
+ * Throws a `TypeError` for an invalid URL or option.
  */
 export function googleChat<Event extends object>(
   webhookUrl: string,
@@ -23,7 +23,7 @@ export function googleChat<Event extends object>(
   return chatSink(chat, webhookUrl, options);
 }
 
-/** Of the whole message. Source: developers.google.com/workspace/chat, incoming webhooks. */
+/** Limit of the whole message. Source: developers.google.com/workspace/chat, incoming webhooks. */
 const maxBytes = 32_000;
 const maxSubject = 1_000;
 
@@ -35,11 +35,11 @@ const chat: Chat<GoogleChatMessage> = {
     const head = withoutMarkup(cut(subject, maxSubject));
     const tail = `${url}\n${withoutMarkup(details)}`;
     const textWith = (body: string) => [head, withoutMarkup(body), tail].filter(Boolean).join('\n\n');
-    // The message gives way to the limit, so that the link and the id always arrive.
+    // Only the message is cut, so that the link and the id always arrive.
     return { text: textWith(cut(message, maxBytes, (body) => bytesOf({ text: textWith(body) }))) };
   },
   ofText: (text) => ({ text: cut(text, maxBytes, (part) => bytesOf({ text: part })) }),
-  // It answers with the message, which has no field of this name.
+  // On success Google answers with the message, which has no field of this name.
   answers: { isRefusal: ({ error }) => typeof Object(error).status === 'string' },
 };
 

@@ -3,17 +3,17 @@ import { cut, withoutMarkup } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
 import { slackAddressKind } from './slack-address.js';
 
-/** The variables of a workflow, by the keys that it declares: strings, and nothing nested. */
+/** The variables of a workflow, by the keys that it declares. All values are strings. */
 export type SlackWorkflowMessage = Readonly<Record<string, string>>;
 
-/** What `slackWorkflow` takes beside the URL. */
+/** Options of `slackWorkflow`. */
 export type SlackWorkflowOptions<Event> = ChatOptions<Event, SlackWorkflowMessage>;
 
 /**
- * Starts a Slack workflow by its webhook trigger, with the variables `vast_notification_message` (the text: subject,
- * message, details, 3,000 characters at most) and `vast_action_url`; `format` gives others. Nothing in an event can
- * ping a channel or make markup. An answer of `{ok: false}` is a failure for good, though its status is 200.
- * Throws a `TypeError` for an invalid option or URL, that of an incoming webhook included.
+ * Starts a Slack workflow through its webhook trigger, with two variables: `vast_notification_message` (subject,
+ * message and details, 3,000 characters at most) and `vast_action_url`. `format` can return others. No text in an event
+ * can ping a channel or make markup. The answer `{ok: false}` is a permanent failure, although its status is 200.
+ * Throws a `TypeError` for an invalid URL or option, and for the URL of an incoming webhook.
  */
 export function slackWorkflow<Event extends object>(
   triggerUrl: string,
@@ -26,14 +26,14 @@ export function slackWorkflow<Event extends object>(
   return chatSink(chat, triggerUrl, options);
 }
 
-/** Of a section block, which a workflow's message is made of. Source: docs.slack.dev, Block Kit. */
+/** Limit of a section block, which a workflow's message consists of. Source: docs.slack.dev, Block Kit. */
 const maxText = 3_000;
 const maxSubject = 300;
 
 const chat: Chat<SlackWorkflowMessage> = {
   service: 'Slack workflow',
   name: 'slackWorkflow',
-  // No entities: a variable is shown as it is.
+  // No entities, because Slack shows a variable unchanged.
   escape: withoutMarkup,
   messageOf({ subject, message, url, details }: ChatParts) {
     const head = withoutMarkup(cut(subject, maxSubject));

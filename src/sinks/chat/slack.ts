@@ -11,22 +11,22 @@ export interface SlackMessage {
   readonly blocks?: readonly object[];
 }
 
-/** What `slack` takes beside the URL. */
+/** Options of `slack`. */
 export type SlackOptions<Event> = ChatOptions<Event, SlackMessage>;
 
 /**
- * Delivers to a Slack incoming webhook. Nothing in an event can ping a channel or make markup.
- * Throws a `TypeError` for an invalid option or URL, that of a workflow's trigger included.
+ * Delivers to a Slack incoming webhook. No text in an event can ping a channel or make markup.
+ * Throws a `TypeError` for an invalid URL or option, and for the URL of a workflow's trigger.
  */
 export function slack<Event extends object>(webhookUrl: string, options: SlackOptions<Event> = {}): Sink<Event> {
   if (slackAddressKind(webhookUrl) === 'workflow') {
-    // It would take no field of the message, and answer 200.
+    // A trigger would ignore all fields of the message and still answer 200.
     throw new TypeError("Slack: this is the URL of a workflow's trigger: use slackWorkflow for it");
   }
   return chatSink(chat, webhookUrl, options);
 }
 
-// docs.slack.dev, Block Kit and incoming webhooks. The limits are taken to count the text as it is sent.
+// Source: docs.slack.dev, Block Kit and incoming webhooks. We assume that the limits count the escaped text.
 const maxHeader = 150;
 const maxSection = 3_000;
 const maxText = 40_000;
@@ -36,12 +36,12 @@ const chat: Chat<SlackMessage> = {
   name: 'slack',
   escape: (text) => entitiesOf(withoutMarkup(text)),
   messageOf({ subject, message, url, details }: ChatParts) {
-    // Shown where blocks are not, as in notifications.
+    // Slack shows this text where it shows no blocks, as in notifications.
     const text = [subject, message, url, details].filter(Boolean).join('\n');
     const isCut = entitiesOf(subject).length > maxHeader;
     const body = (isCut ? [subject, message] : [message]).filter(Boolean).join('\n');
     return {
-      text: safeUpTo(maxText, withoutMarkup(text)),
+      text: escapedUpTo(maxText, withoutMarkup(text)),
       blocks: [
         { type: 'header', text: plainText(maxHeader, subject) },
         ...piecesOf(body).map((piece) => ({ type: 'section', text: plainText(maxSection, piece) })),
@@ -53,9 +53,9 @@ const chat: Chat<SlackMessage> = {
   ofText: (text) => ({ text: cut(text, maxText) }),
 };
 
-/** Not `mrkdwn`, in which the sender's asterisks and underscores would be markup. */
+/** Not `mrkdwn`, because asterisks and underscores in the event would be markup there. */
 function plainText(max: number, text: string): object {
-  return { type: 'plain_text', text: safeUpTo(max, text), emoji: false };
+  return { type: 'plain_text', text: escapedUpTo(max, text), emoji: false };
 }
 
 /** As many sections as the text needs, within the limit of the whole message. */
@@ -72,19 +72,19 @@ function piecesOf(text: string): string[] {
   return pieces.filter((piece) => piece.trim() !== '');
 }
 
-/** Of a letter with thousands of accents, no more than a section takes. */
+/** A piece of one huge character, such as a letter with thousands of accents, that fits into a section. */
 function partOfCharacter(text: string): string {
   const end = maxSection - 10;
   return text.slice(0, /[\uD800-\uDBFF]/.test(text[end - 1] as string) ? end - 1 : end);
 }
 
-function safeUpTo(max: number, text: string): string {
+function escapedUpTo(max: number, text: string): string {
   return entitiesOf(cut(text, max, (part) => entitiesOf(part).length));
 }
 
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' };
 
-/** The three characters that Slack reads as control characters: in mentions (`<!channel>`) and links. */
+/** Escapes the three characters that Slack reads as control characters: in mentions (`<!channel>`) and links. */
 function entitiesOf(text: string): string {
   return text.replace(/[&<>]/g, (character) => entities[character] as string);
 }

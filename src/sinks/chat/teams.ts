@@ -4,32 +4,32 @@ import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js
 
 /** A message for a Teams workflow: one adaptive card as an attachment. */
 export interface TeamsMessage {
-  /** As workflows want it. */
+  /** Workflows require this value. */
   readonly type: 'message';
-  /** One attachment, the adaptive card. The whole message may have 28,000 bytes. */
+  /** One attachment, the adaptive card. The whole message may have up to 28,000 bytes. */
   readonly attachments: readonly object[];
 }
 
-/** What `teams` takes beside the URL. */
+/** Options of `teams`. */
 export type TeamsOptions<Event> = ChatOptions<Event, TeamsMessage>;
 
 /**
- * Tells a Microsoft Teams workflow ("When a Teams webhook request is received"), with an adaptive card of 28,000
- * bytes at most, the message being what is cut. Nothing in an event can mention anybody or make markup. A text of
- * `format`'s is read as Markdown. Any https host is taken, since workflows have many.
- * Throws a `TypeError` for a URL or an option that nobody can have meant.
+ * Delivers to a Microsoft Teams workflow ("When a Teams webhook request is received") as an adaptive card of 28,000
+ * bytes at most. A longer message is cut. No text in an event can mention anybody or make markup. A text from `format`
+ * is read as Markdown. Any https host is accepted, because workflows have many hosts.
+ * Throws a `TypeError` for an invalid URL or option.
  */
 export function teams<Event extends object>(webhookUrl: string, options: TeamsOptions<Event> = {}): Sink<Event> {
   return chatSink(chat, webhookUrl, options);
 }
 
-/** Of the whole message, "approximately 28 KB". Source: learn.microsoft.com, Teams connector and incoming webhooks. */
+/** Limit of the whole message, "approximately 28 KB". Source: learn.microsoft.com, Teams connector and incoming webhooks. */
 const maxBytes = 28_000;
 const maxSubject = 1_000;
 
 /**
- * A connector's address (`...webhook.office.com`) answers 200 with `1`, or with this text about a failure. A workflow
- * answers 202 with nothing. Source: learn.microsoft.com, Teams connectors, "Rate limiting for connectors".
+ * A connector's URL (`...webhook.office.com`) answers 200 with `1`, or with this text about a failure. A workflow
+ * answers 202 with an empty body. Source: learn.microsoft.com, Teams connectors, "Rate limiting for connectors".
  */
 const connectorFailure = /\bdelivery failed\b|\breturned HTTP error\b/i;
 
@@ -43,7 +43,7 @@ const chat: Chat<TeamsMessage> = {
   },
   service: 'Teams',
   name: 'teams',
-  // An entity that Markdown resolves could be a tag.
+  // Escape entities, because Markdown could resolve one to a tag.
   escape: (text) =>
     withoutMarkdown(text)
       .replace(/&(?=#?\w+;)/g, '\\&')
@@ -72,11 +72,11 @@ function card(body: readonly object[], more: object = {}): TeamsMessage {
   return { type: 'message', attachments: [{ contentType, contentUrl: null, content }] };
 }
 
-/** Dates in cards: `{{DATE(...)}}`. */
+/** Cards replace templates such as `{{DATE(...)}}`. */
 const templates = /\{(?=\{)/g;
 const separated = '{\u200B';
 
-/** A text run and not a text block, which would be read as Markdown (adaptivecards.io, TextRun). */
+/** A text run, because Teams reads a text block as Markdown. Source: adaptivecards.io, TextRun. */
 function plain(text: string, style: object = {}): object {
   const inline = { type: 'TextRun', text: withoutTags(text).replace(templates, separated), ...style };
   return { type: 'RichTextBlock', inlines: [inline] };
