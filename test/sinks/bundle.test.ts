@@ -16,8 +16,8 @@ const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
   log: ['log.ts'],
   bullmq: ['bullmq.ts'],
   sqliteOutbox: [],
-  digest: ['digest.ts', 'gatherer.ts', 'batch.ts', 'summary.ts', 'text.ts'],
-  quiet: ['quiet.ts', 'gatherer.ts', 'batch.ts', 'summary.ts', 'text.ts'],
+  digest: ['digest.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'text.ts'],
+  quiet: ['quiet.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'text.ts'],
 };
 
 async function bundled(contents: string): Promise<{ files: string[]; code: string }> {

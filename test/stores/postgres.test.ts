@@ -142,7 +142,7 @@ describeWithPostgres('postgresStore', () => {
       const pool = { query: () => Promise.reject(new Error()) } as Postgres;
       for (const name of ['', 'x'.repeat(64), '名'.repeat(22), 'a\0b', 5, null]) {
         expect(() => postgresStore(pool, { [option]: name })).toThrow(
-          new TypeError(`postgresStore: ${option} must be a name of 1 to 63 bytes`),
+          new TypeError(`postgresStore: the option ${option} must be a name of 1 to 63 bytes`),
         );
       }
     });
