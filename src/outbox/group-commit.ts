@@ -8,8 +8,8 @@ interface Write {
 }
 
 /**
- * Writes of one turn of the event loop share a transaction, since most of a commit's cost is to wait for the disk,
- * and all of them are safe when it has returned.
+ * Writes of one turn of the event loop share a transaction, because most of a commit's cost is waiting for the disk.
+ * All of them are on the disk when the commit has returned.
  */
 export class GroupCommit {
   readonly #table: SqliteTable;
@@ -17,14 +17,14 @@ export class GroupCommit {
   readonly #clock: Clock;
   #writes: Write[] = [];
 
-  /** `onCommit` hears of each commit, and why it failed if it did. */
+  /** `onCommit` is called after each commit, with the error if it failed. */
   constructor(table: SqliteTable, onCommit: (failure?: unknown) => void, clock: Clock = systemClock) {
     this.#clock = clock;
     this.#table = table;
     this.#onCommit = onCommit;
   }
 
-  /** Resolves with what `write` gave when it is committed; rejects when it is not. */
+  /** Resolves with the result of `write` when it is committed. Rejects if the commit fails. */
   add<T>(write: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
       let result: T;

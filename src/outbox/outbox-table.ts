@@ -1,36 +1,39 @@
 import type { Delivery } from '../contracts/delivery.js';
 import { type SqliteDatabase, SqliteTable } from '../stores/sqlite-table.js';
 
-/** One event that one sink is to be told. Times are Unix milliseconds. */
+/** One event for one sink. Times are Unix milliseconds. */
 export interface Row {
   readonly key: string;
   readonly event_id: string;
   readonly sink: string;
-  /** JSON. */
+  /** The delivery as JSON. */
   readonly delivery: string;
   readonly token: string | null;
   readonly attempts: number;
-  /** Since when it is to be told. */
+  /** When it was stored or redelivered. */
   readonly since: number;
   readonly error: string | null;
   readonly failed_at: number | null;
   readonly state: 'due' | 'dead';
 }
 
-/** How many events wait for a sink, or are dead letters. */
+/** How many events of a sink are due, or dead letters. */
 export interface Count {
   readonly sink: string;
   readonly state: 'due' | 'dead';
   readonly count: number;
 }
 
-/** The rows of one outbox: `due` to be told (a lease is a due time in the future), `told`, or `dead`. */
+/**
+ * The rows of one outbox. State `due`: undelivered, and leased while its due time is in the future. State `told`:
+ * delivered, under the name that files of version 0.1.0 have. State `dead`: a dead letter.
+ */
 export class OutboxTable {
   readonly sqlite: SqliteTable;
   readonly #outbox: string;
   readonly #sql: ReturnType<typeof statements>;
 
-  /** `outbox` is its name, because several may share a table. */
+  /** `outbox` is the outbox's name, because several outboxes may share a table. */
   constructor(db: SqliteDatabase, table: string, outbox: string) {
     this.#outbox = outbox;
     this.sqlite = new SqliteTable('sqliteOutbox', db, table, {
@@ -48,7 +51,7 @@ export class OutboxTable {
         'failed_at INTEGER',
         'expires_at INTEGER',
       ],
-      // NULL in rows of version 0.1.0: they are those of any outbox.
+      // NULL in rows of version 0.1.0, which belong to every outbox.
       added: ['outbox TEXT'],
       key: 'key, sink',
       indexes: [
@@ -56,14 +59,14 @@ export class OutboxTable {
         "(event_id) WHERE state = 'dead'",
         "(expires_at) WHERE state = 'told'",
       ],
-      // A 2xx is a promise, also when the power fails a moment later.
+      // A 2xx promises that the event is safe, even if the power fails a moment later.
       pragmas: ['synchronous = FULL'],
     });
-    // It may be a word of SQL.
+    // Quoted, because the name may be a keyword of SQL.
     this.#sql = statements(`"${table}"`);
   }
 
-  /** Nothing when it is there already. */
+  /** Adds a row, unless the event already has one for this sink. */
   insert(key: string, { id }: Delivery, sink: string, queued: string, now: number): void {
     this.sqlite.run(this.#sql.insert, key, id, sink, queued, now, now, this.#outbox);
   }
@@ -79,7 +82,7 @@ export class OutboxTable {
   }
 
   claim(key: string, sink: string, token: string, now: number, leaseMs: number): boolean {
-    return this.sqlite.run(this.#sql.take, token, now + leaseMs, key, sink, now) === 1;
+    return this.sqlite.run(this.#sql.claim, token, now + leaseMs, key, sink, now) === 1;
   }
 
   renew(key: string, sink: string, token: string, dueAt: number): boolean {
@@ -87,10 +90,10 @@ export class OutboxTable {
   }
 
   delivered(key: string, sink: string, token: string, expiresAt: number): boolean {
-    return this.sqlite.run(this.#sql.told, expiresAt, key, sink, token) === 1;
+    return this.sqlite.run(this.#sql.delivered, expiresAt, key, sink, token) === 1;
   }
 
-  /** Not told: to be tried again at `dueAt`, or never again when there is none. */
+  /** Records a failed attempt. The row is retried at `dueAt`. Without `dueAt` it becomes a dead letter. */
   failed(
     key: string,
     sink: string,
@@ -103,7 +106,7 @@ export class OutboxTable {
     return this.sqlite.run(this.#sql.failed, state, dueAt ?? 0, error, now, key, sink, token) === 1;
   }
 
-  /** Dead letters, and what is due to none of these sinks. */
+  /** Dead letters, and due rows of sinks that are not in the list. */
   undelivered(sinks: readonly string[]): Row[] {
     return this.sqlite.all(this.#sql.undelivered, this.#outbox, JSON.stringify(sinks)) as Row[];
   }
@@ -112,17 +115,17 @@ export class OutboxTable {
     return this.sqlite.all(this.#sql.counts, this.#outbox, this.#outbox) as Count[];
   }
 
-  /** How many there were. */
+  /** Makes dead letters due again. Returns how many there were. */
   redeliver(id: string | undefined, now: number): number {
     return this.sqlite.run(this.#sql.redeliver, now, now, this.#outbox, id ?? null, id ?? null);
   }
 
-  /** Deletes an undelivered row that no process is at. */
+  /** Deletes an undelivered row that no process has leased. */
   discard({ key, sink }: Row, now: number): boolean {
     return this.sqlite.run(this.#sql.discard, key, sink, now) === 1;
   }
 
-  /** Gives an undelivered row that no process is at to another sink, unless that sink has the event's row already. */
+  /** Moves an undelivered row that no process has leased to another sink, or deletes it if that sink has the event. */
   move({ key, sink }: Row, to: string, now: number): boolean {
     const isMoved = this.sqlite.run(this.#sql.move, to, now, now, key, sink, now) === 1;
     return this.discard({ key, sink } as Row, now) || isMoved;
@@ -135,20 +138,20 @@ export class OutboxTable {
 
 function statements(table: string) {
   const row = 'WHERE key = ? AND sink = ?';
-  const revived = "state = 'due', since = ?, due_at = ?, attempts = 0";
+  const dueAgain = "state = 'due', since = ?, due_at = ?, attempts = 0";
   const ours = '(outbox = ? OR outbox IS NULL)';
-  const unheld = "(state = 'dead' OR state = 'due' AND (token IS NULL OR due_at <= ?))";
+  const isFree = "(state = 'dead' OR state = 'due' AND (token IS NULL OR due_at <= ?))";
   return {
     insert: `
       INSERT INTO ${table} (key, event_id, sink, delivery, state, since, due_at, attempts, outbox)
       VALUES (?, ?, ?, ?, 'due', ?, ?, 0, ?) ON CONFLICT DO NOTHING`,
     due: `SELECT * FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND due_at <= ? ORDER BY due_at LIMIT ?`,
     nextDue: `SELECT min(due_at) AS due_at FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due'`,
-    take: `
+    claim: `
       UPDATE ${table} SET token = ?, due_at = ?, attempts = attempts + 1 ${row} AND state = 'due' AND due_at <= ?`,
     renew: `UPDATE ${table} SET due_at = ? ${row} AND token = ?`,
-    // What was told need not be known any more, only that it was.
-    told: `UPDATE ${table} SET state = 'told', token = NULL, delivery = '', expires_at = ? ${row} AND token = ?`,
+    // Only the fact of the delivery is kept, not its content.
+    delivered: `UPDATE ${table} SET state = 'told', token = NULL, delivery = '', expires_at = ? ${row} AND token = ?`,
     failed: `UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ? ${row} AND token IS ?`,
     undelivered: `
       SELECT * FROM ${table} WHERE ${ours}
@@ -160,9 +163,9 @@ function statements(table: string) {
       SELECT sink, '${state}' AS state, count(*) AS count FROM ${table} WHERE ${ours} AND state = '${state}' GROUP BY sink`,
       )
       .join(' UNION ALL '),
-    redeliver: `UPDATE ${table} SET ${revived} WHERE state = 'dead' AND ${ours} AND (? IS NULL OR event_id = ?)`,
-    discard: `DELETE FROM ${table} ${row} AND ${unheld}`,
-    move: `UPDATE OR IGNORE ${table} SET sink = ?, token = NULL, ${revived} ${row} AND ${unheld}`,
+    redeliver: `UPDATE ${table} SET ${dueAgain} WHERE state = 'dead' AND ${ours} AND (? IS NULL OR event_id = ?)`,
+    discard: `DELETE FROM ${table} ${row} AND ${isFree}`,
+    move: `UPDATE OR IGNORE ${table} SET sink = ?, token = NULL, ${dueAgain} ${row} AND ${isFree}`,
     sweep: `
       DELETE FROM ${table} WHERE rowid IN (
         SELECT rowid FROM ${table} WHERE state = 'told' AND expires_at <= ? LIMIT 256)`,

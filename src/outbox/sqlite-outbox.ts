@@ -9,7 +9,7 @@ import { logError } from '../log.js';
 import type { VastEvent } from '../providers/vast.js';
 import { type QueuedDelivery, toQueued } from '../queue/envelope.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
-import { SweepTurn } from '../stores/sweep.js';
+import { SweepSchedule } from '../stores/sweep.js';
 import {
   aFunction,
   aString,
@@ -26,59 +26,59 @@ import { GroupCommit } from './group-commit.js';
 import { OutboxTable, type Row } from './outbox-table.js';
 import { SinkWorker } from './sink-worker.js';
 
-/** What `sqliteOutbox` takes beside the database. */
+/** Options of `sqliteOutbox`. */
 export interface OutboxOptions<Event = VastEvent> {
-  /** Who is told of each event, each by itself: named functions or `Sink` objects. */
+  /** Where each event is delivered to: named functions or `Sink` objects. Each sink has its own retries. */
   readonly sinks: readonly (Sink<Event> | SinkFunction<Event>)[];
-  /** The outbox's own name as a sink: `outbox`. */
+  /** The outbox's own name as a sink. Default: `outbox`. */
   readonly name?: string;
-  /** The table, made on first use: `vast_webhook_outbox`. */
+  /** Name of the table, which the outbox creates on first use. Default: `vast_webhook_outbox`. */
   readonly table?: string;
-  /** How many events a sink is told of at once, unless it says so itself: 4. */
+  /** How many events are delivered to a sink at once, unless the sink has its own `concurrency`. Default: 4. */
   readonly concurrency?: number;
-  /** How long an event that is being told is kept from other processes unless renewed, in milliseconds: 30,000. */
+  /** How long a row is leased before the lease must be renewed, in milliseconds. Default: 30,000. */
   readonly leaseMs?: number;
-  /** The wait after the first failure is up to so many milliseconds, 1,000, and twice as many after each further one. */
+  /** The longest wait after the first failure, in milliseconds. It doubles with each further one. Default: 1,000. */
   readonly minBackoffMs?: number;
-  /** The longest wait, in milliseconds: 15 minutes. A sink's own `retryAfterMs` may be longer. */
+  /** The longest wait at all, in milliseconds. A sink's own `retryAfterMs` may be longer. Default: 15 minutes. */
   readonly maxBackoffMs?: number;
-  /** How long an event is tried before it is a dead letter, in milliseconds: 3 days. */
+  /** How long an event is retried before it becomes a dead letter, in milliseconds. Default: 3 days. */
   readonly giveUpAfterMs?: number;
-  /** Whether an error with `permanent` makes a dead letter at once. True. */
+  /** Whether an error with `permanent` makes a dead letter at once. Default: true. */
   readonly giveUpOnPermanent?: boolean;
-  /** How long an event that has been told is remembered, in milliseconds: 7 days. */
+  /** How long a delivered event is remembered, in milliseconds. Default: 7 days. */
   readonly completedTtlMs?: number;
-  /** Hears of each dead letter, and of trouble with the database. `console.error`. */
+  /** Called with each dead letter, and with errors of the database. Default: `console.error`. */
   readonly onError?: (error: Error, context: ErrorContext) => unknown;
 }
 
-/** An event that was not delivered to a sink, and will not be by itself. */
+/** An event that was not delivered to a sink, and that the outbox does not retry. */
 export interface DeadLetter {
   /** The signed event id. */
   readonly id: string;
-  /** Name of the sink that does not have it. */
+  /** Name of the sink that it was not delivered to. */
   readonly sink: string;
-  /** Whether the outbox has this sink no more: `move` or `discard` the event, or give a sink this name. */
+  /** Whether the outbox no longer has this sink. If so, `move` or `discard` the event, or give a sink this name. */
   readonly orphaned: boolean;
-  /** How often it was tried. */
+  /** Number of attempts. */
   readonly attempts: number;
-  /** What the sink said at last. */
+  /** Message of the last error. */
   readonly error: string;
-  /** Unix milliseconds; of an event that was never tried, since when it waits. */
+  /** When the last attempt failed, in Unix milliseconds. Without an attempt, when the event was stored. */
   readonly failedAt: number;
-  /** As `createForwarder` takes it. Missing where the row cannot be read. */
+  /** The delivery, ready for a forwarder. Undefined if the row cannot be read. */
   readonly delivery?: QueuedDelivery;
 }
 
-/** What an outbox holds for one sink. */
+/** Numbers of stored events for one sink. */
 export interface OutboxStats {
   /** The sink's name. */
   readonly sink: string;
-  /** Whether the outbox has this sink no more. */
+  /** Whether the outbox no longer has this sink. */
   readonly orphaned: boolean;
-  /** How many events are to be delivered. */
+  /** Number of events that wait for delivery. */
   readonly due: number;
-  /** How many were given up. */
+  /** Number of dead letters. */
   readonly dead: number;
 }
 
@@ -86,41 +86,41 @@ export interface OutboxStats {
 export interface OutboxMove {
   /** The sink to deliver them to. */
   readonly to: string;
-  /** Only events of this sink. Without it, those of sinks that the outbox has no more. */
+  /** Only events of this sink. Default: events of sinks that the outbox no longer has. */
   readonly from?: string;
   /** Only this event. */
   readonly id?: string;
 }
 
-/** A sink that keeps events in a file until its own sinks have been told. */
+/** A sink that stores events in a file until they are delivered to its own sinks. */
 export interface Outbox<Event = VastEvent> extends Sink<Event> {
   /**
-   * What was given up, and what waits for a sink that the outbox has no more, oldest first. Kept until it is
+   * Dead letters, and events for sinks that the outbox no longer has. The oldest come first. They stay until they are
    * redelivered, moved or discarded.
    */
   deadLetters(): DeadLetter[];
-  /** Delivers the dead letters of one event, or all of them, again. Gives how many there were. */
+  /** Redelivers the dead letters of one event, or all of them. Returns how many there were. */
   redeliver(id?: string): number;
   /**
-   * Gives undelivered events to another sink of this outbox, which delivers them. An event that it has already is not
-   * delivered to it twice. Gives how many were moved. Throws a `TypeError` when the outbox has no sink `to`.
+   * Moves undelivered events to another sink of this outbox. No event is delivered to that sink twice. Returns how many
+   * were moved. Throws a `TypeError` if the outbox has no sink `to`.
    */
   move(which: OutboxMove): number;
-  /** Deletes what `deadLetters()` lists of an event, of one sink or of all. Gives how many there were. */
+  /** Deletes the entries of `deadLetters()` for one event: of one sink, or of all. Returns how many there were. */
   discard(id: string, sink?: string): number;
-  /** What is held for each sink: those of the outbox, and those that it has no more. */
+  /** Numbers of events by sink. Includes sinks that the outbox no longer has, if they have events. */
   stats(): OutboxStats[];
-  /** From now on nothing is taken or told. Resolves when what is being told has settled, or after `timeoutMs`. */
+  /** Stops accepting and delivering events. Resolves when running deliveries have settled, or after `timeoutMs`. */
   close(timeoutMs?: number): Promise<void>;
   /** `close()` without a timeout: for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * A sink that writes each event to a SQLite file before the delivery is answered, and tells its own sinks of it in the
- * background, as long as it takes. For one machine; several processes may share the file. Takes a handle of
- * better-sqlite3 or `node:sqlite` that nothing else uses, since it sets `synchronous = FULL`, write-ahead logging and
- * a busy timeout of 250 ms at most. Throws a `TypeError` for a wrong handle or option.
+ * A sink that writes each event to a SQLite file before the delivery is answered. It then delivers the event to its own
+ * sinks in the background, with retries. For one machine. Several processes may share the file. `db` must be a handle of
+ * better-sqlite3 or `node:sqlite` that nothing else uses, because the outbox sets `synchronous = FULL`, write-ahead
+ * logging and a busy timeout of 250 ms at most. Throws a `TypeError` for an invalid handle or option.
  */
 export function sqliteOutbox<Event extends object = VastEvent>(
   db: SqliteDatabase,
@@ -129,7 +129,7 @@ export function sqliteOutbox<Event extends object = VastEvent>(
   return sqliteOutboxOn(systemClock, db, options);
 }
 
-/** The same by another clock. */
+/** The same with another clock. */
 export function sqliteOutboxOn<Event extends object>(
   clock: Clock,
   db: SqliteDatabase,
@@ -146,26 +146,26 @@ const someSinks: Check = [
   'an array of named functions and sinks, not empty',
 ];
 
-/** Keeps the outbox's keys apart from others of the same events, and from those of other outboxes. */
+/** Makes the outbox's keys differ from other keys of the same events, and from those of other outboxes. */
 function scopeOf(name: string): string {
   return name === defaultName ? defaultName : `outbox ${name}`;
 }
 
 const defaultName = 'outbox';
 
-/** The outboxes that are open in this process, by their table. */
+/** Names of the open outboxes of this process, by table. */
 const open = new Map<string, Set<string>>();
 const unnamedFiles = new WeakMap<SqliteDatabase, number>();
 let unnamed = 0;
 
-/** The same text for each handle of a file. A database in memory is its handle's own. */
+/** One id per file and table, for all handles of a file. Each handle of a database in memory has its own. */
 function tableIdOf(db: SqliteDatabase, table: string): string {
   let file: unknown;
   try {
     const databases = db.prepare('PRAGMA database_list').all() as { name?: unknown; file?: unknown }[];
     file = databases.find(({ name }) => name === 'main')?.file;
   } catch {
-    // A handle that is closed, say, of which the first use will tell.
+    // For example, the handle is closed. The first use reports that.
   }
   if (typeof file === 'string' && file !== '') return JSON.stringify([file, table]);
   const id = unnamedFiles.get(db) ?? ++unnamed;
@@ -185,15 +185,15 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   readonly #sinks: readonly Sink<Event>[];
   readonly #table: OutboxTable;
   readonly #commits: GroupCommit;
-  readonly #lanes: readonly SinkWorker<Event>[];
+  readonly #workers: readonly SinkWorker<Event>[];
   readonly #clock: Clock;
   readonly #drain: Drain;
-  readonly #sweepTurn = new SweepTurn();
+  readonly #sweepSchedule = new SweepSchedule();
   readonly #onError: (error: Error, context: ErrorContext) => void;
-  /** Not in the context of whichever delivery has woken it: the events that it tells are mostly others. */
-  readonly #turnApart = AsyncResource.bind(() => this.#poll());
+  /** Polls outside the async context of the delivery that triggered it, because most rows are of other deliveries. */
+  readonly #pollInOwnContext = AsyncResource.bind(() => this.#poll());
   #timer: Timer | undefined;
-  #isWoken = false;
+  #isPollScheduled = false;
   #isFailing = false;
   #hasReported = false;
 
@@ -222,7 +222,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.#scope = scopeOf(name);
     this.#tableId = tableIdOf(db, table);
     this.#open();
-    this.#commits = new GroupCommit(this.#table.sqlite, (failure) => this.#used(failure), clock);
+    this.#commits = new GroupCommit(this.#table.sqlite, (failure) => this.#onCommit(failure), clock);
     const settings = {
       scope: this.#scope,
       concurrency: options.concurrency ?? 4,
@@ -236,8 +236,8 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       clock,
       onError: this.#onError,
     };
-    const wake = () => this.#schedulePoll();
-    this.#lanes = this.#sinks.map((sink) => new SinkWorker(sink, this.#table, this.#commits, settings, wake));
+    const onSettled = () => this.#schedulePoll();
+    this.#workers = this.#sinks.map((sink) => new SinkWorker(sink, this.#table, this.#commits, settings, onSettled));
     this.#schedulePoll();
   }
 
@@ -253,7 +253,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       await this.#commits.add(() => {
         const now = this.#clock.date();
         for (const { name } of sinks) this.#table.insert(key, delivery, name, queued, now);
-        if (this.#sweepTurn.next()) this.#table.sweep(now);
+        if (this.#sweepSchedule.next()) this.#table.sweep(now);
       });
     } finally {
       this.#drain.leave();
@@ -285,18 +285,18 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
         `the outbox has no sink "${to}" (it has ${this.#sinkNames.join(', ')}): move to one of these`,
       );
     }
-    const isMeant = (row: Row) =>
+    const matches = (row: Row) =>
       row.sink !== to &&
       (from === undefined ? this.#isOrphaned(row.sink) : row.sink === from) &&
       (id === undefined || row.event_id === id);
-    const moved = this.#each(isMeant, (row, now) => this.#table.move(row, to, now));
+    const moved = this.#changeEach(matches, (row, now) => this.#table.move(row, to, now));
     this.#schedulePoll();
     return moved;
   }
 
   discard(id: string, sink?: string): number {
-    const isMeant = (row: Row) => row.event_id === id && (sink === undefined || row.sink === sink);
-    return this.#each(isMeant, (row, now) => this.#table.discard(row, now));
+    const matches = (row: Row) => row.event_id === id && (sink === undefined || row.sink === sink);
+    return this.#changeEach(matches, (row, now) => this.#table.discard(row, now));
   }
 
   stats(): OutboxStats[] {
@@ -324,22 +324,22 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     return this.#table.undelivered(this.#sinkNames);
   }
 
-  /** Does something with the undelivered rows that are meant, as one commit. Gives with how many it was done. */
-  #each(isMeant: (row: Row) => boolean, change: (row: Row, now: number) => boolean): number {
+  /** Changes the matching undelivered rows in one commit. Returns how many were changed. */
+  #changeEach(matches: (row: Row) => boolean, change: (row: Row, now: number) => boolean): number {
     let count = 0;
     this.#table.sqlite.transaction(() => {
       const now = Date.now();
-      count = this.#undelivered().filter((row) => isMeant(row) && change(row, now)).length;
+      count = this.#undelivered().filter((row) => matches(row) && change(row, now)).length;
     });
     return count;
   }
 
-  /** Throws a `TypeError` when this process has an outbox of this name on the table: each would take the other's rows. */
+  /** Throws a `TypeError` for a second outbox of the same name on the table, because each would deliver the other's rows. */
   #open(): void {
     const names = open.get(this.#tableId) ?? new Set();
     if (names.has(this.name)) {
       throw new TypeError(
-        `there is an outbox named "${this.name}" on this table already: close it, share it, or give this one another name`,
+        `an outbox named "${this.name}" already uses this table: close it, share it, or choose another name`,
       );
     }
     open.set(this.#tableId, names.add(this.name));
@@ -350,9 +350,9 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     const orphaned = this.stats().filter((each) => each.orphaned);
     this.#hasReported = true;
     for (const { sink, due, dead } of orphaned) {
-      const what = `${due} due and ${dead} dead ${due + dead === 1 ? 'event' : 'events'}`;
-      const cure = 'give a sink this name, or use move() or discard()';
-      this.#onError(new Error(`the outbox holds ${what} for "${sink}", which is none of its sinks: ${cure}`), { sink });
+      const events = `${due} due and ${dead} dead ${due + dead === 1 ? 'event' : 'events'}`;
+      const advice = 'give a sink this name, or use move() or discard()';
+      this.#onError(new Error(`the outbox has ${events} for "${sink}", but no sink of this name: ${advice}`), { sink });
     }
   }
 
@@ -367,11 +367,11 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   }
 
   #schedulePoll(): void {
-    if (this.#isWoken || this.#drain.closing) return;
-    this.#isWoken = true;
+    if (this.#isPollScheduled || this.#drain.closing) return;
+    this.#isPollScheduled = true;
     this.#clock.immediate(() => {
-      this.#isWoken = false;
-      this.#turnApart();
+      this.#isPollScheduled = false;
+      this.#pollInOwnContext();
     });
   }
 
@@ -381,22 +381,22 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     let next = now + pollMs;
     try {
       this.#reportOrphans();
-      for (const lane of this.#lanes) next = Math.min(next, lane.poll(now) ?? next);
+      for (const worker of this.#workers) next = Math.min(next, worker.poll(now) ?? next);
     } catch (error) {
-      this.#used(error);
+      this.#onCommit(error);
     }
     this.#clock.clear(this.#timer);
     this.#timer = this.#clock.unrefTimeout(() => this.#poll(), Math.max(pauseMs, next - now));
   }
 
-  /** Trouble with the file is said once, until a commit has shown that it is over. */
-  #used(failure?: unknown): void {
+  /** Reports an error of the file once, until a commit has succeeded again. */
+  #onCommit(failure?: unknown): void {
     if (failure !== undefined && !this.#isFailing) this.#onError(toError(failure), {});
     this.#isFailing = failure !== undefined;
   }
 }
 
-/** What its predicate cannot say now is said when the sink is told. */
+/** If the predicate throws, the row is stored anyway. The error is reported when the row is delivered. */
 function mayAccept<Event>(sink: Sink<Event>, event: Event, delivery: Delivery): boolean {
   try {
     return sink.accepts?.(event, delivery) ?? true;
@@ -405,7 +405,7 @@ function mayAccept<Event>(sink: Sink<Event>, event: Event, delivery: Delivery): 
   }
 }
 
-/** One row that cannot be read spoils no list. */
+/** Undefined if it cannot be read, so that one bad row does not break a list. */
 function parsed(delivery: string): QueuedDelivery | undefined {
   try {
     return JSON.parse(delivery);

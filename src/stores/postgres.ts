@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { type Check, checkOptions, trueOrFalse } from '../util/check-options.js';
-import { progressMs, SweepTurn } from './sweep.js';
+import { progressTtlMs, SweepSchedule } from './sweep.js';
 
-/** A pool or client of `pg`, as far as it is used. */
+/** The part of a `pg` pool or client that is used here. */
 export interface Postgres {
-  /** Runs one statement, prepared under its `name` if it has one. Rejects when it fails. */
+  /** Runs one statement, prepared under its `name` if it has one. Rejects if it fails. */
   query(query: PostgresQuery): Promise<Result>;
 }
 
@@ -21,22 +21,24 @@ interface PostgresQuery {
   values?: unknown[];
 }
 
-/** What `postgresStore` takes beside the client. */
+/** Options of `postgresStore`. */
 export interface PostgresStoreOptions {
-  /** The table, made on first use: `vast_webhook`. */
+  /** Name of the table, which the store creates on first use. Default: `vast_webhook`. */
   readonly table?: string;
-  /** Where the table is, unless it is to be found by the search path. Has to exist. */
+  /** Schema of the table, which must exist. Default: the search path decides. */
   readonly schema?: string;
   /**
-   * Whether statements are prepared once a connection, which makes a claim three times as fast. True, but a pooler in
-   * transaction mode may not allow it: PgBouncer before 1.21, and up to 1.23 unless `max_prepared_statements` is set.
+   * Whether to prepare each statement once per connection, which makes a claim three times as fast. Default: true. Set
+   * it to false for a pooler in transaction mode without prepared statements: PgBouncer before 1.21, and up to 1.23
+   * unless `max_prepared_statements` is set.
    */
   readonly prepare?: boolean;
 }
 
 /**
- * An idempotency store in Postgres, for any number of machines. Takes a pool of `pg`, or a client, with which it takes
- * part in the transaction that the client is in. Throws a `TypeError` for anything else.
+ * An idempotency store in Postgres, for any number of machines. `client` is a pool or a client of `pg`. With a client,
+ * the store's statements are part of the client's transaction. Throws a `TypeError` for another `client` or an invalid
+ * option.
  */
 export function postgresStore(client: Postgres, options: PostgresStoreOptions = {}): IdempotencyStore {
   checkOptions(options, { table: identifier, schema: identifier, prepare: trueOrFalse }, 'postgresStore');
@@ -59,7 +61,7 @@ class PostgresStore implements IdempotencyStore {
   readonly #client: Postgres;
   readonly #prepare: boolean;
   readonly #sql: ReturnType<typeof statements>;
-  readonly #sweepTurn = new SweepTurn();
+  readonly #sweepSchedule = new SweepSchedule();
   #hasTable = false;
   #creating: Promise<void> | undefined;
 
@@ -71,8 +73,8 @@ class PostgresStore implements IdempotencyStore {
 
   claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
     const claimed = this.#query(this.#sql.claim, [key, token, leaseMs], claimResultOf);
-    if (!this.#sweepTurn.next()) return claimed;
-    // Waited for, since a client that is in a transaction takes one query after the other.
+    if (!this.#sweepSchedule.next()) return claimed;
+    // We wait for the sweep, because a client in a transaction runs one query at a time.
     return claimed.then((result) => this.#sweep().then(() => result));
   }
 
@@ -92,12 +94,12 @@ class PostgresStore implements IdempotencyStore {
     return this.#query(this.#sql.release, [key, token, ttlMs], hasChanged);
   }
 
-  /** The next turn makes up for one that failed. */
+  /** Errors are ignored, because the next sweep deletes the same rows. */
   #sweep(): Promise<unknown> {
     return this.#query(this.#sql.sweep, [], hasChanged).catch(() => {});
   }
 
-  /** `read` makes sense of the result. Once there is a table, it takes no promise more than the client's. */
+  /** `read` converts the result. Once the table exists, this adds no promise of its own, for speed. */
   #query<T>({ name, text }: Statement, values: unknown[], read: (result: Result) => T): Promise<T> {
     const query = this.#prepare ? { name, text, values } : { text, values };
     if (this.#hasTable) return this.#client.query(query).then(read, (error) => this.#failed(error, query).then(read));
@@ -111,8 +113,8 @@ class PostgresStore implements IdempotencyStore {
   }
 
   /**
-   * Runs the query again while Postgres says that it was undone and may be repeated. Throws the first error, because in
-   * a transaction of the user's it is the one to act on: every later query only says that the transaction has failed.
+   * Repeats the query while Postgres reports that it was rolled back and may be retried. Throws the first error, because
+   * in a transaction of the user's every later error only says that the transaction has failed.
    */
   async #failed(error: PostgresError, query: PostgresQuery): Promise<Result> {
     const giveUpAt = performance.now() + retryForMs;
@@ -126,7 +128,7 @@ class PostgresStore implements IdempotencyStore {
       await sleep(Math.random() * waitMs);
       try {
         const result = await this.#client.query(query);
-        // The lock may be that of the undone attempt, whose error comes before its end.
+        // The lock may still be that of our failed attempt, because Postgres reports the error before it unlocks.
         if (!isLocked(result)) return result;
         locked = result;
       } catch (next) {
@@ -134,7 +136,7 @@ class PostgresStore implements IdempotencyStore {
       }
     }
     if (locked !== undefined) return locked;
-    // The table may have been dropped.
+    // Check for the table next time, because it may have been dropped.
     this.#hasTable = false;
     throw explained(error, query);
   }
@@ -146,7 +148,7 @@ class PostgresStore implements IdempotencyStore {
     try {
       await this.#client.query({ text: this.#sql.create });
     } catch (error) {
-      if (!isOneOf(madeMeanwhile, error as PostgresError)) throw error;
+      if (!isOneOf(createdByAnother, error as PostgresError)) throw error;
     }
   }
 }
@@ -154,14 +156,14 @@ class PostgresStore implements IdempotencyStore {
 function claimResultOf({ rows }: Result): ClaimResult {
   const { answer } = rows[0] as { answer: string | null };
   if (answer === '[]') return { state: 'acquired', delivered: [] };
-  // Somebody's transaction is about to make it, or has made it since the statement began.
+  // Another transaction is creating the row, or created it after our statement began.
   if (answer === null) return { state: 'in_flight', retryAfterMs: 1 };
   if (answer.startsWith('[')) return { state: 'acquired', delivered: JSON.parse(answer) };
   if (answer === 'completed') return { state: 'completed' };
   return { state: 'in_flight', retryAfterMs: Math.max(1, Math.ceil(Number(answer))) };
 }
 
-/** Whether a claim was refused only because another statement holds the event's lock. */
+/** Whether a claim failed only because another statement has the event's lock. */
 function isLocked({ rows: [row] }: Result): boolean {
   return row !== undefined && Number((row as { answer: string | null }).answer) <= 0;
 }
@@ -170,21 +172,21 @@ function hasChanged({ rowCount }: Result): boolean {
   return rowCount === 1;
 }
 
-/** duplicate_table; two at the same moment get unique_violation of the catalogue, or duplicate_object for the row type. */
-const madeMeanwhile = ['42P07', '23505', '42710'];
+/** duplicate_table. If two create it at the same moment: unique_violation of the catalogue, or duplicate_object. */
+const createdByAnother = ['42P07', '23505', '42710'];
 
 const undefinedColumn = '42703';
 
 /**
- * serialization_failure, as with REPEATABLE READ or SERIALIZABLE by default, and deadlock_detected: undone for certain.
- * admin_shutdown and crash_shutdown, after which a pool has another connection: every statement here may be repeated.
+ * serialization_failure (with REPEATABLE READ or SERIALIZABLE) and deadlock_detected: the query was rolled back.
+ * admin_shutdown and crash_shutdown: a pool opens another connection, and every statement here may be repeated.
  */
 const retryable = ['40001', '40P01', '57P01', '57P02'];
 
-/** Less than the 2 seconds that a call to a store has by default. */
+/** Less than the default `storeTimeoutMs` of 2 seconds. */
 const retryForMs = 1_500;
 
-/** invalid_sql_statement_name, duplicate_prepared_statement and protocol_violation: of another client's connection. */
+/** invalid_sql_statement_name, duplicate_prepared_statement, protocol_violation: a pooler switched the connection. */
 const notPrepared = ['26000', '42P05', '08P01'];
 
 interface PostgresError {
@@ -196,20 +198,22 @@ function isOneOf(codes: readonly string[], error: PostgresError | undefined): bo
   return codes.includes(error?.code ?? '');
 }
 
-/** With what to do, where that is known. */
+/** Adds advice to errors with a known cause. */
 function explained(error: PostgresError, { name }: PostgresQuery): unknown {
   if (error?.code === undefinedColumn) {
-    return new Error(`its table is another's (${error.message}): give the store another name for it`, { cause: error });
+    return new Error(`the store's table belongs to something else (${error.message}): choose another table name`, {
+      cause: error,
+    });
   }
   if (name !== undefined && isOneOf(notPrepared, error)) {
-    const cure =
-      'a pooler in between seems to keep no prepared statements: give postgresStore the option prepare: false';
-    return new Error(`${error.message}: ${cure}`, { cause: error });
+    const advice =
+      'a connection pooler seems not to support prepared statements: give postgresStore the option prepare: false';
+    return new Error(`${error.message}: ${advice}`, { cause: error });
   }
   return error;
 }
 
-/** Keeps the locks apart from those that the user takes on the same text. */
+/** Makes our lock numbers differ from those that the user's own code derives from the same text. */
 const lockSeed = 0x76617374;
 
 interface Statement {
@@ -217,7 +221,7 @@ interface Statement {
   readonly text: string;
 }
 
-/** Named by its text, since a connection takes no second text of one name. */
+/** The name is a hash of the text, because a connection allows only one text per name. */
 function statement(text: string): Statement {
   return { name: `vast-webhook ${createHash('sha1').update(text).digest('hex').slice(0, 16)}`, text };
 }
@@ -225,14 +229,14 @@ function statement(text: string): Statement {
 function statements(table: string) {
   const now = 'statement_timestamp()';
   const later = `${now} + $3 * interval '1 ms'`;
-  const progress = `interval '${progressMs} ms'`;
-  // Takes part in the claim that may be on its way, so that claims need not wait for this transaction.
+  const progress = `interval '${progressTtlMs} ms'`;
+  // Takes the same lock as a claim, so that a claim fails at once and does not wait for this transaction.
   const held = `
     WHERE key = $1 AND token = $2 AND (SELECT true FROM pg_advisory_xact_lock(hashtextextended($1, ${lockSeed})))`;
   return {
-    // Not a boolean, because a pool may be set to give every value as text.
+    // Not a boolean, because a pool may be configured to return every value as text.
     exists: `SELECT to_regclass('${table.replaceAll("'", "''")}')::text AS name`,
-    // `until` ends the lease of what is held, and what is known of the rest.
+    // `until` is when the lease of a claimed event ends. For other states, it is when the row expires.
     create: `
       CREATE TABLE ${table} (
         key text PRIMARY KEY,
@@ -242,8 +246,8 @@ function statements(table: string) {
         delivered jsonb NOT NULL
       );
       CREATE INDEX ON ${table} (until)`,
-    // Whoever is not given the lock at once leaves the event to the one who has it, so that nobody waits for anybody's
-    // transaction. The answer is what was told, as JSON, or `completed`, or the milliseconds left of another's lease.
+    // A claim that does not get the lock at once fails, so that no claim waits for another transaction.
+    // The answer is the delivered sinks as JSON, or `completed`, or the rest of another's lease in milliseconds.
     claim: statement(`
       WITH claimed AS (
         INSERT INTO ${table} AS event (key, state, token, until, delivered)
@@ -271,8 +275,8 @@ function statements(table: string) {
     release: statement(`
       UPDATE ${table} SET state = 'released', token = NULL,
         until = CASE delivered WHEN '[]' THEN ${now} ELSE ${later} END ${held}`),
-    // Nothing is deleted in the day for which a holder's record outlives its lease. In order, so that the index is used,
-    // and with the locks, so that claims need not wait for this transaction either: few, since all share their room.
+    // Deletes nothing during the day in which recorded deliveries outlive their lease. Ordered, so that the index is
+    // used. Takes the locks, so that no claim waits for this transaction. Few rows, because the lock table is shared.
     sweep: statement(`
       DELETE FROM ${table} WHERE key IN (
         SELECT key FROM (

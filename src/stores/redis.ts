@@ -1,82 +1,85 @@
 import { createHash } from 'node:crypto';
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { aString, checkOptions } from '../util/check-options.js';
-import { progressMs } from './sweep.js';
+import { progressTtlMs } from './sweep.js';
 
-/** A client or cluster of ioredis 5 or 6, as far as it is used. */
+/** The part of an ioredis 5 or 6 client or cluster that is used here. */
 export interface IoRedis {
-  /** Runs a script by its SHA-1, for the keys and then the arguments. Rejects when the server does not know it. */
+  /** Runs a script by its SHA-1 with keys, then arguments. Rejects if the server does not know the script. */
   evalsha(sha: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
   /** Runs a script by its source. */
   eval(script: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
 }
 
-/** A client, pool or cluster of node-redis 5 or 6, as far as it is used. */
+/** The part of a node-redis 5 or 6 client, pool or cluster that is used here. */
 export interface NodeRedis {
-  /** Runs a script by its SHA-1. Rejects when the server does not know it. */
+  /** Runs a script by its SHA-1. Rejects if the server does not know the script. */
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
   /** Runs a script by its source. */
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
 }
 
-/** What `redisStore` takes beside the client. */
+/** Options of `redisStore`. */
 export interface RedisStoreOptions {
-  /** What every key begins with: `vast-webhook:`. */
+  /** Prefix of every key. Default: `vast-webhook:`. */
   readonly prefix?: string;
 }
 
 /**
- * An idempotency store in Redis 6 or later, for any number of machines. Takes a client or cluster of ioredis or
- * node-redis. Throws a `TypeError` for anything else.
+ * An idempotency store in Redis 6 or later, for any number of machines. `client` is a client or cluster of ioredis or
+ * node-redis. Throws a `TypeError` for another `client` or an invalid option.
  */
 export function redisStore(client: IoRedis | NodeRedis, options: RedisStoreOptions = {}): IdempotencyStore {
   checkOptions(options, { prefix: aString }, 'redisStore');
   return new RedisStore(runnerOf(client), options.prefix ?? 'vast-webhook:');
 }
 
-/** A Lua script, and the SHA-1 by which Redis knows it once it has seen it. */
+/** A Lua script, and its SHA-1, by which Redis finds a script that it has run before. */
 interface Script {
   readonly source: string;
   readonly sha: string;
 }
 
 /*
- * A key an event, so that a cluster can spread them, and each operation is one script, which nothing interrupts.
- * Its value is `c` (completed), `r` and what was told (released), or `h`, the token's length, `:`, the token and what
- * was told (held). What was told is a list of JSON strings without its brackets, each with a comma behind it.
- * The lease is in the key's time to live, which is a day longer: no clock but Redis's own is asked.
+ * One key per event, so that a cluster can distribute them. Each operation is one script, so that it is atomic.
+ * The value is one of:
+ *   completed: `c`
+ *   released: `r`, then the delivered sinks
+ *   claimed: `h`, the token's length, `:`, the token, then the delivered sinks
+ * The delivered sinks are JSON strings, each followed by a comma.
+ * The key's time to live is the lease plus one day. So only the clock of Redis counts.
  */
 const scripts = {
   claim: script(`
     local value = redis.call('GET', KEYS[1])
     if value == 'c' then return 'c' end
-    local told = ''
+    local delivered = ''
     if value then
       local length, at = string.match(value, '^h(%d+):()')
       if string.sub(value, 1, #ARGV[1]) == ARGV[1] then
-        told = string.sub(value, #ARGV[1] + 1)
+        delivered = string.sub(value, #ARGV[1] + 1)
       elseif length then
-        local lease = redis.call('PTTL', KEYS[1]) - ${progressMs}
+        local lease = redis.call('PTTL', KEYS[1]) - ${progressTtlMs}
         if lease > 0 then return 'h' .. lease end
-        told = string.sub(value, at + length)
+        delivered = string.sub(value, at + length)
       elseif string.sub(value, 1, 2) == 'r"' then
-        told = string.sub(value, 2)
+        delivered = string.sub(value, 2)
       else
         return 'x'
       end
     end
-    redis.call('SET', KEYS[1], ARGV[1] .. told, 'PX', ARGV[2])
-    return 'a' .. told`),
+    redis.call('SET', KEYS[1], ARGV[1] .. delivered, 'PX', ARGV[2])
+    return 'a' .. delivered`),
   renew: heldScript("redis.call('PEXPIRE', KEYS[1], ARGV[2])"),
   delivered: heldScript("redis.call('APPEND', KEYS[1], ARGV[2])"),
   complete: heldScript("redis.call('SET', KEYS[1], 'c', 'PX', ARGV[2])"),
   release: heldScript(`
-    local told = string.sub(value, #ARGV[1] + 1)
-    if told == '' then redis.call('DEL', KEYS[1])
-    else redis.call('SET', KEYS[1], 'r' .. told, 'PX', ARGV[2]) end`),
+    local delivered = string.sub(value, #ARGV[1] + 1)
+    if delivered == '' then redis.call('DEL', KEYS[1])
+    else redis.call('SET', KEYS[1], 'r' .. delivered, 'PX', ARGV[2]) end`),
 };
 
-/** A script for the holder only: nobody else changes anything, and hears 0. */
+/** A script that returns 0 and changes nothing unless the token holds the lease. */
 function heldScript(body: string): Script {
   return script(`
     local value = redis.call('GET', KEYS[1])
@@ -89,18 +92,18 @@ function script(source: string): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
-/** Runs a script on one key, whatever the client. `read` makes sense of its reply. */
+/** Runs a script on one key with either client. `read` converts its reply. */
 type Run = <T>(script: Script, args: [key: string, ...args: string[]], read: (reply: string) => T) => Promise<T>;
 
 function runnerOf(client: IoRedis | NodeRedis): Run {
   const call = callsOf(client);
   return ({ source, sha }, args, read) => {
-    // Clients can be set to give buffers or texts for numbers.
-    const understood = (reply: unknown) => read(String(reply));
-    return call('sha', sha, args).then(understood, (error) => {
+    // A client may be configured to return buffers, or strings for numbers.
+    const readReply = (reply: unknown) => read(String(reply));
+    return call('sha', sha, args).then(readReply, (error) => {
       if (!String(error?.message).startsWith('NOSCRIPT')) throw error;
-      // Redis has not seen it yet, or has been restarted since.
-      return call('source', source, args).then(understood);
+      // Redis has not run this script yet, or has restarted since.
+      return call('source', source, args).then(readReply);
     });
   };
 }
@@ -130,11 +133,11 @@ class RedisStore implements IdempotencyStore {
   }
 
   claim(key: string, token: string, leaseMs: number): Promise<ClaimResult> {
-    return this.#run(scripts.claim, this.#args(key, token, Math.ceil(leaseMs) + progressMs), claimResultOf);
+    return this.#run(scripts.claim, this.#args(key, token, Math.ceil(leaseMs) + progressTtlMs), claimResultOf);
   }
 
   renew(key: string, token: string, leaseMs: number): Promise<boolean> {
-    return this.#run(scripts.renew, this.#args(key, token, Math.ceil(leaseMs) + progressMs), isOne);
+    return this.#run(scripts.renew, this.#args(key, token, Math.ceil(leaseMs) + progressTtlMs), isOne);
   }
 
   delivered(key: string, token: string, sink: string): Promise<boolean> {
@@ -165,7 +168,7 @@ function claimResultOf(reply: string): ClaimResult {
     case 'c':
       return { state: 'completed' };
     default:
-      throw new Error('the key of the event holds something else: give the store another prefix');
+      throw new Error('the key of the event has a value that this store did not write: choose another prefix');
   }
 }
 
@@ -173,7 +176,7 @@ function isOne(reply: string): boolean {
   return reply === '1';
 }
 
-/** What the value of a key that is held begins with. The length keeps a token from passing for a longer one. */
+/** The beginning of a claimed key's value. The length is there, so that no token matches a longer one. */
 function holderOf(token: string): string {
   return `h${Buffer.byteLength(token)}:${token}`;
 }

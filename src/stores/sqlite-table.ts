@@ -1,49 +1,48 @@
-/** A handle of better-sqlite3 11 to 13 or of `node:sqlite`, as far as it is used. */
+/** The part of a better-sqlite3 11 to 13 or `node:sqlite` handle that is used here. */
 export interface SqliteDatabase {
-  /** Runs statements that give no rows. Throws when one fails. */
+  /** Runs statements that return no rows. Throws if one fails. */
   exec(sql: string): unknown;
-  /** Compiles one statement. Throws when it is wrong. */
+  /** Compiles one statement. Throws if it is invalid. */
   prepare(sql: string): SqliteStatement;
 }
 
 type Value = string | number | null | Uint8Array;
 
-/** A compiled statement, which is run with the values of its parameters. */
+/** A compiled statement. Each method takes the values of its parameters. */
 export interface SqliteStatement {
-  /** The first row, unless there is none. */
+  /** Returns the first row, if there is one. */
   get(...values: Value[]): unknown;
-  /** All rows. */
+  /** Returns all rows. */
   all(...values: Value[]): unknown[];
-  /** Runs it for what it does. */
+  /** Runs a statement that returns no rows. */
   run(...values: Value[]): {
-    /** How many rows it has changed. */
+    /** How many rows were changed. */
     readonly changes: number | bigint;
   };
 }
 
 /**
- * SQLite is synchronous, so that whoever waits for a lock stops the whole process: better to fail soon, and be sent
- * the event again.
+ * Waiting for a lock blocks the whole process, because SQLite is synchronous. So we fail early, and the sender retries.
  */
 const maxBusyTimeoutMs = 250;
 
-/** After a lock that did not end in time, how long it is not waited for: the process has other things to do. */
+/** After a lock timeout, how long further calls fail at once, so that waiting does not block the process again. */
 const afterBusyMs = 2 * maxBusyTimeoutMs;
 
 export interface TableShape {
-  /** Definitions, each beginning with the column's name. */
+  /** Column definitions. Each begins with the column's name. */
   readonly columns: readonly string[];
-  /** Further ones, which a table made by an earlier version does not have yet: they may be NULL. */
+  /** Later columns, which a table of an earlier version does not have yet. They may be NULL. */
   readonly added?: readonly string[];
   /** The columns of the primary key. */
   readonly key: string;
-  /** Columns and condition, as they stand behind the table's name. */
+  /** Columns and condition of each index, as written after the table's name. */
   readonly indexes: readonly string[];
-  /** What else the handle is set to. */
+  /** Further settings of the handle. */
   readonly pragmas?: readonly string[];
 }
 
-/** One table of the user's database: made on first use, and again whenever something has gone wrong. */
+/** One table of the user's database. Created on first use, and checked again after every error. */
 export class SqliteTable {
   readonly name: string;
   readonly #db: SqliteDatabase;
@@ -54,12 +53,12 @@ export class SqliteTable {
   readonly #pragmas: readonly string[];
   readonly #statements = new Map<string, SqliteStatement>();
   #ready = false;
-  /** How long a lock is waited for, as the handle had it, within the limit. */
+  /** How long to wait for a lock: the handle's own timeout, up to our limit. */
   #busyTimeoutMs: number | undefined;
-  /** Until when it is not, a time of `performance.now()`. */
-  #impatientUntil = 0;
+  /** Until when no call waits for a lock, a time of `performance.now()`. */
+  #failFastUntil = 0;
 
-  /** `owner` names the function that was called, for the `TypeError` about what it was given. */
+  /** `owner` is the public function's name, for its `TypeError`s. */
   constructor(owner: string, db: SqliteDatabase, name: string, shape: TableShape) {
     if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') {
       throw new TypeError(`${owner}: db must be a database of better-sqlite3 or a DatabaseSync of node:sqlite`);
@@ -78,7 +77,7 @@ export class SqliteTable {
   }
 
   /**
-   * The first row. The statement always runs to its end: a write that is read with one step answers before its commit,
+   * Returns the first row. It reads all rows, because a driver that reads one row of a write returns before the commit,
    * and hides an error of the commit.
    */
   get(sql: string, ...values: Value[]): unknown {
@@ -89,12 +88,12 @@ export class SqliteTable {
     return this.#use(() => this.#statement(sql).all(...values));
   }
 
-  /** How many rows it changed. */
+  /** Returns how many rows were changed. */
   run(sql: string, ...values: Value[]): number {
     return this.#use(() => Number(this.#statement(sql).run(...values).changes));
   }
 
-  /** All or nothing of what `body` does, as one commit. */
+  /** Runs `body` in one transaction. */
   transaction(body: () => void): void {
     this.#use(() => {
       this.#db.exec('BEGIN IMMEDIATE');
@@ -112,7 +111,7 @@ export class SqliteTable {
     try {
       this.#db.exec('ROLLBACK');
     } catch {
-      // After some errors, such as a full disk, SQLite has done so by itself.
+      // After some errors, such as a full disk, SQLite has already rolled back.
     }
   }
 
@@ -120,13 +119,13 @@ export class SqliteTable {
     try {
       if (!this.#ready) this.#open();
       const result = body();
-      if (this.#impatientUntil !== 0) this.#waitForLocks(true);
+      if (this.#failFastUntil !== 0) this.#waitForLocks(true);
       return result;
     } catch (error) {
-      if (isBusy(error) && performance.now() >= this.#impatientUntil) {
-        this.#impatientUntil = performance.now() + afterBusyMs;
+      if (isBusy(error) && performance.now() >= this.#failFastUntil) {
+        this.#failFastUntil = performance.now() + afterBusyMs;
       }
-      // The file may be another one by the next call, or the table gone.
+      // By the next call, the file may have been replaced or the table dropped.
       this.#ready = false;
       this.#statements.clear();
       throw error;
@@ -144,7 +143,7 @@ export class SqliteTable {
 
   #open(): void {
     const db = this.#db;
-    this.#waitForLocks(performance.now() >= this.#impatientUntil);
+    this.#waitForLocks(performance.now() >= this.#failFastUntil);
     this.#useWal();
     for (const pragma of this.#pragmas) db.exec(`PRAGMA ${pragma}`);
     if (this.#existing().length === 0) this.#create();
@@ -154,22 +153,22 @@ export class SqliteTable {
     this.#ready = true;
   }
 
-  #waitForLocks(isPatient: boolean): void {
+  #waitForLocks(canWait: boolean): void {
     if (this.#busyTimeoutMs === undefined) {
       const ms = Number(firstOf(this.#db.prepare('PRAGMA busy_timeout').get()));
-      // node:sqlite has none unless told otherwise, which no second process survives.
+      // The default of node:sqlite is 0, which makes calls fail whenever a second process writes.
       this.#busyTimeoutMs = ms === 0 ? maxBusyTimeoutMs : Math.min(ms, maxBusyTimeoutMs);
     }
-    if (isPatient) this.#impatientUntil = 0;
-    this.#db.exec(`PRAGMA busy_timeout = ${isPatient ? this.#busyTimeoutMs : 0}`);
+    if (canWait) this.#failFastUntil = 0;
+    this.#db.exec(`PRAGMA busy_timeout = ${canWait ? this.#busyTimeoutMs : 0}`);
   }
 
-  /** With it readers and the one writer do not stop one another, but it does without where it cannot be had. */
+  /** Write-ahead logging, so that readers and the writer do not block each other. Works without it, too. */
   #useWal(): void {
     try {
       if (firstOf(this.#db.prepare('PRAGMA journal_mode').get()) !== 'wal') this.#db.exec('PRAGMA journal_mode = WAL');
     } catch {
-      // In a transaction of the user's, or while another process opens the file.
+      // Fails in a transaction of the user's, or while another process opens the file.
     }
   }
 
@@ -179,7 +178,7 @@ export class SqliteTable {
     );
   }
 
-  /** At each opening, because a process may have died between the table and its indexes. */
+  /** Each time, because a process may have died after it created the table, and before its indexes. */
   #createIndexes(): void {
     this.#indexes.forEach((columns, index) => {
       this.#db.exec(`CREATE INDEX IF NOT EXISTS "${this.name}_${index}" ON "${this.name}" ${columns}`);
@@ -193,7 +192,7 @@ export class SqliteTable {
       .map((row) => (row as { name: unknown }).name);
   }
 
-  /** Columns that an earlier version of the table did not have. Another process may add one at the same moment. */
+  /** Adds the later columns. Another process may add one at the same moment. */
   #addColumns(): void {
     const existing = this.#existing();
     for (const definition of this.#added) {
@@ -211,13 +210,15 @@ export class SqliteTable {
     const existing = this.#existing();
     for (const column of this.#columns.map(nameIn)) {
       if (!existing.includes(column)) {
-        throw new Error(`the table "${this.name}" has no column "${column}": it is another's, so give another name`);
+        throw new Error(
+          `the table "${this.name}" has no column "${column}", so it is not ours: choose another table name`,
+        );
       }
     }
   }
 }
 
-/** In the words of SQLite, since each driver has a code of its own. */
+/** Reads SQLite's message, because each driver has its own error code. */
 export function isBusy(error: unknown): error is Error {
   return /database (table )?is locked/.test(String((error as { message?: unknown } | undefined)?.message));
 }

@@ -1,24 +1,24 @@
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { anything, checkOptions } from '../util/check-options.js';
 import { isBusy, type SqliteDatabase, SqliteTable } from './sqlite-table.js';
-import { progressMs, SweepTurn } from './sweep.js';
+import { progressTtlMs, SweepSchedule } from './sweep.js';
 
 /**
- * A lease that began later than now was taken before the clock was put back: it lies further ahead than its own length,
- * and is over. So much is ignored, because a clock that is corrected by a little must not end the leases of the moment.
+ * A lease that began in the future was claimed before the clock was set back. It counts as expired, because it would end
+ * too late. A smaller difference is ignored, so that a small correction of the clock ends no running lease.
  */
 const clockSlackMs = 1_000;
 
-/** What `sqliteStore` takes beside the database. */
+/** Options of `sqliteStore`. */
 export interface SqliteStoreOptions {
-  /** The table, made on first use: `vast_webhook`. */
+  /** Name of the table, which the store creates on first use. Default: `vast_webhook`. */
   readonly table?: string;
 }
 
 /**
- * An idempotency store in a SQLite database, for one machine: it survives restarts, and several processes may share
- * the file. Takes a handle of better-sqlite3 or `node:sqlite`, whose busy timeout it limits to 250 ms and whose file
- * it switches to write-ahead logging. Throws a `TypeError` for anything else.
+ * An idempotency store in a SQLite database, for one machine. It survives restarts, and several processes may share the
+ * file. `db` is a handle of better-sqlite3 or `node:sqlite`. The store limits its busy timeout to 250 ms, and switches
+ * the file to write-ahead logging. Throws a `TypeError` for another `db` or an invalid option.
  */
 export function sqliteStore(db: SqliteDatabase, options: SqliteStoreOptions = {}): IdempotencyStore {
   checkOptions(options, { table: anything }, 'sqliteStore');
@@ -29,7 +29,7 @@ export function sqliteStore(db: SqliteDatabase, options: SqliteStoreOptions = {}
 class SqliteStore implements IdempotencyStore {
   readonly #table: SqliteTable;
   readonly #sql: ReturnType<typeof statements>;
-  readonly #sweepTurn = new SweepTurn();
+  readonly #sweepSchedule = new SweepSchedule();
 
   constructor(db: SqliteDatabase, table: string) {
     this.#table = new SqliteTable('sqliteStore', db, table, {
@@ -37,16 +37,16 @@ class SqliteStore implements IdempotencyStore {
         'key TEXT NOT NULL',
         'state TEXT NOT NULL',
         'token TEXT',
-        // Of the lease of what is held, and of what is known of the rest.
+        // When the lease of a claimed event ends. For other states, when the row expires.
         'until INTEGER NOT NULL',
         'delivered TEXT NOT NULL',
       ],
-      // When the lease began, by which a clock that was put back is noticed.
+      // When the lease began, so that a clock that was set back is noticed.
       added: ['held_at INTEGER'],
       key: 'key',
       indexes: ['(until)'],
     });
-    // It may be a word of SQL.
+    // Quoted, because the name may be a keyword of SQL.
     this.#sql = statements(`"${table}"`);
   }
 
@@ -54,20 +54,20 @@ class SqliteStore implements IdempotencyStore {
     try {
       return this.#claim(key, token, leaseMs);
     } catch (error) {
-      // To release it would be one more write for a file that has too many already.
+      // Nothing was claimed. So spare the locked file the release that follows a failed claim.
       throw isBusy(error) ? Object.assign(error, { unclaimed: true }) : error;
     }
   }
 
   #claim(key: string, token: string, leaseMs: number): ClaimResult {
     const now = Date.now();
-    if (this.#sweepTurn.next()) this.#table.run(this.#sql.sweep, now - progressMs);
+    if (this.#sweepSchedule.next()) this.#table.run(this.#sql.sweep, now - progressTtlMs);
     const until = now + Math.ceil(leaseMs);
-    const taken = this.#table.get(this.#sql.claim, key, token, until, now, now, progressMs, now, now + clockSlackMs);
+    const taken = this.#table.get(this.#sql.claim, key, token, until, now, now, progressTtlMs, now, now + clockSlackMs);
     if (taken != null) return { state: 'acquired', delivered: JSON.parse((taken as { delivered: string }).delivered) };
     const row = Object(this.#table.get(this.#sql.look, key)) as { state?: string; until?: number };
     if (row.state === 'completed') return { state: row.state };
-    // Released since the attempt, it is free for the next one.
+    // If the event was released after the attempt, the sender can retry at once.
     return { state: 'in_flight', retryAfterMs: row.state === 'held' ? Math.max(1, Number(row.until) - now) : 1 };
   }
 
@@ -107,10 +107,10 @@ function statements(table: string) {
       UPDATE ${table} SET delivered = CASE WHEN EXISTS (SELECT 1 FROM json_each(delivered) WHERE value = ?)
         THEN delivered ELSE json_insert(delivered, '$[#]', ?) END ${held}`,
     complete: `UPDATE ${table} SET state = 'completed', token = NULL, until = ?, delivered = '[]' ${held}`,
-    // With nothing told there is nothing to keep.
+    // Without deliveries there is nothing to keep.
     release: `
       UPDATE ${table} SET state = 'released', token = NULL, until = CASE delivered WHEN '[]' THEN 0 ELSE ? END ${held}`,
-    // Nothing is deleted in the day for which a holder's record outlives its lease.
+    // Deletes nothing during the day in which recorded deliveries outlive their lease.
     sweep: `DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table} WHERE until <= ? LIMIT 256)`,
   };
 }

@@ -1,15 +1,16 @@
-/** How long what a holder recorded outlives its lease, when nothing else is heard of it: the contract says a day. */
-export const progressMs = 24 * 60 * 60_000;
+/** How long recorded deliveries outlive their lease. The contract of the store requires a day. */
+export const progressTtlMs = 24 * 60 * 60_000;
 
-const claimsASweep = 64;
+const claimsPerSweep = 64;
 
-/** Whose turn it is to delete what has expired: a claim in 64, so that it needs no timer and no job. */
-export class SweepTurn {
-  // Anywhere, so that they also come to it that make a store for each event, as in a transaction.
-  #claims = Math.floor(Math.random() * claimsASweep);
+/** Decides when to delete expired rows: with every 64th claim, so that no timer and no job is needed. */
+export class SweepSchedule {
+  // Random start, so that short-lived stores also sweep, such as one per transaction.
+  #claims = Math.floor(Math.random() * claimsPerSweep);
 
+  /** Counts a claim. Returns whether it must sweep. */
   next(): boolean {
-    this.#claims = (this.#claims + 1) % claimsASweep;
+    this.#claims = (this.#claims + 1) % claimsPerSweep;
     return this.#claims === 0;
   }
 }

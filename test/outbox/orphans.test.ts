@@ -30,7 +30,7 @@ describe.each(sqliteHandles())('sqliteOutbox on $client', ({ open }) => {
       expect(errors[0]).toEqual({
         sink: 'old',
         message:
-          'the outbox holds 2 due and 0 dead events for "old", which is none of its sinks: give a sink this name, or use move() or discard()',
+          'the outbox has 2 due and 0 dead events for "old", but no sink of this name: give a sink this name, or use move() or discard()',
       });
       expect(outbox.deadLetters()).toEqual(
         ids.map((id) => expect.objectContaining({ id, sink: 'old', orphaned: true, attempts: 1, error: 'no' })),
@@ -118,7 +118,7 @@ describe.each(sqliteHandles())('sqliteOutbox on $client', ({ open }) => {
     it('of one name in one process: a TypeError, until the first is closed', async () => {
       const file = temporaryFile('outbox.sqlite');
       const first = make(opened(file), 'outbox');
-      expect(() => make(opened(file), 'outbox')).toThrow(/an outbox named "outbox" on this table already: close it/);
+      expect(() => make(opened(file), 'outbox')).toThrow(/an outbox named "outbox" already uses this table: close it/);
       await first.close();
       make(opened(file), 'outbox');
       const memory = opened(':memory:');

@@ -181,7 +181,8 @@ describeWithPrivatePostgres('postgresStore', () => {
       const pool = defaultPool(url);
       await pool.query('CREATE TABLE vast_webhook (key text PRIMARY KEY, event json)');
       const service = await serveWith(postgresStore(pool));
-      const advice = /its table is another's \(column .* does not exist\): give the store another name for it/;
+      const advice =
+        /the store's table belongs to something else \(column .* does not exist\): choose another table name/;
       for (let i = 0; i < 2; i++) await service.refuses(advice);
       await query(`DROP TABLE ${schema}.vast_webhook`);
       await service.takes();

@@ -116,7 +116,9 @@ describeWithPrivateRedis.each(redisClients)('bad input of redisStore on %s', (cl
     await service.takes(event);
     const admin = adminOf(server);
     await admin.set((await admin.keys('*'))[0] as string, 'something');
-    await service.refuses(/the key of the event holds something else: give the store another/, { message: event });
+    await service.refuses(/the key of the event has a value that this store did not write: choose another prefix/, {
+      message: event,
+    });
   });
 });
 

@@ -115,7 +115,7 @@ describeWithRedis('a key of redisStore', () => {
     const { prefix, store } = setUp();
     await redis.set(`${prefix}k`, text, 'PX', minute);
     await expect(store.claim('k', 'a', minute)).rejects.toThrow(
-      'the key of the event holds something else: give the store another prefix',
+      'the key of the event has a value that this store did not write: choose another prefix',
     );
     for (const settle of ['renew', 'complete', 'release'] as const) {
       expect(await store[settle]('k', 'a', minute)).toBe(false);

@@ -377,7 +377,9 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
       const db = aDatabase();
       db.exec('CREATE TABLE vast_webhook (key TEXT PRIMARY KEY, state TEXT)');
       const service = await serveWith(sqliteStore(db));
-      await service.refuses(/the table "vast_webhook" has no column "token": it is another's, so give another name/);
+      await service.refuses(
+        /the table "vast_webhook" has no column "token", so it is not ours: choose another table name/,
+      );
       await service.refuses(/has no column "token"/);
       db.exec('DROP TABLE vast_webhook');
       await service.takes();

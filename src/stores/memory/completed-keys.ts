@@ -1,72 +1,73 @@
-/** Room is made for so many at once, which takes no memory before they come: to grow stops everything for a while. */
+/** Reserved up front: untouched pages cost no memory, and growing later blocks the event loop. */
 const usualKeys = 131_072;
-/** What a key takes, mostly: a scope, a provider's name and a UUID. */
+/** Size of a usual key: a scope, a provider's name and a UUID. */
 const usualBytes = 48;
 
 /**
- * The keys of the events that were completed last, each until a time of its own. They lie in typed arrays outside the
- * heap: as strings in a Map, a hundred thousand of them are what the garbage collector spends most of its time on.
+ * The keys of the latest completed events, each with its own expiry time. They are in typed arrays outside the heap,
+ * because the garbage collector would spend most of its time on 100,000 strings in a Map.
  *
- * It is a ring in the order of completion, with chains through it from newer keys to older ones of like hash. Nothing
- * is ever taken out of a chain: it ends where it comes to a place that newer keys have been given since.
+ * It is a ring buffer in the order of completion. Hash chains lead through it, from newer keys to older ones. No entry is
+ * ever removed from a chain: it ends at the first slot that was reused for a newer key.
  */
 export class CompletedKeys {
   readonly #max: number;
-  readonly #room: number;
-  /** The next key's place in the ring, and how many before it are taken. */
+  readonly #reserved: number;
+  /** The next key's slot in the ring. The `#count` slots before it are in use. */
   #next = 0;
   #count = 0;
   #hashes = new Uint32Array(0);
   #starts = new Uint32Array(0);
-  /** In bytes; negative where a key has characters beyond Latin-1, and so two bytes for each. */
+  /** In bytes. Negative if a key has characters beyond Latin-1, and so two bytes per character. */
   #sizes = new Int32Array(0);
-  #untils = new Float64Array(0);
-  /** Of the newest key with a hash, and of the next older one: its place, counted from 1; 0 for none. */
+  #expiresAt = new Float64Array(0);
+  /** Slots of the newest key in a hash bucket, and of the next older one. Counted from 1, because 0 means none. */
   #newest = new Uint32Array(0);
   #older = new Uint32Array(0);
-  /** The keys themselves: a ring, too, in which each stands in one piece. */
+  /** The text of the keys: a ring, too. No key wraps around its end. */
   #text = Buffer.alloc(0);
   #textEnd = 0;
 
-  /** `max`: how many keys are kept. The oldest goes first. `room`: for how many there is room from the first one on. */
-  constructor(max: number, room = usualKeys) {
+  /** Keeps `max` keys and drops the oldest first. `reserved`: for how many keys the first one reserves memory. */
+  constructor(max: number, reserved = usualKeys) {
     this.#max = max;
-    this.#room = 2 ** Math.ceil(Math.log2(Math.min(max, room)));
+    this.#reserved = 2 ** Math.ceil(Math.log2(Math.min(max, reserved)));
   }
 
-  /** Whether the key has been added and its time is not over. */
+  /** Whether the key was added and has not expired. */
   has(key: string, hash: number, now: number): boolean {
     if (this.#count === 0) return false;
-    let place = (this.#newest[this.#bucketOf(hash)] as number) - 1;
-    for (let age = 0; place !== -1; place = (this.#older[place] as number) - 1) {
-      const itsAge = this.#ageOf(place);
-      if (itsAge <= age || itsAge > this.#count) return false;
-      if (this.#hashes[place] === hash && this.#textAt(place) === key) return (this.#untils[place] as number) > now;
-      age = itsAge;
+    let slot = (this.#newest[this.#bucketOf(hash)] as number) - 1;
+    for (let age = 0; slot !== -1; slot = (this.#older[slot] as number) - 1) {
+      const slotAge = this.#ageOf(slot);
+      // Ages rise along a chain. A newer key in this slot means that the chain has ended.
+      if (slotAge <= age || slotAge > this.#count) return false;
+      if (this.#hashes[slot] === hash && this.#textAt(slot) === key) return (this.#expiresAt[slot] as number) > now;
+      age = slotAge;
     }
     return false;
   }
 
-  /** Keeps a key that is not there until then. */
-  add(key: string, hash: number, until: number): void {
-    if (this.#hashes.length === 0) this.#makeRoom();
+  /** Adds a key that is not there yet. */
+  add(key: string, hash: number, expiresAt: number): void {
+    if (this.#hashes.length === 0) this.#reserve();
     if (this.#count === this.#max) this.#count--;
     else if (this.#count === this.#hashes.length) this.#growRing();
-    const place = this.#next;
+    const slot = this.#next;
     const size = sizeOf(key);
-    this.#starts[place] = this.#write(key, size);
-    this.#sizes[place] = size;
-    this.#untils[place] = until;
-    this.#enter(place, hash);
-    this.#next = (place + 1) & (this.#hashes.length - 1);
+    this.#starts[slot] = this.#write(key, size);
+    this.#sizes[slot] = size;
+    this.#expiresAt[slot] = expiresAt;
+    this.#link(slot, hash);
+    this.#next = (slot + 1) & (this.#hashes.length - 1);
     this.#count++;
   }
 
-  #enter(place: number, hash: number): void {
+  #link(slot: number, hash: number): void {
     const bucket = this.#bucketOf(hash);
-    this.#hashes[place] = hash;
-    this.#older[place] = this.#newest[bucket] as number;
-    this.#newest[bucket] = place + 1;
+    this.#hashes[slot] = hash;
+    this.#older[slot] = this.#newest[bucket] as number;
+    this.#newest[bucket] = slot + 1;
   }
 
   #bucketOf(hash: number): number {
@@ -74,8 +75,8 @@ export class CompletedKeys {
   }
 
   /** 1 for the newest key. */
-  #ageOf(place: number): number {
-    return ((this.#next - 1 - place) & (this.#hashes.length - 1)) + 1;
+  #ageOf(slot: number): number {
+    return ((this.#next - 1 - slot) & (this.#hashes.length - 1)) + 1;
   }
 
   /** Where the text of the oldest key begins. */
@@ -84,9 +85,9 @@ export class CompletedKeys {
     return this.#starts[(this.#next - this.#count) & (this.#hashes.length - 1)] as number;
   }
 
-  #textAt(place: number): string {
-    const start = this.#starts[place] as number;
-    const size = this.#sizes[place] as number;
+  #textAt(slot: number): string {
+    const start = this.#starts[slot] as number;
+    const size = this.#sizes[slot] as number;
     return this.#text.toString(size < 0 ? 'utf16le' : 'latin1', start, start + Math.abs(size));
   }
 
@@ -102,7 +103,7 @@ export class CompletedKeys {
     return start;
   }
 
-  /** Where so many bytes have room in one piece. The end stays short of the oldest key, or full would pass for empty. */
+  /** Where so many bytes fit in one piece. The end never reaches the oldest key, or a full ring would look empty. */
   #startFor(bytes: number): number | undefined {
     const begin = this.#begin;
     const end = this.#count === 0 ? 0 : this.#textEnd;
@@ -111,50 +112,50 @@ export class CompletedKeys {
     return bytes < begin ? 0 : undefined;
   }
 
-  #makeRoom(): void {
-    this.#makeRing(this.#room);
-    this.#text = Buffer.alloc(usualBytes * this.#room);
+  #reserve(): void {
+    this.#makeRing(this.#reserved);
+    this.#text = Buffer.alloc(usualBytes * this.#reserved);
   }
 
-  #makeRing(room: number): void {
-    this.#hashes = new Uint32Array(room);
-    this.#starts = new Uint32Array(room);
-    this.#sizes = new Int32Array(room);
-    this.#untils = new Float64Array(room);
-    this.#older = new Uint32Array(room);
-    this.#newest = new Uint32Array(2 * room);
+  #makeRing(slots: number): void {
+    this.#hashes = new Uint32Array(slots);
+    this.#starts = new Uint32Array(slots);
+    this.#sizes = new Int32Array(slots);
+    this.#expiresAt = new Float64Array(slots);
+    this.#older = new Uint32Array(slots);
+    this.#newest = new Uint32Array(2 * slots);
   }
 
-  /** It is full: its oldest key stands where the next one would go. */
+  /** Called when the ring is full: its oldest key is in the slot of the next one. */
   #growRing(): void {
-    const old = { hashes: this.#hashes, starts: this.#starts, sizes: this.#sizes, untils: this.#untils };
+    const old = { hashes: this.#hashes, starts: this.#starts, sizes: this.#sizes, expiresAt: this.#expiresAt };
     const begin = this.#next;
     this.#makeRing(2 * this.#count);
-    for (let place = 0; place < this.#count; place++) {
-      const from = (begin + place) & (this.#count - 1);
-      this.#starts[place] = old.starts[from] as number;
-      this.#sizes[place] = old.sizes[from] as number;
-      this.#untils[place] = old.untils[from] as number;
-      this.#enter(place, old.hashes[from] as number);
+    for (let slot = 0; slot < this.#count; slot++) {
+      const from = (begin + slot) & (this.#count - 1);
+      this.#starts[slot] = old.starts[from] as number;
+      this.#sizes[slot] = old.sizes[from] as number;
+      this.#expiresAt[slot] = old.expiresAt[from] as number;
+      this.#link(slot, old.hashes[from] as number);
     }
     this.#next = this.#count;
   }
 
-  /** By half, since all of a ring is touched in time. The oldest key then begins at 0. */
+  /** Grows by half only, because a ring soon uses all of its memory. The oldest key then begins at 0. */
   #growText(): void {
     const old = this.#text;
     const begin = this.#begin;
     const behind = old.length - begin;
-    const isRound = this.#textEnd < begin;
+    const isWrapped = this.#textEnd < begin;
     this.#text = Buffer.alloc(old.length + (old.length >> 1) + 1);
     old.copy(this.#text, 0, begin);
-    old.copy(this.#text, behind, 0, isRound ? this.#textEnd : 0);
+    old.copy(this.#text, behind, 0, isWrapped ? this.#textEnd : 0);
     for (let age = 1; age <= this.#count; age++) {
-      const place = (this.#next - age) & (this.#hashes.length - 1);
-      const start = this.#starts[place] as number;
-      this.#starts[place] = start < begin ? start + behind : start - begin;
+      const slot = (this.#next - age) & (this.#hashes.length - 1);
+      const start = this.#starts[slot] as number;
+      this.#starts[slot] = start < begin ? start + behind : start - begin;
     }
-    this.#textEnd = isRound ? this.#textEnd + behind : this.#textEnd - begin;
+    this.#textEnd = isWrapped ? this.#textEnd + behind : this.#textEnd - begin;
   }
 }
 

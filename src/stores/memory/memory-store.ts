@@ -4,49 +4,49 @@ import { type Clock, systemClock } from '../../util/clock.js';
 import { hashOf, KeyMap } from '../../util/key-map.js';
 import { CompletedKeys } from './completed-keys.js';
 
-/** What `memoryStore` takes. */
+/** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
   /**
-   * How many processed events are remembered, 100,000 unless told otherwise, and of how many others that were given back
-   * it is known which sinks have had them. The oldest go first.
-   * It must be more than arrive in twice `toleranceSeconds` (10 minutes), because a recorded delivery can be replayed
-   * once its event is forgotten.
+   * How many completed events are remembered: 100,000 by default. Also for how many released events the store remembers
+   * the sinks that were delivered to. The oldest are forgotten first.
+   * The number must exceed the events that arrive within twice `toleranceSeconds` (10 minutes), because anybody who
+   * recorded a delivery can replay it once its event is forgotten.
    */
   readonly maxCompleted?: number;
 }
 
 const maxCompleted: Check = [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of at least 1'];
 
-/** How long what a holder recorded outlives its lease: the contract says a day. */
-const progressMs = 24 * 60 * 60_000;
+/** How long recorded deliveries outlive their lease. The contract of the store requires a day. */
+const progressTtlMs = 24 * 60 * 60_000;
 
-/** An event that somebody holds. */
-interface Held {
+/** A claimed event. */
+interface Lease {
   readonly token: string;
-  leaseUntil: number;
+  expiresAt: number;
   delivered: string[] | undefined;
 }
 
-/** An event that was given back after some sinks had had it. */
+/** A released event that some sinks were delivered to. */
 interface Released {
-  readonly until: number;
+  readonly expiresAt: number;
   readonly delivered: string[];
 }
 
-// Shared, since every delivery is answered with one of them.
+// Shared objects, so that the hot path allocates nothing.
 const acquired: ClaimResult = Object.freeze({ state: 'acquired', delivered: Object.freeze([]) });
 const completed: ClaimResult = Object.freeze({ state: 'completed' });
 
 /**
- * An idempotency store in this process: gone with it, and not shared with another.
- * Throws a `TypeError` when `maxCompleted` is not a whole number of at least 1.
+ * An idempotency store in the memory of this process. It does not survive a restart, and other processes cannot share it.
+ * Throws a `TypeError` for an invalid option.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore {
   checkOptions(options, { maxCompleted }, 'memoryStore');
   return memoryStoreOn(systemClock, options.maxCompleted ?? 100_000);
 }
 
-/** The same by another clock. */
+/** The same with another clock. */
 export function memoryStoreOn(clock: Clock, maxCompleted: number): IdempotencyStore {
   return new MemoryStore(clock, maxCompleted);
 }
@@ -54,80 +54,80 @@ export function memoryStoreOn(clock: Clock, maxCompleted: number): IdempotencySt
 class MemoryStore implements IdempotencyStore {
   readonly #clock: Clock;
   readonly #max: number;
-  readonly #held: KeyMap<Held>;
+  readonly #leases: KeyMap<Lease>;
   readonly #completed: CompletedKeys;
-  /** In the order of their release. */
+  /** Ordered by release. */
   readonly #released = new Map<string, Released>();
-  /** One for good: a new one walks over the holes that evictions leave behind. */
+  /** Reuse one iterator: a new one would skip all deleted entries first. */
   #oldestReleased: MapIterator<string> | undefined;
 
   constructor(clock: Clock, max: number) {
     this.#clock = clock;
     this.#max = max;
     this.#completed = new CompletedKeys(max);
-    // A holder that is gone settles nothing.
-    this.#held = new KeyMap(({ leaseUntil }) => leaseUntil + progressMs <= clock.now());
+    // Drops leases of holders that crashed, because nobody will settle them.
+    this.#leases = new KeyMap(({ expiresAt }) => expiresAt + progressTtlMs <= clock.now());
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {
     const now = this.#clock.now();
     const hash = hashOf(key);
-    const held = this.#held.get(key, hash);
-    if (held !== undefined && held.leaseUntil > now && held.token !== token) {
-      return { state: 'in_flight', retryAfterMs: held.leaseUntil - now };
+    const lease = this.#leases.get(key, hash);
+    if (lease !== undefined && lease.expiresAt > now && lease.token !== token) {
+      return { state: 'in_flight', retryAfterMs: lease.expiresAt - now };
     }
     if (this.#completed.has(key, hash, now)) return completed;
-    const delivered = held === undefined ? this.#takeReleased(key, now) : held.delivered;
-    this.#held.set(key, hash, { token, leaseUntil: now + leaseMs, delivered });
+    const delivered = lease === undefined ? this.#takeReleased(key, now) : lease.delivered;
+    this.#leases.set(key, hash, { token, expiresAt: now + leaseMs, delivered });
     return delivered === undefined ? acquired : { state: 'acquired', delivered: [...delivered] };
   }
 
   renew(key: string, token: string, leaseMs: number): boolean {
-    const held = this.#heldBy(key, hashOf(key), token);
-    if (held === undefined) return false;
-    held.leaseUntil = this.#clock.now() + leaseMs;
+    const lease = this.#leaseOf(key, hashOf(key), token);
+    if (lease === undefined) return false;
+    lease.expiresAt = this.#clock.now() + leaseMs;
     return true;
   }
 
   delivered(key: string, token: string, sink: string): boolean {
-    const held = this.#heldBy(key, hashOf(key), token);
-    if (held === undefined) return false;
-    if (held.delivered === undefined) held.delivered = [sink];
-    else if (!held.delivered.includes(sink)) held.delivered.push(sink);
+    const lease = this.#leaseOf(key, hashOf(key), token);
+    if (lease === undefined) return false;
+    if (lease.delivered === undefined) lease.delivered = [sink];
+    else if (!lease.delivered.includes(sink)) lease.delivered.push(sink);
     return true;
   }
 
   complete(key: string, token: string, ttlMs: number): boolean {
     const hash = hashOf(key);
-    if (this.#heldBy(key, hash, token) === undefined) return false;
-    this.#held.delete(key, hash);
+    if (this.#leaseOf(key, hash, token) === undefined) return false;
+    this.#leases.delete(key, hash);
     this.#completed.add(key, hash, this.#clock.now() + ttlMs);
     return true;
   }
 
   release(key: string, token: string, ttlMs: number): boolean {
     const hash = hashOf(key);
-    const held = this.#heldBy(key, hash, token);
-    if (held === undefined) return false;
-    this.#held.delete(key, hash);
-    if (held.delivered !== undefined) this.#keepReleased(key, this.#clock.now() + ttlMs, held.delivered);
+    const lease = this.#leaseOf(key, hash, token);
+    if (lease === undefined) return false;
+    this.#leases.delete(key, hash);
+    if (lease.delivered !== undefined) this.#keepReleased(key, this.#clock.now() + ttlMs, lease.delivered);
     return true;
   }
 
-  #heldBy(key: string, hash: number, token: string): Held | undefined {
-    const held = this.#held.get(key, hash);
-    return held?.token === token ? held : undefined;
+  #leaseOf(key: string, hash: number, token: string): Lease | undefined {
+    const lease = this.#leases.get(key, hash);
+    return lease?.token === token ? lease : undefined;
   }
 
   #takeReleased(key: string, now: number): string[] | undefined {
     if (this.#released.size === 0) return undefined;
     const released = this.#released.get(key);
     this.#released.delete(key);
-    return released !== undefined && released.until > now ? released.delivered : undefined;
+    return released !== undefined && released.expiresAt > now ? released.delivered : undefined;
   }
 
-  #keepReleased(key: string, until: number, delivered: string[]): void {
-    this.#released.set(key, { until, delivered });
+  #keepReleased(key: string, expiresAt: number, delivered: string[]): void {
+    this.#released.set(key, { expiresAt, delivered });
     if (this.#released.size <= this.#max) return;
     this.#oldestReleased ??= this.#released.keys();
     this.#released.delete(this.#oldestReleased.next().value as string);
