@@ -10,29 +10,29 @@ import { registerReceiver } from '../receivers.js';
 import { type Clock, systemClock } from '../util/clock.js';
 import { fromQueued, type QueuedDelivery, reviveEvent } from './envelope.js';
 
-/** What `createForwarder` gives: to be called with each delivery that a queue hands out. */
+/** The function that `createForwarder` returns. Call it with each delivery from a queue. */
 export interface Forwarder {
-  /** Resolves when all sinks have the event, by this delivery or an earlier one. Rejects with a `WebhookError`. */
+  /** Resolves when the event is delivered to all sinks, now or by an earlier call. Rejects with a `WebhookError`. */
   (delivery: Delivery | QueuedDelivery): Promise<void>;
-  /** From now on deliveries are refused. Resolves when what is in flight has settled, or after `timeoutMs` milliseconds. */
+  /** Stops accepting deliveries. Resolves when running ones have settled, or after `timeoutMs` milliseconds. */
   close(timeoutMs?: number): Promise<void>;
 }
 
 /**
- * The telling of sinks without a web server: for a worker behind a queue, with the store's help as careful as the
- * middleware. There is no deadline. Throws a `TypeError` for an option that nobody can have meant.
+ * Delivers events to sinks without a web server, for a worker behind a queue. With a store it makes each event count
+ * once, as the middleware does. There is no deadline. Throws a `TypeError` for an invalid option.
  */
 export function createForwarder<Event extends object = VastEvent>(options: ForwarderOptions<Event>): Forwarder {
   return createForwarderOn(systemClock, options);
 }
 
-/** The same by another clock. */
+/** The same with another clock. */
 export function createForwarderOn<Event extends object>(clock: Clock, options: ForwarderOptions<Event>): Forwarder {
   const { rateLimit, ...settings } = forwarderSettingsOf(options);
   const drain = new Drain(clock);
-  // Of any provider's events.
+  // Deliveries of every provider come here, so the path is empty.
   const unregister = registerReceiver('', settings);
-  const forwarder = new Dispatcher({ ...settings, drain: drain, clock });
+  const forwarder = new Dispatcher({ ...settings, drain, clock });
 
   async function forward(queued: Delivery | QueuedDelivery): Promise<void> {
     const startedAt = clock.now();
@@ -64,12 +64,12 @@ function revive<Event>(queued: Delivery | QueuedDelivery): ReturnType<typeof rev
   }
 }
 
-/** Where a sink answers 429 without saying for how long. */
+/** How long to wait after a 429 without `Retry-After`. */
 const defaultLimitMs = 5_000;
 
 /**
- * Tells a queue how to go on, in the words of BullMQ, which knows errors by name and message: not to try again when no
- * sink that failed can be helped by that, and after a 429 to wait without spending an attempt.
+ * Converts the error to one that BullMQ understands by its name and message. `UnrecoverableError`: no retry, because all
+ * failures are permanent. `RateLimitError`: wait after a 429, without counting an attempt.
  */
 async function asQueueError(
   error: WebhookError,
@@ -82,7 +82,7 @@ async function asQueueError(
     await rateLimit(wholeMs(limited.retryAfterMs) ?? defaultLimitMs);
     return Object.assign(new Error('bullmq:rateLimitExceeded', { cause: error }), { name: 'RateLimitError' });
   }
-  // Anything else, such as a lost claim, may have left a sink untold.
+  // All other errors, such as a lost lease, may leave a sink undelivered. So the queue must retry.
   if (error.code === 'sink_failed' && failures.every(({ permanent }) => permanent === true)) {
     return unrecoverable(error);
   }
@@ -93,7 +93,7 @@ function unrecoverable(error: Error): Error {
   return Object.defineProperty(error, 'name', { value: 'UnrecoverableError' });
 }
 
-/** Redis takes no fractions, and no 0. */
+/** Redis refuses fractions and 0. */
 function wholeMs(ms: number | undefined): number | undefined {
   return ms !== undefined && ms > 0 && ms < Number.POSITIVE_INFINITY ? Math.ceil(ms) : undefined;
 }

@@ -6,22 +6,22 @@ import { toBuffer } from '../receive/body.js';
 import { parseEvent } from '../receive/verify.js';
 
 /**
- * A delivery as it comes out of a queue: `rawBody` in base64, or as JSON makes it of a Buffer. What was
- * queued before there was `verified` does not have it.
+ * A delivery as it comes out of a queue: `rawBody` is base64, or the JSON form of a Buffer. `verified` is missing in
+ * deliveries that were queued by an early version.
  */
 export type QueuedDelivery = Omit<Delivery, 'rawBody' | 'verified'> & {
-  /** Whether the sender has signed the body. */
+  /** Whether the sender signed the body. */
   readonly verified?: boolean;
-  /** The signed bytes: as they are, in base64, or as `JSON.stringify` makes them of a Buffer. */
+  /** The signed bytes: as bytes, as base64, or in the form that `JSON.stringify` gives a Buffer. */
   readonly rawBody: Uint8Array | string | { readonly type: 'Buffer'; readonly data: readonly number[] };
 };
 
-/** What a queue keeps of a delivery: JSON and nothing else. */
+/** The form of a delivery that a queue can store: plain JSON values. */
 export function toQueued(delivery: Delivery): QueuedDelivery & { readonly rawBody: string } {
   return { ...delivery, rawBody: delivery.rawBody.toString('base64') };
 }
 
-/** The delivery that a queue has kept. Throws a `TypeError` for anything else. */
+/** The delivery from its queued form. Throws a `TypeError` for anything else. */
 export function fromQueued(queued: Delivery | QueuedDelivery): Delivery {
   const rawBody = bytesOf(Object(queued) as QueuedDelivery);
   return { ...queued, verified: queued.verified ?? queued.provider === vast.name, rawBody };
@@ -31,10 +31,10 @@ function bytesOf({ rawBody }: QueuedDelivery): Buffer {
   if (typeof rawBody === 'string') return Buffer.from(rawBody, 'base64');
   if (ArrayBuffer.isView(rawBody)) return toBuffer(rawBody);
   if (Array.isArray(rawBody?.data)) return Buffer.from(rawBody.data);
-  throw new TypeError('forward(delivery) takes a delivery, or what JSON made of one, with its rawBody');
+  throw new TypeError('forward(delivery): delivery must be a delivery or its JSON form, with its rawBody');
 }
 
-/** The event of a delivery that was checked before it went into a queue, and the event's type if it has one. */
+/** Parses the event of a queued delivery, and its type. The signature was checked before it was queued. */
 export function reviveEvent<Event>(delivery: Delivery): {
   received: ReceivedDelivery<Event>;
   type: string | undefined;
