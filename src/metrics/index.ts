@@ -2,29 +2,29 @@ import { type DeliveryMessage, deliveries, type SinkMessage, sinks } from '../di
 import { checkOptions, isFunction } from '../util/check-options.js';
 import { Counter, Gauge, Histogram, SingleCounter, SizeGauge } from './metric.js';
 
-/** A `Registry` of prom-client 15, as far as it is used here: `register`, say. */
+/** The part of a prom-client 15 `Registry` that is used here, such as `register`. */
 export interface MetricRegistry {
-  /** Throws when there is a metric of that name. */
+  /** Adds a metric. Throws if there is one of the same name. */
   registerMetric(metric: never): unknown;
-  /** The metric of that name, if there is one. */
+  /** Returns the metric of that name, if there is one. */
   getSingleMetric(name: string): unknown;
-  /** Takes the metric of that name away. */
+  /** Removes the metric of that name. */
   removeSingleMetric(name: string): unknown;
 }
 
-/** What `outcomeMetrics` takes beside the registry. */
+/** Options of `outcomeMetrics`. */
 export interface OutcomeMetricsOptions {
-  /** What the names of the metrics begin with: `vast_webhook_`. */
+  /** Prefix of the metrics' names. Default: `vast_webhook_`. */
   readonly prefix?: string;
 }
 
 const registryMethods = ['registerMetric', 'getSingleMetric', 'removeSingleMetric'] as const;
 
 /**
- * Measures the deliveries of all middlewares of the process, and all sinks that are told in it, and puts the metrics into
- * a registry of prom-client. Takes nobody's `onOutcome`. Nothing that a stranger can choose becomes a label. Gives a
- * function that stops it and takes the metrics away again. Throws a `TypeError` for what is no registry and for a prefix
- * that metrics cannot have, and whatever the registry throws when it has metrics of these names already.
+ * Measures all deliveries and all attempts to deliver to a sink in this process, and adds the metrics to a registry of
+ * prom-client. It does not use `onOutcome`, which stays free for you. No label has a value that a stranger can choose.
+ * Returns a function that stops measuring and removes the metrics. Throws a `TypeError` for an invalid registry or
+ * prefix. Throws the registry's error if it already has metrics of these names.
  */
 export function outcomeMetrics(registry: MetricRegistry, options: OutcomeMetricsOptions = {}): () => void {
   if (!registryMethods.every((name) => isFunction(Object(registry)[name]))) {
@@ -48,29 +48,32 @@ type Metrics = ReturnType<typeof metricsOf>;
 
 function metricsOf(prefix: string) {
   return {
-    deliveries: new Counter(`${prefix}deliveries_total`, 'Requests on the endpoint, by how they ended.'),
-    durations: new Histogram(`${prefix}delivery_duration_seconds`, "From a request's arrival to its answer."),
-    inFlight: new SizeGauge(`${prefix}deliveries_in_flight`, 'Requests on the endpoint that have no answer yet.'),
+    deliveries: new Counter(`${prefix}deliveries_total`, 'Requests to the endpoint, by result.'),
+    durations: new Histogram(`${prefix}delivery_duration_seconds`, 'Time from the arrival of a request to its answer.'),
+    inFlight: new SizeGauge(`${prefix}deliveries_in_flight`, 'Requests to the endpoint that are not answered yet.'),
     permanentFailures: new SingleCounter(
       `${prefix}permanent_failures_total`,
-      'Genuine events that were not taken and will not be sent again: they are lost.',
+      'Genuine events that failed and that the sender will not send again: they are lost.',
     ),
     skew: new Gauge(
       `${prefix}clock_skew_seconds`,
-      "The sender's clock minus ours, by the latest first attempt at a new event.",
+      "The sender's clock minus ours, at the latest first attempt of a new event.",
       'average',
     ),
-    sinkDeliveries: new Counter(`${prefix}sink_deliveries_total`, 'Times that a sink was told of an event.'),
-    sinkDurations: new Histogram(`${prefix}sink_duration_seconds`, 'How long a sink took to be told of an event.'),
+    sinkDeliveries: new Counter(`${prefix}sink_deliveries_total`, 'Attempts to deliver an event to a sink.'),
+    sinkDurations: new Histogram(
+      `${prefix}sink_duration_seconds`,
+      'Duration of an attempt to deliver an event to a sink.',
+    ),
   };
 }
 
-/** Gives a function that takes them away again. Puts in all or none. */
+/** Adds all metrics or none. Returns a function that removes them. */
 function register(registry: MetricRegistry, metrics: readonly Metrics[keyof Metrics][]): () => void {
   const registered = new Map<string, unknown>();
   const unregister = () => {
     for (const [name, metric] of registered) {
-      // Cleared meanwhile, the registry may hold another one of that name.
+      // If the registry was cleared meanwhile, it may have another metric of that name.
       if (registry.getSingleMetric(name) === metric) registry.removeSingleMetric(name);
     }
   };
@@ -86,7 +89,7 @@ function register(registry: MetricRegistry, metrics: readonly Metrics[keyof Metr
   return unregister;
 }
 
-/** Gives a function that ends it. */
+/** Starts measuring. Returns a function that stops it. */
 function measure(metrics: Metrics): () => void {
   const arrived = (message: unknown) => {
     metrics.inFlight.things.add(message);
@@ -99,11 +102,11 @@ function measure(metrics: Metrics): () => void {
     metrics.deliveries.count({ provider, result, code, webhook });
     metrics.durations.observe({ provider, result }, durationMs / 1000);
     if (result === 'failed' && permanent) metrics.permanentFailures.count();
-    // What is sent again may carry the time of its first attempt.
+    // First attempts only, because a retry may have the timestamp of the first attempt.
     if (skewSeconds !== undefined && attempt === 1 && result !== 'duplicate')
       metrics.skew.set({ provider }, skewSeconds);
   };
-  const told = (message: unknown) => {
+  const attempted = (message: unknown) => {
     const { sink, result, durationMs } = message as SinkMessage;
     if (durationMs === undefined) return;
     metrics.sinkDeliveries.count({ sink, result });
@@ -111,10 +114,10 @@ function measure(metrics: Metrics): () => void {
   };
   deliveries.start.subscribe(arrived);
   deliveries.asyncEnd.subscribe(answered);
-  sinks.asyncEnd.subscribe(told);
+  sinks.asyncEnd.subscribe(attempted);
   return () => {
     deliveries.start.unsubscribe(arrived);
     deliveries.asyncEnd.unsubscribe(answered);
-    sinks.asyncEnd.unsubscribe(told);
+    sinks.asyncEnd.unsubscribe(attempted);
   };
 }

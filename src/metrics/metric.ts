@@ -1,19 +1,19 @@
-/** Labels by name; those that are undefined are left out. The same names in the same order for all of a metric's. */
+/** Labels by name. Undefined ones are omitted. A metric must use the same names in the same order each time. */
 export type Labels = Readonly<Record<string, string | undefined>>;
 
 interface Sample {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
-  /** Where it is not the metric's own name. */
+  /** Set if it differs from the metric's own name. */
   readonly metricName?: string;
 }
 
-/** How prom-client adds up what the workers of a cluster have counted. */
+/** How prom-client combines the values of a cluster's workers. */
 type Aggregator = 'sum' | 'average';
 
-/** A metric as a `Registry` of prom-client 15 looks at it. */
+/** A metric in the form that a `Registry` of prom-client 15 reads. */
 abstract class Metric {
-  /** Not constant: a registry of the OpenMetrics type takes a counter's `_total` away, and adds it where it prints. */
+  /** Not readonly, because an OpenMetrics registry removes a counter's `_total`, and adds it again when it prints. */
   name: string;
   readonly help: string;
   abstract readonly type: 'counter' | 'gauge' | 'histogram';
@@ -30,12 +30,12 @@ abstract class Metric {
     return { name, help, type, aggregator, values: this.samples() };
   }
 
-  /** New objects each time: the registry adds its default labels to them. */
+  /** Returns new objects each time, because the registry adds its default labels to them. */
   protected abstract samples(): Sample[];
   abstract reset(): void;
 }
 
-/** What is kept for each combination of labels. */
+/** One value for each combination of labels. */
 class Series<T> {
   readonly #byLabels = new Map<string, { readonly labels: Record<string, string>; readonly kept: T }>();
   readonly #begin: () => T;
@@ -81,7 +81,7 @@ export class Counter extends Metric {
   }
 }
 
-/** Without labels, and so there from the start: to Prometheus the first one is a rise from 0, and not a beginning. */
+/** Has no labels and starts at 0, so that Prometheus sees the first count as an increase. */
 export class SingleCounter extends Metric {
   readonly type = 'counter';
   #count = 0;
@@ -116,7 +116,7 @@ export class Gauge extends Metric {
   }
 }
 
-/** How many things there are right now, which no reset changes. */
+/** How many things there are right now. A reset does not change it. */
 export class SizeGauge extends Metric {
   readonly type = 'gauge';
   readonly things = new Set<unknown>();
@@ -128,7 +128,7 @@ export class SizeGauge extends Metric {
   reset(): void {}
 }
 
-/** Of durations from 5 ms to the minutes that a sink may take. */
+/** For durations from 5 ms to the minutes that a sink may take. */
 const upperBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120];
 
 export class Histogram extends Metric {
