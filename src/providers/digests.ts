@@ -1,44 +1,44 @@
 import type { EventFormat, Severity } from './provider.js';
 
-/** How many of a digest's events are of one type and came by one webhook. */
+/** How many events of a digest have the same type and webhook. */
 export interface DigestedType {
   /** The sender's name: `vast`. */
   readonly provider: string;
-  /** Label of the secret that matched, where secrets have labels. */
+  /** Label of the secret that matched, if secrets have labels. */
   readonly webhook?: string;
-  /** Empty where the events have none. */
+  /** Empty if the events have no type. */
   readonly type: string;
-  /** How many events they are. */
+  /** Number of events. */
   readonly count: number;
 }
 
-/** What a sink behind `digest` or `quiet` is told in place of several events. Its delivery's provider is `vast-webhook`. */
+/** The event that a sink behind `digest` or `quiet` gets for several events. Its delivery's provider is `vast-webhook`. */
 export interface DigestEvent {
-  /** The same for the same events: `digest:` and a hash of their ids. */
+  /** `digest:` and a hash of the event ids, so that the same events have the same id. */
   readonly event_id: string;
-  /** The Vast.ai account, 0 where they are of several. */
+  /** The Vast.ai account, or 0 if the events are of several. */
   readonly user_id: number;
-  /** Tells it from an event. */
+  /** Distinguishes a digest from other events. */
   readonly notif_type: 'digest';
   /** One line for people. */
   readonly subject: string;
-  /** Text for people: what there is of each type. */
+  /** Text for people: the subjects, one per line. */
   readonly message: string;
-  /** Of the last of the deliveries, in Unix seconds. */
+  /** Timestamp of the last delivery, in Unix seconds. */
   readonly timestamp: number;
-  /** The gravest one. */
+  /** The worst severity of the events. */
   readonly severity: Severity;
   /** Where to act on it. */
   readonly url: string;
   /** How many events it stands for. */
   readonly count: number;
-  /** What they are. */
+  /** The events by type. */
   readonly types: readonly DigestedType[];
-  /** In their order by code unit, 1,000 at most. */
+  /** Ids of the events, sorted by code unit, 1,000 at most. */
   readonly event_ids: readonly string[];
 }
 
-/** This package as the sender of digests, so that they pass through whatever events do. */
+/** This package as the sender of digests, so that digests take the same path as events. */
 export const digests: EventFormat<DigestEvent> = {
   name: 'vast-webhook',
   typeOf: (event) => event.notif_type,

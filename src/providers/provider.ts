@@ -1,7 +1,7 @@
-/** How grave an event is for whoever has to act on it. */
+/** How serious an event is for the people who must act on it. */
 export type Severity = 'info' | 'warning' | 'error' | 'critical';
 
-/** What a sink needs to tell people of an event, whoever sent it. All texts are the sender's: escape them. */
+/** Texts about an event for people, the same for all senders. Escape them, because the sender wrote them. */
 interface Summary {
   readonly subject: string;
   readonly message: string;
@@ -11,25 +11,25 @@ interface Summary {
   readonly url: string;
 }
 
-/** What must be known of a sender to tell of its events. */
+/** How to read the events of one sender. */
 export interface EventFormat<Event> {
   /** Part of the idempotency key, and where handlers find the event: `req.vast`. */
   readonly name: string;
-  /** The type, whatever stands in its place. */
+  /** The field that should be the type. It may be anything. */
   typeOf(event: Event): unknown;
   summarize(event: Event): Summary;
 }
 
 interface SenderBase<Event> extends EventFormat<Event> {
-  /** The endpoint where none is given. */
+  /** Default path of the endpoint. */
   readonly path: string;
-  /** The event id, whatever stands in its place. */
+  /** The field that should be the event id. It may be anything. */
   idOf(event: Event): unknown;
 }
 
 /** A sender that signs `<timestamp>.<raw body>` with HMAC-SHA256. */
 export interface SigningProvider<Event> extends SenderBase<Event> {
-  /** Header names in lower case. Only what `signature` and `timestamp` say is signed. */
+  /** Header names in lower case. Of the headers, only the timestamp is signed. */
   readonly headers: {
     readonly signature: string;
     readonly timestamp: string;
@@ -40,14 +40,14 @@ export interface SigningProvider<Event> extends SenderBase<Event> {
   readonly token?: undefined;
 }
 
-/** A sender that signs nothing: what it shows is the token in the URL that was registered. */
+/** A sender that signs nothing. Its deliveries have the token of the registered URL. */
 export interface TokenProvider<Event> extends SenderBase<Event> {
   readonly headers?: undefined;
   /** Name of the query parameter. */
   readonly token: string;
 }
 
-/** A sender's dialect: what its deliveries look like. */
+/** One sender: the form of its deliveries and events. */
 export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
 
 /** The event's type, if it has one. */
@@ -56,13 +56,13 @@ export function typeOf<Event>(provider: Pick<EventFormat<Event>, 'typeOf'>, even
   return typeof type === 'string' ? type : undefined;
 }
 
-/** A value of an event as text for people: what is no text as JSON, and nothing for what says nothing. */
+/** A value of an event as text for people: objects as JSON, empty values as an empty text. */
 export function shown(value: unknown): string {
   if (!value || (typeof value === 'object' && Object.keys(value).length === 0)) return '';
   return typeof value === 'object' ? jsonOf(value) : String(value).toWellFormed();
 }
 
-/** Empty for what is nested too deep to be written. */
+/** The value as JSON. Empty if it is nested too deeply. */
 export function jsonOf(value: object): string {
   try {
     return JSON.stringify(value).toWellFormed();
@@ -71,7 +71,7 @@ export function jsonOf(value: object): string {
   }
 }
 
-/** JSON can hold half a surrogate pair, which chats refuse. */
+/** The string, or an empty one. Well-formed, because JSON can have half a surrogate pair, which chats refuse. */
 export function text(value: unknown): string {
   return typeof value === 'string' ? value.toWellFormed() : '';
 }

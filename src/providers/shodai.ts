@@ -1,9 +1,9 @@
 import { type SigningProvider, text } from './provider.js';
 
 interface ShodaiFields {
-  /** Signed, and stable over retries: what deliveries are deduplicated by. */
+  /** Event id: signed, and the same for all retries. Deliveries are deduplicated by it. */
   readonly id: string;
-  /** `2026-06-01` in the version that these types are of. Others come through. */
+  /** These types describe `2026-06-01`. Events of other versions are accepted, too. */
   readonly apiVersion: string;
   /** ISO 8601. */
   readonly createdAt: string;
@@ -15,11 +15,11 @@ interface ShodaiAgreement {
   readonly templateId: string;
 }
 
-/** What `data` holds, by type. Source: CNSLabs/agreements-api-sdk, webhooks.ts. */
+/** Form of `data`, by type. Source: CNSLabs/agreements-api-sdk, webhooks.ts. */
 interface ShodaiData {
   'webhook.test': Readonly<Record<string, unknown>>;
   'agreement.transitioned': ShodaiAgreement & {
-    /** Empty where the agreement begins. */
+    /** Empty for the first transition of an agreement. */
     readonly fromState: string;
     readonly toState: string;
     readonly inputId: string;
@@ -50,17 +50,17 @@ export type ShodaiType = keyof ShodaiData;
 
 /** An event of one known type. */
 export interface ShodaiEventOf<Type extends ShodaiType> extends ShodaiFields {
-  /** What has happened. */
+  /** The event type. */
   readonly type: Type;
-  /** What is known of it. */
+  /** Details of the event. */
   readonly data: ShodaiData[Type];
 }
 
-/** An event of a type that this version does not know, or that it does not look at. */
+/** An event of a type that this version does not know, or that your code does not check. */
 export interface UnknownShodaiEvent extends ShodaiFields {
-  /** What has happened. */
+  /** The event type. */
   readonly type: string;
-  /** What is known of it, in whatever form. */
+  /** Details of the event, in any form. */
   readonly data: unknown;
   readonly [field: string]: unknown;
 }

@@ -1,14 +1,14 @@
 import { type TokenProvider, text } from './provider.js';
 
 /**
- * What a v0 hook says, in whatever form: neither the body nor its fields are documented. Nobody has signed it, so take
- * it for a wake-up, and read the chat again through the API.
+ * The body of a v0 hook. Neither its form nor its fields are documented. It is unsigned, so use it only as a hint, and
+ * fetch the chat from the API.
  */
 export interface V0Event {
   readonly [field: string]: unknown;
 }
 
-/** Where the type most likely stands. */
+/** The fields that most likely have the type. */
 function typeOf({ type, event }: V0Event): string {
   return text(type) || text(event);
 }
@@ -17,7 +17,7 @@ export const v0: TokenProvider<V0Event> = {
   name: 'v0',
   path: '/v0/webhooks',
   token: 'token',
-  // What nobody has signed is no key: anybody with the token could have an event taken for another.
+  // No id, because it would be unsigned: anybody with the token could make an event look like a duplicate.
   idOf: () => undefined,
   typeOf: (event) => typeOf(event) || undefined,
   summarize(event) {

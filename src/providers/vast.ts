@@ -1,23 +1,23 @@
 import { jsonOf, type Severity, type SigningProvider, shown } from './provider.js';
 
-/** Whom a notification is for: who rents (`client`) or who hosts (`host`). */
+/** Who a notification is for: renters (`client`) or hosts (`host`). */
 export type VastContext = 'client' | 'host';
-/** What a notification is about. */
+/** Topic of a notification. */
 export type VastTopic = 'account' | 'billing' | 'instances' | 'machines' | 'test';
 
-/** What is known of a notification type. */
+/** Facts about a notification type. */
 export interface VastTypeInfo {
-  /** Who it is for: those who rent, those who host, or both. The slug alone does not tell. */
+  /** Who it is for: renters, hosts, or both. The slug alone does not say. */
   readonly contexts: readonly VastContext[];
-  /** What it is about. This package's own. */
+  /** Its topic. Chosen by this package. */
   readonly topic: VastTopic;
-  /** How bad it is. This package's own. */
+  /** How serious it is. Chosen by this package. */
   readonly severity: Severity;
-  /** Path below the console where one can act on it. */
+  /** Path of the console's page where people can act on it. */
   readonly link: '/' | '/billing/' | '/instances/' | '/host/machines/';
 }
 
-/** What messages link to. */
+/** The console that messages link to. */
 export const vastConsole = 'https://cloud.vast.ai';
 
 const client = ['client'] as const;
@@ -26,9 +26,9 @@ const both = ['client', 'host'] as const;
 const none = [] as const;
 
 /**
- * The notification types known, by the slug that `notif_type` carries. The list grows: an unknown slug is normal.
+ * The known notification types, by the slug in `notif_type`. The list grows, so unknown slugs are normal.
  * Slugs: the live list of 2026-08-27. Links: the Slack and Google Chat adapter guides on docs.vast.ai.
- * Severities are this package's own.
+ * The severities are chosen by this package.
  */
 export const vastTypes = {
   machine_offline: { contexts: host, topic: 'machines', severity: 'critical', link: '/host/machines/' },
@@ -67,25 +67,25 @@ export const vastTypes = {
 export type VastType = keyof typeof vastTypes;
 
 interface VastFields {
-  /** Stable over retries: what deliveries are deduplicated by. */
+  /** Event id, the same for all retries. Deliveries are deduplicated by it. */
   readonly event_id: string;
   /** The Vast.ai account. */
   readonly user_id: number;
-  /** Text for people, whose wording changes without notice. */
+  /** Text for people. Its wording changes without notice. */
   readonly subject: string;
-  /** Text for people, several lines it may be, whose wording changes without notice, too. */
+  /** Text for people, possibly of several lines. Its wording changes without notice. */
   readonly message: string;
-  /** When it happened, in Unix seconds with a fraction. */
+  /** When the event happened, in Unix seconds with a fraction. */
   readonly timestamp: number;
 }
 
-/** An event of one catalogued type. */
+/** An event of one known type. */
 export interface VastEventOf<Type extends VastType> extends VastFields {
   /** The slug, without its `client:` or `host:`. */
   readonly notif_type: Type;
 }
 
-/** An event of a type that this version does not know, or that it does not look at. */
+/** An event of a type that this version does not know, or that your code does not check. */
 export interface UnknownVastEvent extends VastFields {
   /** The slug, without its `client:` or `host:`. Any string. */
   readonly notif_type: string;
@@ -95,7 +95,7 @@ export interface UnknownVastEvent extends VastFields {
 /** The payload of a notification, as sent. Source: docs.vast.ai, notification webhooks. */
 export type VastEvent = { [Type in VastType]: VastEventOf<Type> }[VastType] | UnknownVastEvent;
 
-/** What is known of a type; undefined for one that this version does not know. */
+/** Facts about a type. Undefined if this version does not know the type. */
 export function vastTypeInfo(type: string): VastTypeInfo | undefined {
   return Object.hasOwn(vastTypes, type) ? vastTypes[type as VastType] : undefined;
 }
@@ -112,14 +112,14 @@ export const vast = {
     timestamp: 'x-vast-timestamp',
     attempt: 'x-vast-delivery-attempt',
   },
-  // 0 is no id, as in Python: unrelated events would be one.
+  // 0 is no id (it is falsy in Python, too), because unrelated events would become duplicates.
   idOf: ({ event_id: id }: { event_id: unknown }) => (Number.isSafeInteger(id) && id !== 0 ? String(id) : id),
   typeOf: (event) => event.notif_type,
   summarize(event) {
     const type = shown(event.notif_type);
     return {
       subject: shown(event.subject),
-      // A field that is missing, or was renamed, must not make an empty alert.
+      // If the field is missing or was renamed, show the whole event and not an empty alert.
       message: shown(event.message).trim() || jsonOf(event),
       type,
       severity: vastTypeInfo(type)?.severity ?? 'info',
