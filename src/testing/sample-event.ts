@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { VastContext, VastEventOf, VastType } from '../providers/vast.js';
 
-/** Worded like the notifications that were seen, which changes without notice: do not match on it. */
+/** Worded like real notifications. Do not match on these texts, because the wording changes without notice. */
 const texts: Readonly<Record<VastType, readonly [subject: string, message: string]>> = {
   machine_offline: [
     'Your Machine #46110 Is Offline',
@@ -105,14 +105,14 @@ const texts: Readonly<Record<VastType, readonly [subject: string, message: strin
 };
 
 /**
- * A realistic event of a type, new at each call. The type may have its context before it, as in the management API
- * (`client:outbid`). Throws a `TypeError` for a type that is not in the catalogue.
+ * Makes a realistic event of a type, with a new id each time. The type may start with its context, as in the management
+ * API (`client:outbid`). Throws a `TypeError` for a type that is not in the catalogue.
  */
 export function sampleEvent<Type extends VastType>(type: Type | `${VastContext}:${Type}`): VastEventOf<Type> {
   const slug = String(type).replace(/^(client|host):/, '') as Type;
   const [subject, message] = Object.hasOwn(texts, slug) ? texts[slug] : [];
   if (subject === undefined || message === undefined) {
-    throw new TypeError(`there is no sample of type "${type}": there are ${Object.keys(texts).join(', ')}`);
+    throw new TypeError(`unknown event type "${type}" (valid: ${Object.keys(texts).join(', ')})`);
   }
   return {
     event_id: randomBytes(16).toString('hex'),

@@ -3,29 +3,29 @@ import { vast } from '../providers/vast.js';
 import { sign } from '../receive/signature.js';
 import { anything, aString, checkOptions } from '../util/check-options.js';
 
-/** What `signedDelivery` takes beside event and secret. */
+/** Options of `signedDelivery`. */
 export interface SignedDeliveryOptions {
-  /** Whose dialect it is in: `vast`, the default, `shodai` or `v0`. */
+  /** The sender: `vast`, `shodai` or `v0`. Default: `vast`. */
   readonly provider?: string;
-  /** When it was signed, in Unix seconds: now. */
+  /** When it was signed, in Unix seconds. Default: now. */
   readonly timestamp?: number;
-  /** Which attempt it says it is, of senders that say so: 1. */
+  /** Number of the attempt, for senders that have a header for it. Default: 1. */
   readonly attempt?: number;
 }
 
-/** A request as its sender sends it, ready for `fetch` or supertest. */
+/** A request in the form of its sender, ready for `fetch` or supertest. */
 export interface SignedDelivery {
   /** The exact text that is signed. */
   readonly body: string;
   /** The sender's headers, and the content type. */
   readonly headers: Readonly<Record<string, string>>;
-  /** What the URL ends with for a sender that signs nothing: `?token=...`. Otherwise empty. */
+  /** For a sender that signs nothing, the query of the URL: `?token=...`. Otherwise empty. */
   readonly search: string;
 }
 
 /**
- * Signs an event, or a body given as text, as Vast.ai or another provider does. For `v0`, which signs nothing, the
- * secret is the token, and stands in `search`.
+ * Signs an event, or the text of a body, as Vast.ai or another provider does. `v0` signs nothing: its secret is the
+ * token, which is in `search`.
  *
  * @example
  * const { body, headers } = signedDelivery(sampleEvent('outbid'), secret);
@@ -36,19 +36,19 @@ export function signedDelivery(
   secret: string,
   options: SignedDeliveryOptions = {},
 ): SignedDelivery {
-  // What a test signs wrongly on purpose is its own affair.
+  // Timestamp and attempt are not checked, because a test may use invalid ones on purpose.
   checkOptions(options, { provider: aString, timestamp: anything, attempt: anything }, 'signedDelivery');
   const { provider = vast.name, timestamp = Math.floor(Date.now() / 1000), attempt = 1 } = options;
-  const dialect = providerOf(provider);
+  const sender = providerOf(provider);
   const body = typeof event === 'string' ? event : JSON.stringify(event);
   const type = { 'Content-Type': 'application/json' };
-  if (dialect.headers === undefined) {
-    return { body, headers: type, search: `?${dialect.token}=${encodeURIComponent(secret)}` };
+  if (sender.headers === undefined) {
+    return { body, headers: type, search: `?${sender.token}=${encodeURIComponent(secret)}` };
   }
-  const names = dialect.headers;
-  const id = typeof event === 'object' ? dialect.idOf(event) : undefined;
-  // Vast.ai sends a copy of the id, too, which nobody looks at.
-  const idHeader = dialect.name === vast.name ? 'x-vast-event-id' : names.id;
+  const names = sender.headers;
+  const id = typeof event === 'object' ? sender.idOf(event) : undefined;
+  // Vast.ai also sends a copy of the id, which no receiver needs.
+  const idHeader = sender.name === vast.name ? 'x-vast-event-id' : names.id;
   return {
     body,
     headers: {
@@ -62,7 +62,7 @@ export function signedDelivery(
   };
 }
 
-/** As the sender spells it. */
+/** The header in the spelling of the sender. */
 function headerName(lowerCase: string): string {
   return lowerCase.replace(/\b[a-z]/g, (letter) => letter.toUpperCase());
 }

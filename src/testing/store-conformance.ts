@@ -5,7 +5,7 @@ import {
   Contest,
   completesTwice,
   hour,
-  keysAreToldApart,
+  keysAreDistinct,
   leasesEnd,
   minute,
   month,
@@ -19,21 +19,21 @@ import {
   short,
 } from './store-steps.js';
 
-/** A rule that a store must keep. */
+/** A rule that a store must follow. */
 export interface ConformanceCase {
-  /** The rule: unique in the suite. */
+  /** The rule. Unique in the suite. */
   readonly name: string;
-  /** Rejects when the store breaks the rule, with an error that tells what was asked and what it answered. */
+  /** Rejects if the store breaks the rule. The error lists the calls and the store's answers. */
   run(): Promise<void>;
 }
 
 /**
- * What an `IdempotencyStore` must do, as cases for any test runner.
+ * The rules of an `IdempotencyStore`, as cases for any test runner.
  *
- * `makeStore` is called twice for each case, since what one holder does must hold for another: give two instances
- * over the same data, in two processes if need be, or the same instance again if the store lives in one process.
- * The keys are new in each run, so that cases may run at the same time and share a database. No case depends on how
- * fast the machine is; one that waits in vain gives up after 2 seconds. What `makeStore` opens is yours to close.
+ * `makeStore` is called twice for each case, because the claims of one instance must be visible to the other. Return two
+ * instances over the same data, in two processes if necessary. If the store lives in one process, return the same
+ * instance twice. Keys are new in each run, so that cases can run in parallel and share a database. No case depends on
+ * the speed of the machine. A case that waits for an expiry fails after 2 seconds. You must close what `makeStore` opens.
  *
  * @example
  * import { storeConformance } from 'vast-webhook/testing';
@@ -52,7 +52,7 @@ export function storeConformance(makeStore: () => IdempotencyStore | PromiseLike
   }));
 }
 
-/** Who wants the event, by turns at the one store and at the other. */
+/** Claimants of the event, alternately at one store and at the other. */
 const [a, b, c, d] = [party('a', 0), party('b', 1), party('c', 0), party('d', 1)];
 /** The same holder as `a`, at the other store. */
 const alsoA = party('a', 1);
@@ -60,16 +60,16 @@ const alsoA = party('a', 1);
 const sinks = Array.from({ length: 24 }, (_, i) => `sink ${i}`);
 
 const rules: Readonly<Record<string, readonly Step[]>> = {
-  'a claim excludes others while its lease lasts, and they are told what is left of it': [
+  'a claim excludes others while its lease lasts, and they get the rest of it as retryAfterMs': [
     a.claims([], hour),
     b.isRefused(hour, minute),
     c.isRefused(hour, minute),
   ],
   'of 64 claims at once one gets a new event': [race([])],
-  'of 64 claims at once one gets a released event': [a.claims(), a.tells('slack'), a.releases(), race(['slack'])],
+  'of 64 claims at once one gets a released event': [a.claims(), a.delivers('slack'), a.releases(), race(['slack'])],
   'of 64 claims at once one gets an event whose lease ran out': [
     a.claims([], short),
-    a.tells('slack'),
+    a.delivers('slack'),
     leasesEnd,
     race(['slack']),
   ],
@@ -77,10 +77,10 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
     a.claims([], minute),
     alsoA.claims([], hour),
     b.isRefused(hour, minute),
-    a.tells('slack'),
+    a.delivers('slack'),
     a.claims(['slack'], minute),
     b.isRefused(),
-    alsoA.tells('audit'),
+    alsoA.delivers('audit'),
     a.releases(),
     b.claims(['slack', 'audit']),
     a.isRefused(),
@@ -92,7 +92,7 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
     b.isRefused((10 * minute) / 7),
     a.renews((10 * hour) / 7),
     b.isRefused((10 * hour) / 7, hour),
-    a.tells('slack'),
+    a.delivers('slack'),
     a.releases((10 * minute) / 7),
     b.claims(['slack']),
     b.completes((10 * minute) / 7),
@@ -105,7 +105,7 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
   'a lease that ran out but was not taken is still its holder’s': [
     apart(
       [a.claims([], short), leasesEnd, a.renews(), b.isRefused()],
-      [a.claims([], short), leasesEnd, a.tells('slack'), a.releases(), b.claims(['slack'])],
+      [a.claims([], short), leasesEnd, a.delivers('slack'), a.releases(), b.claims(['slack'])],
       [a.claims([], short), leasesEnd, a.completes(), b.findsItCompleted()],
       [a.claims([], short), leasesEnd, a.releases(), b.claims()],
     ),
@@ -114,12 +114,12 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
     apart(...Array.from({ length: 24 }, (_, i) => [a.claims([], short), leasesEnd, settlesAsAnotherClaims(i)])),
   ],
 
-  'who never held an event changes nothing': [
+  'a token that never claimed an event changes nothing': [
     apart(
       ...settlers.map((settler) => [a.cannot(settler), b.claims(), leasesEnd, c.isRefused()]),
       ...settlers.map((settler) => [
         a.claims(),
-        a.tells('slack'),
+        a.delivers('slack'),
         b.cannot(settler),
         leasesEnd,
         c.isRefused(),
@@ -128,13 +128,13 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
       ]),
     ),
   ],
-  'who lost an event to another changes nothing': [
+  'a token that lost its lease to another changes nothing': [
     apart(
       ...settlers.map((settler) => [
         a.claims([], short),
-        a.tells('slack'),
+        a.delivers('slack'),
         b.takesOver(['slack']),
-        b.tells('audit'),
+        b.delivers('audit'),
         a.cannot(settler),
         leasesEnd,
         c.isRefused(),
@@ -143,7 +143,7 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
       ]),
     ),
   ],
-  'who lost an event that another completed changes nothing': [
+  'a token that lost its lease to another, who completed, changes nothing': [
     apart(
       ...settlers.map((settler) => [
         a.claims([], short),
@@ -155,17 +155,17 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
       ]),
     ),
   ],
-  'who completed an event changes nothing any more': [
+  'a token that completed an event changes nothing afterwards': [
     apart(
       ...settlers.map((settler) => [a.claims(), a.completes(), a.cannot(settler), leasesEnd, b.findsItCompleted()]),
     ),
   ],
-  'who released an event changes nothing any more': [
+  'a token that released an event changes nothing afterwards': [
     apart(
       ...settlers.map((settler) => [a.claims(), a.releases(), a.cannot(settler), b.claims()]),
       ...settlers.map((settler) => [
         a.claims(),
-        a.tells('slack'),
+        a.delivers('slack'),
         a.releases(),
         a.cannot(settler),
         leasesEnd,
@@ -176,7 +176,7 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
 
   'a completed event is remembered for its time, however short its lease was': [
     a.claims([], short),
-    a.tells('slack'),
+    a.delivers('slack'),
     a.completes(month),
     leasesEnd,
     b.findsItCompleted(),
@@ -184,10 +184,10 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
   ],
   'a completed event is forgotten after its time, with its progress': [
     a.claims(),
-    a.tells('slack'),
+    a.delivers('slack'),
     a.completes(short),
     b.takesOver([]),
-    b.tells('audit'),
+    b.delivers('audit'),
     b.releases(),
     c.claims(['audit']),
   ],
@@ -196,17 +196,17 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
   'an event released without progress is free at once': [a.claims(), a.releases(), b.claims(), c.isRefused()],
   'progress outlives a release, each sink once': [
     a.claims([], short),
-    a.tells('slack', 'audit', 'slack'),
+    a.delivers('slack', 'audit', 'slack'),
     a.releases(month),
     leasesEnd,
     b.claims(['slack', 'audit']),
-    b.tells('audit', 'mail'),
+    b.delivers('audit', 'mail'),
     b.releases(),
     c.claims(['slack', 'audit', 'mail']),
   ],
   'progress outlives a holder who releases without adding to it': [
     a.claims(),
-    a.tells('slack'),
+    a.delivers('slack'),
     a.releases(),
     b.claims(['slack']),
     b.releases(),
@@ -214,23 +214,23 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
   ],
   'progress outlives holders who crash, whether they added to it or not': [
     a.claims([], short),
-    a.tells('slack'),
+    a.delivers('slack'),
     b.takesOver(['slack'], short),
     c.takesOver(['slack']),
-    c.tells('audit'),
+    c.delivers('audit'),
     c.renews(short),
     d.takesOver(['slack', 'audit']),
   ],
   'progress is forgotten after the time that the release gave it': [
     a.claims(),
-    a.tells('slack'),
+    a.delivers('slack'),
     a.releases(short),
     leasesEnd,
     b.claims([]),
   ],
   'a claim outlives the time that the release before it gave': [
     a.claims(),
-    a.tells('slack'),
+    a.delivers('slack'),
     a.releases(short),
     b.takesOver('anything'),
     leasesEnd,
@@ -239,20 +239,26 @@ const rules: Readonly<Record<string, readonly Step[]>> = {
   ],
   'nothing is lost of what is recorded and renewed at once': [
     a.claims(),
-    atOnce(...sinks.flatMap((sink, i) => [a.renews(), (i % 2 === 0 ? a : alsoA).tells(sink)])),
+    atOnce(...sinks.flatMap((sink, i) => [a.renews(), (i % 2 === 0 ? a : alsoA).delivers(sink)])),
     a.releases(),
     b.claims(sinks),
   ],
 
-  'keys are told apart to the last character, whatever it is': [keysAreToldApart],
-  // No new key, so that other runs may be at it.
+  'keys are distinguished to the last character, whatever it is': [keysAreDistinct],
+  // Not a new key, so other runs may use it at the same time.
   'the key __proto__ is like any other': [
-    onKey('__proto__', [a.takesOver('anything'), a.tells('slack'), a.releases(), b.takesOver(['slack']), b.releases()]),
+    onKey('__proto__', [
+      a.takesOver('anything'),
+      a.delivers('slack'),
+      a.releases(),
+      b.takesOver(['slack']),
+      b.releases(),
+    ]),
   ],
-  'sinks are told apart to the last character, whatever it is': [
+  'sinks are distinguished to the last character, whatever it is': [
     a.claims(),
-    a.tells(...oddNames),
-    atOnce(...oddNames.map((sink) => a.tells(sink))),
+    a.delivers(...oddNames),
+    atOnce(...oddNames.map((sink) => a.delivers(sink))),
     a.releases(),
     b.claims(oddNames),
     b.releases(),

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import type { IdempotencyStore } from '../contracts/store.js';
 
-// What must last does so on the slowest machine; what must end is waited for.
+// A lease that must last is long enough for the slowest machine. A lease that must end is waited for.
 export const short = 50;
 export const minute = 60_000;
 export const hour = 60 * minute;
@@ -15,16 +15,16 @@ const patience = 2_000;
 type Side = 0 | 1;
 type Stores = readonly [IdempotencyStore, IdempotencyStore];
 
-/** What happens to an event, and what the store must answer to it. */
+/** One or more calls for an event, and the answers that the store must give. */
 export type Step = (contest: Contest) => Promise<unknown>;
 
-/** An event that several want, and what was asked about it. */
+/** An event that several tokens claim, with a log of the calls. */
 export class Contest {
   readonly #rule: string;
   readonly #stores: Stores;
   readonly #key: string;
   readonly #id = randomUUID();
-  readonly #story: string[] = [];
+  readonly #log: string[] = [];
 
   constructor(rule: string, stores: Stores, key: string = randomUUID()) {
     this.#rule = rule;
@@ -40,33 +40,33 @@ export class Contest {
     for (const step of steps) await step(this);
   }
 
-  /** Asks the store at that side, in the name of `who`. */
+  /** Calls the store at that side with the token of `who`. */
   async ask(who: string, side: Side, operation: keyof IdempotencyStore, argument: number | string): Promise<unknown> {
-    const question = `${who}.${operation}(${inspect(argument)})`;
+    const call = `${who}.${operation}(${inspect(argument)})`;
     try {
       const answer = await this.#stores[side][operation](this.#key, `${who}-${this.#id}`, argument as never);
-      this.#tell(question, inspect(answer));
+      this.#record(call, inspect(answer));
       return answer;
     } catch (error) {
-      this.#tell(question, `threw ${error}`);
-      throw Object.assign(this.#broken(`${question} was not answered`), { cause: error });
+      this.#record(call, `threw ${error}`);
+      throw Object.assign(this.#broken(`${call} was not answered`), { cause: error });
     }
   }
 
   expect(answer: unknown, { wanted, fits }: Expectation): void {
-    if (!fits(answer)) throw this.#broken(`it answered ${inspect(answer)} where ${wanted} is due`);
+    if (!fits(answer)) throw this.#broken(`it answered ${inspect(answer)} and not ${wanted}`);
   }
 
-  /** A question that is asked until the answer pleases stands once, with the last answer. */
-  #tell(question: string, answer: string): void {
-    if (this.#story.at(-1)?.startsWith(`${question}: `)) this.#story.pop();
-    this.#story.push(`${question}: ${answer}`);
+  /** A repeated call is logged once, with the last answer. */
+  #record(call: string, answer: string): void {
+    if (this.#log.at(-1)?.startsWith(`${call}: `)) this.#log.pop();
+    this.#log.push(`${call}: ${answer}`);
   }
 
   #broken(how: string): AssertionError {
-    const story = this.#story.slice(-20).map((line) => `\n  ${line}`);
+    const log = this.#log.slice(-20).map((line) => `\n  ${line}`);
     return new AssertionError({
-      message: `the store breaks the rule "${this.#rule}": ${how}. What was asked about ${inspect(this.#key)}:${story.join('')}`,
+      message: `the store breaks the rule "${this.#rule}": ${how}. Calls for the key ${inspect(this.#key)}:${log.join('')}`,
     });
   }
 }
@@ -96,16 +96,16 @@ const either = (one: Expectation, other: Expectation): Expectation => ({
   fits: (answer) => one.fits(answer) || other.fits(answer),
 });
 
-/** The order in which sinks are named is free, and so is what class an answer is of. */
+/** Sorts the sinks and drops the answer's class, because both are free. */
 function sorted(answer: unknown): unknown {
   if (typeof answer !== 'object' || answer === null) return answer;
   const { delivered } = answer as { delivered?: unknown };
   return Array.isArray(delivered) ? { ...answer, delivered: delivered.toSorted() } : { ...answer };
 }
 
-const hasIt = (answer: unknown) => (answer as { state?: unknown } | undefined)?.state === 'acquired';
+const isAcquired = (answer: unknown) => (answer as { state?: unknown } | undefined)?.state === 'acquired';
 
-/** Somebody who wants the event, by a token of his own. */
+/** A claimant with its own token. */
 export function party(who: string, side: Side) {
   const asks =
     (operation: keyof IdempotencyStore, argument: number | string, expected: Expectation): Step =>
@@ -115,23 +115,23 @@ export function party(who: string, side: Side) {
     claims: (delivered: readonly string[] = [], leaseMs = minute) => asks('claim', leaseMs, acquired(delivered)),
     isRefused: (atMost = minute, moreThan = 0) => asks('claim', minute, inFlight(atMost, moreThan)),
     findsItCompleted: () => asks('claim', minute, completed),
-    /** Claims until it gets the event. A try that begins when patience is over must succeed, on any machine. */
+    /** Claims until it succeeds. An attempt that begins after `patience` must succeed, even on a slow machine. */
     takesOver:
       (delivered: readonly string[] | 'anything' = [], leaseMs = minute): Step =>
       async (contest) => {
         for (const start = performance.now(); ; await sleep(10)) {
           const isLast = performance.now() - start > patience;
           const answer = await contest.ask(who, side, 'claim', leaseMs);
-          if (!hasIt(answer) && !isLast) continue;
+          if (!isAcquired(answer) && !isLast) continue;
           const expected = acquired(delivered === 'anything' ? [] : delivered);
-          if (!hasIt(answer))
+          if (!isAcquired(answer))
             contest.expect(answer, { ...expected, wanted: `${expected.wanted} within ${patience} ms` });
           else if (delivered !== 'anything') contest.expect(answer, expected);
           return;
         }
       },
     renews: (leaseMs = minute) => asks('renew', leaseMs, exactly(true)),
-    tells:
+    delivers:
       (...sinks: readonly string[]): Step =>
       (contest) =>
         contest.play(sinks.map((sink) => asks('delivered', sink, exactly(true)))),
@@ -144,7 +144,7 @@ export function party(who: string, side: Side) {
 
 export const settlers = ['renew', 'delivered', 'complete', 'release'] as const;
 
-/** Plays each story on an event of its own, all at once. */
+/** Plays each story on its own event, all at once. */
 export function apart(...stories: readonly (readonly Step[])[]): Step {
   return (contest) => Promise.all(stories.map((steps) => contest.another().play(steps)));
 }
@@ -153,28 +153,28 @@ export function atOnce(...steps: readonly Step[]): Step {
   return (contest) => Promise.all(steps.map((step) => step(contest)));
 }
 
-/** Plays the story on the event of that key, which is not new to the store. */
+/** Plays the story on the event of that key, which the store may know already. */
 export function onKey(key: string, steps: readonly Step[]): Step {
   return (contest) => contest.another(key).play(steps);
 }
 
-/** By the store's own clock, to which rounding may add a little: what is short and was asked for before has ended. */
+/** Waits, by the store's own clock, until all `short` leases from before have ended. 20 ms allow for rounding. */
 export const leasesEnd: Step = apart([party('first', 0).claims([], short + 20), party('second', 1).takesOver()]);
 
-/** 64 claims at once, of which one must get the event, with what was delivered. */
+/** 64 claims at once. Exactly one must get the event, with the delivered sinks. */
 export function race(delivered: readonly string[]): Step {
   return async (contest) => {
     const claims = Array.from({ length: 64 }, (_, i) => contest.ask(`racer ${i}`, (i % 2) as Side, 'claim', minute));
     const answers = await Promise.all(claims);
-    const winners = answers.filter(hasIt);
+    const winners = answers.filter(isAcquired);
     contest.expect({ winners: winners.length }, exactly({ winners: 1 }));
-    for (const answer of answers) contest.expect(answer, hasIt(answer) ? acquired(delivered) : inFlight(minute));
+    for (const answer of answers) contest.expect(answer, isAcquired(answer) ? acquired(delivered) : inFlight(minute));
   };
 }
 
 /**
- * `a` is at work on the event when `b` claims it: whoever the store took first, it must not tell both that it was them.
- * That it is in flight may be told to `b` whenever `a` is still at it.
+ * `a` settles the event while `b` claims it. The store may run either call first, but both must not succeed as if they
+ * were first. `b` may always get `in_flight` while `a` holds the lease.
  */
 export function settlesAsAnotherClaims(turn: number): Step {
   const settlements = [
@@ -199,7 +199,7 @@ export const completesTwice: Step = async (contest) => {
   if (!answers.includes(true)) contest.expect(answers, { wanted: 'true at least once', fits: () => false });
 };
 
-// Equal to some databases, or apart from the others only in what encodings, patterns and quotes do to them.
+// Names that some databases treat as equal, or that encodings, patterns and quotes can change.
 export const oddNames: readonly string[] = [
   ...[
     'k',
@@ -246,14 +246,14 @@ export const oddNames: readonly string[] = [
   ...['1', '2'].map((end) => end.padStart(255, 'x')),
 ];
 
-/** Each key's progress must come back under that key. */
-export const keysAreToldApart: Step = async (contest) => {
+/** The deliveries that were recorded for a key must be returned for that key only. */
+export const keysAreDistinct: Step = async (contest) => {
   const id = randomUUID();
   const long = ['1', '2'].map((end) => id + end.padStart(1_000, 'x'));
   const keys = [...oddNames.map((name) => id + name), id, ` ${id}`, `__proto__${id}`, ...long];
   const contests = keys.map((key) => contest.another(key));
   const [a, b] = [party('a', 0), party('b', 1)];
   await Promise.all(contests.map((each) => each.play([a.claims()])));
-  const story = (sink: string) => [a.tells(sink), a.releases(), b.claims([sink]), b.completes()];
+  const story = (sink: string) => [a.delivers(sink), a.releases(), b.claims([sink]), b.completes()];
   await Promise.all(contests.map((each, i) => each.play(story(`sink ${i}`))));
 };

@@ -43,7 +43,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
         return entry?.state === 'held';
       }
     })(),
-    ['who never held an event changes nothing', 'who lost an event to another changes nothing'],
+    ['a token that never claimed an event changes nothing', 'a token that lost its lease to another changes nothing'],
   ],
   [
     'compares no token on release',
@@ -52,7 +52,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
         return super.release(key, this.entries.get(key)?.token ?? '', ttlMs);
       }
     })(),
-    ['who lost an event to another changes nothing'],
+    ['a token that lost its lease to another changes nothing'],
   ],
   [
     'lets who held an event before go on when it is over',
@@ -61,7 +61,10 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
         return entry?.token === token;
       }
     })(),
-    ['who completed an event changes nothing any more', 'who released an event changes nothing any more'],
+    [
+      'a token that completed an event changes nothing afterwards',
+      'a token that released an event changes nothing afterwards',
+    ],
   ],
   [
     'renews, records and completes what nobody holds',
@@ -71,7 +74,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
         return super.change(key, token, to);
       }
     })(),
-    ['who never held an event changes nothing'],
+    ['a token that never claimed an event changes nothing'],
   ],
   [
     'completes again what the next holder completed',
@@ -82,7 +85,10 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
         return super.complete(key, token, ttlMs);
       }
     })(),
-    ['who completed an event changes nothing any more', 'who lost an event that another completed changes nothing'],
+    [
+      'a token that completed an event changes nothing afterwards',
+      'a token that lost its lease to another, who completed, changes nothing',
+    ],
   ],
   [
     'looks, waits, and only then takes',
@@ -266,7 +272,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
         return key.toLowerCase();
       }
     })(),
-    ['keys are told apart to the last character, whatever it is'],
+    ['keys are distinguished to the last character, whatever it is'],
   ],
   ...Object.entries<(key: string) => string>({
     'a space at the end': (key) => key.trimEnd(),
@@ -278,7 +284,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
       [
         `takes keys for equal that differ in ${what}`,
         Object.assign(new ReferenceStore(), { keyOf }),
-        ['keys are told apart to the last character, whatever it is'],
+        ['keys are distinguished to the last character, whatever it is'],
       ] as const,
   ),
   [
@@ -295,17 +301,17 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
   ...Object.entries<(delivered: readonly string[], sink: string) => string[]>({
     'separated by commas': (delivered, sink) => [...delivered, sink].join().split(','),
     'as the properties of an object': (delivered, sink) => {
-      const told: Record<string, true> = {};
-      for (const name of [...delivered, sink]) told[name] = true;
-      return Object.keys(told);
+      const names: Record<string, true> = {};
+      for (const name of [...delivered, sink]) names[name] = true;
+      return Object.keys(names);
     },
-    'as often as they are told': (delivered, sink) => [...delivered, sink],
+    'as often as they are recorded': (delivered, sink) => [...delivered, sink],
   }).map(
     ([how, record]) =>
       [
         `keeps sinks ${how}`,
         Object.assign(new ReferenceStore(), { with: record }),
-        ['sinks are told apart to the last character, whatever it is'],
+        ['sinks are distinguished to the last character, whatever it is'],
       ] as const,
   ),
   [
@@ -346,7 +352,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
             return answer.state === 'in_flight' ? (refusal(answer.retryAfterMs) as ClaimResult) : answer;
           }
         })(),
-        ['a claim excludes others while its lease lasts, and they are told what is left of it'],
+        ['a claim excludes others while its lease lasts, and they get the rest of it as retryAfterMs'],
       ] as const,
   ),
   [
