@@ -1,4 +1,4 @@
-/** How long to wait before the next attempt, and until when there is one. Milliseconds. */
+/** How long to wait before the next attempt, and when to give up. In milliseconds. */
 export interface Backoff {
   readonly minBackoffMs: number;
   readonly maxBackoffMs: number;
@@ -7,15 +7,15 @@ export interface Backoff {
 }
 
 /**
- * After `attempts` failures in `ageMs`: the wait before the next attempt, exponential with full jitter and not before
- * the sink wants one. Nothing when there shall be none.
+ * The wait before the next attempt, after `attempts` failures in `ageMs`. It is exponential with full jitter, and at
+ * least the sink's own `retryAfterMs`. Undefined if there must be no further attempt.
  */
 export function waitAfter(error: unknown, attempts: number, ageMs: number, backoff: Backoff): number | undefined {
   const { permanent, retryAfterMs } = Object(error) as { permanent?: unknown; retryAfterMs?: unknown };
   if (permanent === true && backoff.giveUpOnPermanent) return undefined;
-  const most = Math.min(backoff.maxBackoffMs, backoff.minBackoffMs * 2 ** (attempts - 1));
+  const longest = Math.min(backoff.maxBackoffMs, backoff.minBackoffMs * 2 ** (attempts - 1));
   const asked = isPositive(retryAfterMs) ? retryAfterMs : 0;
-  const waitMs = Math.ceil(Math.max(Math.random() * most, asked));
+  const waitMs = Math.ceil(Math.max(Math.random() * longest, asked));
   return ageMs + waitMs < backoff.giveUpAfterMs ? waitMs : undefined;
 }
 

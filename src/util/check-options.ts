@@ -1,7 +1,7 @@
-/** Whether a value will do, and how to say what would. */
+/** Whether a value is valid, and a description of valid values for errors. */
 export type Check = readonly [isValid: (value: unknown) => boolean, form: string];
 
-/** The longest time that `setTimeout` takes; with more it fires at once. */
+/** The longest time that `setTimeout` accepts. With a longer one it fires at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
 export type Checks = Readonly<Record<string, Check>>;
@@ -14,7 +14,7 @@ export const trueOrFalse: Check = [(value) => typeof value === 'boolean', 'true 
 
 export const aString: Check = [(value) => typeof value === 'string', 'a string'];
 
-/** For what is checked elsewhere, with more to say. */
+/** For options that are checked elsewhere with a better message. */
 export const anything: Check = [() => true, 'anything'];
 
 export const isWholeUpTo =
@@ -22,13 +22,13 @@ export const isWholeUpTo =
   (value: unknown): boolean =>
     Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
 
-/** For what is waited for with a timer. */
+/** For times that a timer waits. */
 export const milliseconds: Check = [isWholeUpTo(1, maxTimerMs), `a whole number of milliseconds, 1 to ${maxTimerMs}`];
 
-/** For what is compared with a clock. */
+/** For times that are compared with a clock. */
 export const longMilliseconds: Check = [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of milliseconds'];
 
-/** Throws a `TypeError` that names the option and what it takes. `owner` is what the options are for. */
+/** Throws a `TypeError` that names the option and its valid values. `owner` is the function that takes the options. */
 export function checkOptions(options: object, checks: Checks, owner?: string): void {
   const where = owner === undefined ? '' : `${owner}: `;
   if (typeof options !== 'object' || options === null) throw new TypeError(`${where}the options must be an object`);

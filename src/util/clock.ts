@@ -1,21 +1,21 @@
-/** What `timeout` gives, to be cleared with. */
+/** A running timer, for `clear`. */
 export type Timer = NodeJS.Timeout;
 
 /**
- * Time, as the engine sees it. It is handed in, so that a simulation can have a clock and a scheduler of its own.
- * Everything that waits, retries, renews or gathers asks this object, and nothing else.
+ * Time, as the engine sees it. It is a parameter, so that a simulation can have its own clock and scheduler.
+ * All code that waits, retries, renews or buffers uses only this object.
  */
 export interface Clock {
-  /** Milliseconds that only go forward, as `performance.now()`. */
+  /** Monotonic milliseconds, like `performance.now()`. */
   now(): number;
-  /** Unix milliseconds, which can be set back and forward, as `Date.now()`. */
+  /** Unix milliseconds of the system clock, which can be set back, like `Date.now()`. */
   date(): number;
-  /** Keeps the process alive until then. */
+  /** A timer that keeps the process alive. */
   timeout(run: () => void, ms: number): Timer;
-  /** Keeps no process alive. */
+  /** A timer that does not keep the process alive. */
   unrefTimeout(run: () => void, ms: number): Timer;
   clear(timer: Timer | undefined): void;
-  /** Runs it when what is running now, and all that it has resolved, is over. */
+  /** Runs the function after the running code and all its microtasks. */
   immediate(run: () => void): void;
 }
 
@@ -26,7 +26,7 @@ export const systemClock: Clock = {
   timeout: (run, ms) => setTimeout(run, ms),
   unrefTimeout(run, ms) {
     const timer = setTimeout(run, ms);
-    // In workers a timer is a number, and no process waits for it.
+    // In workers a timer is a number and has no unref().
     timer.unref?.();
     return timer;
   },

@@ -2,23 +2,23 @@ interface Entry<Value> {
   readonly key: string;
   readonly hash: number;
   value: Value;
-  /** One that is older. */
+  /** The next older entry of the bucket. */
   next: Entry<Value> | undefined;
 }
 
 /**
- * A map for keys that come and go with each delivery, as a hash table with chains. V8's own `Map` makes itself anew all
- * the time then, and leaves each of its tables with a pointer to the next one: as soon as one of them is old, the
- * garbage collector takes all that has been in the later ones for alive, and copies it.
+ * A map for keys that come and go with each delivery: a hash table with chains. V8's `Map` reallocates its table often
+ * then, and each old table keeps the next one alive. Once one table is in the old generation, the garbage collector
+ * copies everything in the later tables, too.
  */
 export class KeyMap<Value> {
   #buckets: (Entry<Value> | undefined)[] = new Array(16).fill(undefined);
   #size = 0;
-  readonly #isOver: ((value: Value) => boolean) | undefined;
+  readonly #isExpired: ((value: Value) => boolean) | undefined;
 
-  /** Entries for which `isOver` holds may be left out whenever room is made. */
-  constructor(isOver?: (value: Value) => boolean) {
-    this.#isOver = isOver;
+  /** Entries for which `isExpired` returns true are removed when the table grows. */
+  constructor(isExpired?: (value: Value) => boolean) {
+    this.#isExpired = isExpired;
   }
 
   get size(): number {
@@ -40,7 +40,7 @@ export class KeyMap<Value> {
     this.#enter({ key, hash, value, next: undefined });
   }
 
-  /** Leaves alone what has been set in place of `value`, if that is given. */
+  /** If `value` is given, deletes the entry only if it still has this value. */
   delete(key: string, hash: number, value?: Value): void {
     const at = this.#bucketOf(hash);
     let before: Entry<Value> | undefined;
@@ -73,19 +73,19 @@ export class KeyMap<Value> {
   }
 
   #makeRoom(): void {
-    if (this.#isOver !== undefined) this.#leaveOut(this.#isOver);
-    // Half empty, or the next time would come too soon. Otherwise what is over would still make the table grow.
+    if (this.#isExpired !== undefined) this.#dropExpired(this.#isExpired);
+    // If the table stays more than half full, the next call would come too soon, so it grows.
     if (this.#size > this.#buckets.length / 2) this.#grow();
   }
 
-  #leaveOut(isOver: (value: Value) => boolean): void {
+  #dropExpired(isExpired: (value: Value) => boolean): void {
     const buckets = this.#buckets;
     for (let at = 0; at < buckets.length; at++) {
       let entry = buckets[at];
       buckets[at] = undefined;
       while (entry !== undefined) {
         const { next } = entry;
-        if (isOver(entry.value)) this.#size--;
+        if (isExpired(entry.value)) this.#size--;
         else this.#enter(entry);
         entry = next;
       }
@@ -105,7 +105,7 @@ export class KeyMap<Value> {
   }
 }
 
-/** FNV-1a over UTF-16 units, its bits mixed once more since tables look at the lowest only. */
+/** FNV-1a over UTF-16 units. The bits are mixed once more, because tables use only the lowest ones. */
 export function hashOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);

@@ -1,4 +1,4 @@
-/** A listener of the service's must not change what becomes of the delivery, also not by a promise that rejects. */
+/** Wraps a user's listener, because its errors must not affect the delivery. Rejected promises are ignored, too. */
 export function swallowErrors<Args extends readonly unknown[]>(
   listener: (...args: Args) => unknown,
 ): (...args: Args) => void {

@@ -1,4 +1,4 @@
-/** A timer that keeps no process alive. In workers a timer is a number, and no process waits for it. */
+/** A timer that does not keep the process alive. In workers a timer is a number and has no unref(). */
 export function unrefTimeout(run: () => void, ms: number): NodeJS.Timeout {
   const timer = setTimeout(run, ms);
   timer.unref?.();
