@@ -5,85 +5,85 @@ import { isFields, parseJson } from './read.js';
 import { redactor } from './redact.js';
 import { isTransient, maxAttempts, pause, waitMs } from './retry.js';
 
-/** What every management client takes. */
+/** Options of every management client. */
 export interface ApiOptions {
-  /** As the service's console shows it. */
+  /** The API key from the service's console. */
   readonly apiKey: string;
-  /** In place of the service's own address: a proxy or a stand-in. https, or http on loopback. */
+  /** Replaces the service's own URL, for a proxy or a test server. https, or http on loopback. */
   readonly baseUrl?: string;
-  /** Used in place of the global `fetch`, for a proxy or an agent of your own. */
+  /** Replaces the global `fetch`, for a proxy or an agent of your own. */
   readonly fetch?: typeof fetch;
-  /** After how many milliseconds an attempt counts as failed, its answer included: 10,000. */
+  /** After how many milliseconds an attempt fails, reading the answer included. Default: 10,000. */
   readonly timeoutMs?: number;
 }
 
-/** What every call takes as its last argument. */
+/** Options of every call: its last argument. */
 export interface CallOptions {
-  /** Ends the call and its retries: it rejects with the signal's reason. */
+  /** Aborts the call and its retries. The call then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 export interface Service {
-  /** For messages. */
+  /** Name of the service in messages. */
   readonly name: string;
   readonly baseUrl: string;
-  /** The header that carries the key. */
+  /** The header with the key. */
   authorize(apiKey: string): Readonly<Record<string, string>>;
 }
 
 interface Request extends CallOptions {
-  /** What is not a POST sets something to what it says, so that it can be repeated. */
+  /** Every method except POST is idempotent here, so that it can be retried. */
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** Below the base URL. */
+  /** Relative to the base URL. */
   readonly path: string;
   readonly body?: object;
 }
 
 /**
- * Makes a call and reads its answer. `read` gives undefined for an answer of another form than the service documents;
- * an empty one is an object without fields. Rejects with an `ApiError`, or with the signal's reason.
+ * Makes a call and reads its answer. `read` returns undefined for an answer in an undocumented form. An empty answer is
+ * read as an object without fields. Rejects with an `ApiError`, or with the signal's reason.
  */
 export type Call = <Result>(
   request: Request,
   read: (answer: unknown) => NonNullable<Result> | undefined,
 ) => Promise<Result>;
 
-/** One attempt's end. */
+/** Result of one attempt. */
 interface Answer {
-  /** 0: none. */
+  /** 0 if there is no answer. */
   readonly status: number;
   readonly contentType: string;
   readonly retryAfter: string | null;
-  /** Undefined when it was too long to be read. */
+  /** Undefined if it was too long. */
   readonly body: string | undefined;
-  /** Why there is no answer. */
+  /** The reason, if there is no answer. */
   readonly failure?: Failure;
 }
 
 interface Failure {
   readonly code: 'timeout' | 'unreachable';
   readonly text: string;
-  /** That the service cannot have seen the call. */
+  /** Whether the request certainly did not reach the service. */
   readonly wasNotSent: boolean;
 }
 
 const maxBodyBytes = 1_048_576;
 
 const optionChecks: Readonly<Record<keyof ApiOptions, Check>> = {
-  // Anything else would make `fetch` throw an error that quotes the header, and the key with it.
+  // For any other value, `fetch` would throw an error that quotes the header with the key.
   apiKey: [
     (value) => typeof value === 'string' && /^[\x21-\x7e]+$/.test(value),
     'the key as the service shows it, of printable ASCII without white space: is the environment variable set?',
   ],
   baseUrl: [
     isBaseUrl,
-    'an https:// address (http:// on loopback only, since the key goes there) without a user name, query or fragment',
+    'an https:// address (http:// on loopback only, because requests carry the key) without a user name, query or fragment',
   ],
   fetch: aFunction,
   timeoutMs: milliseconds,
 };
 
-/** Throws a `TypeError` for options that nobody can have meant. */
+/** Throws a `TypeError` for invalid options. */
 export function caller(service: Service, options: ApiOptions): Call {
   checkOptions(options, optionChecks);
   if (options.apiKey === undefined) throw new TypeError(`the option apiKey must be ${optionChecks.apiKey[1]}`);
@@ -137,7 +137,7 @@ export function caller(service: Service, options: ApiOptions): Call {
     { status, contentType, body, failure }: Answer,
     read: (answer: unknown) => NonNullable<Result> | undefined,
   ): Result {
-    const inDoubt = method === 'POST' && 'It may have taken effect all the same: check before you repeat it';
+    const inDoubt = method === 'POST' && 'The call may have taken effect: check before you repeat it';
     if (failure) {
       const doubt = failure.wasNotSent ? undefined : inDoubt;
       throw new ApiError(sentences(`${service.name} ${redact(failure.text)}`, doubt), { status, code: failure.code });
@@ -164,7 +164,7 @@ function isBaseUrl(value: unknown): boolean {
   return isSafe && !username && !password && !search && !hash;
 }
 
-/** The body's text, of which no more is read than an answer can have. */
+/** The body's text. Undefined if it is longer than `maxBodyBytes`. */
 async function textOf(response: Response): Promise<string | undefined> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -180,7 +180,7 @@ async function textOf(response: Response): Promise<string | undefined> {
 /** Codes of failures before a request could have left. */
 const notSent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UND_ERR_CONNECT_TIMEOUT)$/;
 
-/** The error itself stays out, since its text or its cause may quote a header. */
+/** Takes only the error's code, because its text or its cause may quote a header. */
 function failureOf(error: unknown): Failure {
   const { cause, name } = Object(error) as { cause?: { code?: unknown }; name?: unknown };
   const given = cause?.code ?? name;
@@ -190,7 +190,7 @@ function failureOf(error: unknown): Failure {
 
 function oddity(contentType: string, body: string | undefined): string {
   if (body === undefined) return `with more than ${maxBodyBytes} bytes`;
-  return isHtml(contentType, body) ? 'with an HTML page' : 'in another form than it documents';
+  return isHtml(contentType, body) ? 'with an HTML page' : 'in an undocumented form';
 }
 
 function hintFor(status: number): string | undefined {

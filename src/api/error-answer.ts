@@ -1,35 +1,35 @@
 import { type Fields, isFields, parseJson } from './read.js';
 
-/** What an error answer says of itself. */
+/** The parts of an error answer. */
 export interface Reason {
-  /** The service's own word for the error. */
+  /** The service's own code for the error. */
   readonly code?: string;
-  /** For people: one line. */
+  /** Text for people, in one line. */
   readonly text?: string;
-  /** What the service adds, without what is secret in it. */
+  /** Details from the service, with secrets redacted. */
   readonly details?: unknown;
   readonly requestId?: string;
 }
 
 const maxTextLength = 300;
-/** How deep texts are looked for: `{detail: [{msg}]}` is the deepest known. */
+/** How deep to search for texts. `{detail: [{msg}]}` is the deepest known form. */
 const maxDepth = 4;
 
 /**
- * Reads the error out of an answer in whichever form it came: JSON with `msg`, `message`, `error` or `detail`, each a
- * text, a list or an object; or plain text. Of an HTML page nothing is taken: it is a proxy's, and for browsers.
+ * Reads the error from an answer: JSON with `msg`, `message`, `error` or `detail`, each a text, a list or an object, or
+ * plain text. An HTML page is ignored, because it comes from a proxy and is for browsers.
  */
 export function reasonOf(contentType: string, body: string, redact: (text: string) => string): Reason {
   const answer = parseJson(body);
   const word = isFields(answer) ? codeIn(answer) : undefined;
-  // Whole or not at all: a part of it would be another code.
+  // Drop a code that needs redaction, because a part of it would be another code.
   const code = word !== undefined && redact(word) === word ? word : undefined;
   const text = textIn(answer) ?? (answer === undefined && !isHtml(contentType, body) ? body : '');
   const said = oneLine(redact(text)) || code;
   const { details, requestId } = isFields(answer) && isFields(answer.error) ? answer.error : {};
   return {
     code,
-    // A service's own word says more than its text at times.
+    // Sometimes the service's code says more than its text.
     text:
       code !== undefined && said !== undefined && !said.includes(code) && isVastForm(answer)
         ? `${said} (${code})`
@@ -39,7 +39,7 @@ export function reasonOf(contentType: string, body: string, redact: (text: strin
   };
 }
 
-/** A word beside the text for people: `{error: 'invalid_args', msg: '...'}`. */
+/** A code and a text for people: `{error: 'invalid_args', msg: '...'}`. */
 function isVastForm(answer: unknown): boolean {
   return isFields(answer) && typeof answer.error === 'string' && typeof answer.msg === 'string';
 }
@@ -70,7 +70,7 @@ function codeIn({ error, code }: Fields): string | undefined {
   return words.find((word): word is string => typeof word === 'string' && /^[a-z][\w.-]{0,63}$/i.test(word));
 }
 
-/** Characters that steer a terminal have no business in a message. */
+/** Replaces control characters, because they could control a terminal. */
 function oneLine(text: string): string {
   const line = text.replace(/[\s\p{C}]+/gu, ' ').trim();
   const characters = Array.from(line);

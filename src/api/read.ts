@@ -1,9 +1,9 @@
-/** An object's fields, whatever they hold. */
+/** An object with unknown fields. */
 export type Fields = Readonly<Record<string, unknown>>;
 
 type Type = 'string' | 'number' | 'boolean';
 
-/** The JSON of a body; undefined for anything else. */
+/** The value of a JSON body. Undefined for anything else. */
 export function parseJson(body: string): unknown {
   try {
     return JSON.parse(body);
@@ -16,12 +16,12 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A field of what may be anything. */
+/** A field of any value. Undefined if the value is no object. */
 export function fieldOf(value: unknown, name: string): unknown {
   return isFields(value) ? value[name] : undefined;
 }
 
-/** An object of the service's that at least has its identifying field; undefined for anything else. */
+/** The value as an object that has at least its identifying field. Undefined for anything else. */
 export function objectWith<T>(value: unknown, field: keyof T & string, type: Type): T | undefined {
   return typeof fieldOf(value, field) === type ? (value as T) : undefined;
 }

@@ -2,9 +2,8 @@ const mark = '[redacted]';
 const uuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 /**
- * Takes out of a service's text what must not be printed: the key that the call was made with, whatever looks like a
- * key or a signing secret, and what stands in a URL's query, where webhooks have their tokens. Each pattern takes time
- * in proportion to the text.
+ * Redacts secrets in a service's text: the key of the call, anything that looks like a key or a signing secret, and the
+ * values in a URL's query, where webhooks have their tokens. Each pattern runs in linear time.
  */
 export function redactor(apiKey: string): (text: string) => string {
   const forms = [apiKey, encodeURIComponent(apiKey)].map((form) => form.replace(/[^\w]/g, '\\$&'));

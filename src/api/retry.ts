@@ -1,25 +1,25 @@
-/** How often a call that is safe to repeat is made at most. */
+/** Maximum number of attempts for a call that is safe to repeat. */
 export const maxAttempts = 4;
 
 const firstWaitMs = 1_000;
 const longestWaitMs = 10_000;
 
-/** Whether another attempt may fare better: none was answered (0), too many requests, or a gateway's trouble. */
+/** Whether a retry may help: no answer (0), too many requests, or a gateway error. */
 export function isTransient(status: number): boolean {
   return status === 0 || status === 429 || (status >= 502 && status <= 504);
 }
 
 /**
- * How long to wait after so many failed attempts, in milliseconds: twice as long each time, of which half is chance,
- * so that clients do not come back all at once. A longer `Retry-After` is honoured up to 10 seconds.
+ * How long to wait after so many failed attempts, in milliseconds. The wait doubles each time, and half of it is random,
+ * so that clients do not all retry at once. A longer `Retry-After` is respected up to 10 seconds.
  */
 export function waitMs(failures: number, retryAfter: string | null): number {
-  const most = firstWaitMs * 2 ** (failures - 1);
-  const own = most / 2 + (Math.random() * most) / 2;
+  const longest = firstWaitMs * 2 ** (failures - 1);
+  const own = longest / 2 + (Math.random() * longest) / 2;
   return Math.min(longestWaitMs, Math.ceil(Math.max(own, askedMs(retryAfter))));
 }
 
-/** RFC 9110, 10.2.3: seconds or a date. `Date.parse` takes much more for a date than HTTP has. */
+/** RFC 9110, 10.2.3: seconds or a date. `Date.parse` accepts many more forms than HTTP allows. */
 function askedMs(retryAfter: string | null): number {
   if (retryAfter === null) return 0;
   const ms = retryAfter.endsWith(' GMT') ? Date.parse(retryAfter) - Date.now() : Number(retryAfter) * 1_000;

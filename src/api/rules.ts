@@ -1,12 +1,12 @@
 import type { Check } from '../util/check-options.js';
 
-/** What each field of a call must be. */
+/** A check for each field of a call. */
 export type FieldRules = Readonly<Record<string, Check>>;
 
 const length = (text: string) => Array.from(text).length;
 
 const isHttpsUrl = (value: unknown): value is string => {
-  // `new URL` would mend all of this: white space, a missing slash, a slash too many.
+  // `new URL` would silently correct white space and missing or extra slashes.
   if (typeof value !== 'string' || /[\s\p{Cc}]/u.test(value) || !/^https:\/\/[^/\\?#]/i.test(value)) return false;
   if (!URL.canParse(value)) return false;
   const { username, password } = new URL(value);
@@ -38,7 +38,7 @@ export const orNull = ([isValid, form]: Check): Check => [
   `${form}, or null`,
 ];
 
-/** At least one. */
+/** A list that is not empty. */
 export function listOf(isValid: (value: unknown) => boolean, form: string): Check {
   return [
     (value) => Array.isArray(value) && value.length > 0 && value.every(isValid),
@@ -52,7 +52,7 @@ export function checkFields(call: string, given: object, fields: FieldRules, nee
   for (const name of new Set([...needed, ...Object.keys(given)])) {
     const check = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (check === undefined) {
-      throw new TypeError(`${call}: there is no field "${name}": there are ${Object.keys(fields).join(', ')}`);
+      throw new TypeError(`${call}: unknown field "${name}" (valid: ${Object.keys(fields).join(', ')})`);
     }
     const [isValid, form] = check;
     const value = (given as Record<string, unknown>)[name];
@@ -61,7 +61,7 @@ export function checkFields(call: string, given: object, fields: FieldRules, nee
   }
 }
 
-/** The same for changes, of which there must be one. */
+/** The same for changes, which must have at least one field. */
 export function checkChanges(call: string, changes: object, fields: FieldRules): void {
   checkFields(call, changes, fields, []);
   if (Object.values(changes).every((value) => value === undefined)) {
@@ -69,7 +69,7 @@ export function checkChanges(call: string, changes: object, fields: FieldRules):
   }
 }
 
-/** An id as a segment of a path. Throws a `TypeError` for one that would lead elsewhere. */
+/** An id as a segment of a path. Throws a `TypeError` for an id that would change the path. */
 export function segment(call: string, id: unknown): string {
   if (typeof id !== 'string' || /^\.{0,2}$/.test(id) || !id.isWellFormed()) {
     throw new TypeError(`${call}: the id must be a string as the service gave it`);

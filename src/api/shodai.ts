@@ -9,7 +9,7 @@ export const shodaiEventTypes = ['agreement.transitioned', 'agreement.notificati
 /** An event type, or one that this version does not know. */
 export type ShodaiEventType = (typeof shodaiEventTypes)[number] | (string & {});
 
-/** Only what matches is delivered. */
+/** Only events that match are delivered. */
 export interface ShodaiApiFilters {
   /** Of these agreements. */
   readonly agreementIds?: readonly string[];
@@ -31,85 +31,85 @@ export interface ShodaiApiWebhook {
   readonly id: string;
   /** Where deliveries go. */
   readonly url: string;
-  /** Only to an `active` one anything is delivered. */
+  /** Shodai delivers only to `active` webhooks. */
   readonly status: 'active' | 'disabled';
-  /** What is delivered. */
+  /** Event types that are delivered. */
   readonly eventTypes: readonly ShodaiEventType[];
-  /** Which of it. */
+  /** Which events of these types are delivered. */
   readonly filters?: ShodaiApiFilters;
   /** ISO 8601. */
   readonly createdAt: string;
   /** ISO 8601. */
   readonly updatedAt: string;
-  /** Whose webhook it is. */
+  /** Owner of the webhook. */
   readonly principalId?: string;
-  /** The API key that it was made with, by Shodai's name for it. */
+  /** Shodai's id of the API key that created the webhook. */
   readonly createdByApiKeyId?: string;
-  /** Of the call, and not of the webhook. Absent in lists. */
+  /** Facts about the call, not about the webhook. Absent in lists. */
   readonly meta?: ShodaiApiMeta;
 }
 
-/** What Shodai says of a call. */
+/** Facts about a call to Shodai. */
 export interface ShodaiApiMeta {
-  /** Of the API: `2026-06-01`. */
+  /** Version of the API: `2026-06-01`. */
   readonly apiVersion?: string;
-  /** Shodai's number of the call, for its support. */
+  /** Shodai's id of the call, for its support. */
   readonly requestId?: string;
 }
 
-/** What `createWebhook` gives: the only answer that holds the secret. */
+/** Result of `createWebhook`: the only answer with the secret. */
 export interface ShodaiApiWebhookWithSecret extends ShodaiApiWebhook {
-  /** Signs the deliveries, its `whsec_` included. It cannot be asked for again. */
+  /** The secret that signs the deliveries, with its `whsec_`. The API never returns it again. */
   readonly secret: string;
 }
 
-/** What `createWebhook` takes. */
+/** Fields of `createWebhook`. */
 export interface ShodaiApiWebhookInput {
   /** https. */
   readonly url: string;
-  /** Left out, null or empty: `agreement.transitioned`. */
+  /** If omitted, null or empty: `agreement.transitioned`. */
   readonly eventTypes?: readonly ShodaiEventType[] | null;
-  /** Left out: everything of these types is delivered. */
+  /** If omitted, all events of these types are delivered. */
   readonly filters?: ShodaiApiFilters;
 }
 
-/** What `updateWebhook` takes: at least one field. */
+/** Fields of `updateWebhook`: at least one. */
 export interface ShodaiApiWebhookChanges extends Partial<ShodaiApiWebhookInput> {
-  /** `active` brings a webhook back that was deleted, which disables it. */
+  /** `active` restores a deleted webhook, because deleting only disables it. */
   readonly status?: 'active' | 'disabled';
 }
 
-/** How a test delivery went. */
+/** Result of a test delivery. */
 export interface ShodaiApiTestResult {
-  /** Whether the endpoint took the test event. */
+  /** Whether the endpoint accepted the test event. */
   readonly ok: boolean;
-  /** Shodai's own number of the delivery. */
+  /** Shodai's id of the delivery. */
   readonly deliveryId?: string;
-  /** How far it has come. */
+  /** State of the delivery. */
   readonly status?: 'pending' | 'succeeded' | 'failed' | 'retry_pending';
-  /** HTTP status that the endpoint answered with. */
+  /** HTTP status of the endpoint's answer. */
   readonly responseStatus?: number;
-  /** Why it was not taken, in the words of the service. */
+  /** Reason of the failure, as reported by Shodai. */
   readonly error?: string;
 }
 
 /**
- * The webhook calls of Shodai. Fields are named as the service names them, in and out. Each call rejects with a
- * `TypeError` for what the service documents as wrong, before anything is sent, and otherwise with an `ApiError`.
- * A secret cannot be rotated: create another webhook.
+ * The webhook calls of Shodai. All fields have the service's own names. For an argument that the service documents as
+ * invalid, a call rejects with a `TypeError` and sends nothing. All other failures are an `ApiError`.
+ * Shodai cannot rotate a secret: create another webhook instead.
  */
 export interface ShodaiApi {
-  /** All webhooks, disabled ones, too. */
+  /** Lists all webhooks, including disabled ones. */
   listWebhooks(options?: CallOptions): Promise<readonly ShodaiApiWebhook[]>;
-  /** One webhook. */
+  /** Gets one webhook. */
   getWebhook(id: string, options?: CallOptions): Promise<ShodaiApiWebhook>;
-  /** Makes a webhook and gives its secret, for the only time. Not repeated when it fails. */
+  /** Creates a webhook. Only this answer has its secret. Not retried. */
   createWebhook(webhook: ShodaiApiWebhookInput, options?: CallOptions): Promise<ShodaiApiWebhookWithSecret>;
-  /** Sets the fields that are given. */
+  /** Changes the given fields. */
   updateWebhook(id: string, changes: ShodaiApiWebhookChanges, options?: CallOptions): Promise<ShodaiApiWebhook>;
-  /** Has a signed `webhook.test` delivered. An endpoint that does not take it is no error: look at `ok`. */
+  /** Sends a signed `webhook.test` to the endpoint. A failed delivery does not reject: check `ok`. */
   testWebhook(id: string, options?: CallOptions): Promise<ShodaiApiTestResult>;
-  /** Disables the webhook, which stays in the list. */
+  /** Disables the webhook. It stays in the list. */
   deleteWebhook(id: string, options?: CallOptions): Promise<ShodaiApiWebhook>;
 }
 
@@ -136,8 +136,8 @@ const status: Check = [(value) => value === 'active' || value === 'disabled', "'
 /**
  * A client of Shodai's Agreements API, `https://api.shodai.network`; for its test network set `baseUrl` to
  * `https://test-api.shodai.network`. Source: docs.shodai.network and the repository CNSLabs/agreements-api-sdk.
- * Attempts that fail for a passing reason are repeated up to four times, except those that create or test.
- * Throws a `TypeError` for options that nobody can have meant.
+ * Temporary failures are retried, up to four attempts in all, except in calls that create or test.
+ * Throws a `TypeError` for invalid options.
  */
 export function shodaiApi(options: ApiOptions): ShodaiApi {
   const call = caller(
@@ -162,7 +162,7 @@ export function shodaiApi(options: ApiOptions): ShodaiApi {
     async createWebhook(webhook, { signal } = {}) {
       checkFields('createWebhook', webhook, webhookFields, ['url']);
       return call({ method: 'POST', path: '/v0/webhooks', body: webhook, signal }, (answer) => {
-        // Whatever else is not as documented: it cannot be asked for again.
+        // Only the secret is required, because the API never returns it again.
         const created = objectWith<ShodaiApiWebhookWithSecret>(fieldOf(answer, 'data'), 'secret', 'string');
         return created?.secret === '' ? undefined : withMeta(created, answer);
       });

@@ -26,56 +26,56 @@ export const v0EventTypes = [
 /** An event type, or one that this version does not know. */
 export type V0EventType = (typeof v0EventTypes)[number] | (string & {});
 
-/** What the list tells of a hook. */
+/** A hook as listed: id and name. */
 export interface V0ApiWebhookSummary {
   /** Names it in calls. */
   readonly id: string;
-  /** For people. */
+  /** Name for people. */
   readonly name: string;
 }
 
 /** A hook as v0 keeps it. It has no secret: deliveries are unsigned. */
 export interface V0ApiWebhook extends V0ApiWebhookSummary {
-  /** What is delivered. */
+  /** Event types that are delivered. */
   readonly events: readonly V0EventType[];
-  /** Where deliveries go, with its token: a secret. */
+  /** Where deliveries go. Its token makes the URL a secret. */
   readonly url: string;
-  /** The chat that it is limited to. */
+  /** The only chat whose events are delivered, if set. */
   readonly chatId?: string | null;
   /** ISO 8601. */
   readonly createdAt?: string;
 }
 
-/** What `createWebhook` takes. */
+/** Fields of `createWebhook`. */
 export interface V0ApiWebhookInput {
-  /** For people; not empty. */
+  /** Name for people, not empty. */
   readonly name: string;
-  /** https: what makes a delivery genuine is the token in this URL. */
+  /** https. The token in this URL is the only proof that a delivery is genuine. */
   readonly url: string;
   /** At least one. */
   readonly events: readonly V0EventType[];
-  /** Left out or null: all chats. */
+  /** If omitted or null: all chats. */
   readonly chatId?: string | null;
 }
 
 /**
- * The hook calls of v0. Fields are named as the service names them, in and out. Each call rejects with a `TypeError`
- * for what cannot be meant, before anything is sent, and otherwise with an `ApiError`. The service has no test call.
+ * The hook calls of v0. All fields have the service's own names. For an invalid argument, a call rejects with a
+ * `TypeError` and sends nothing. All other failures are an `ApiError`. The service has no test call.
  */
 export interface V0Api {
-  /** All hooks, by id and name. */
+  /** Lists all hooks, by id and name. */
   listWebhooks(options?: CallOptions): Promise<readonly V0ApiWebhookSummary[]>;
-  /** One hook. */
+  /** Gets one hook. */
   getWebhook(id: string, options?: CallOptions): Promise<V0ApiWebhook>;
-  /** Makes a hook. Not repeated when it fails. */
+  /** Creates a hook. Not retried. */
   createWebhook(webhook: V0ApiWebhookInput, options?: CallOptions): Promise<V0ApiWebhook>;
-  /** Sets the fields that are given. */
+  /** Changes the given fields. */
   updateWebhook(
     id: string,
     changes: Partial<Omit<V0ApiWebhookInput, 'chatId'>>,
     options?: CallOptions,
   ): Promise<V0ApiWebhook>;
-  /** Deletes it. */
+  /** Deletes the hook. */
   deleteWebhook(id: string, options?: CallOptions): Promise<void>;
 }
 
@@ -88,8 +88,8 @@ const webhookFields: FieldRules = { ...changeableFields, chatId: orNull(text) };
 
 /**
  * A client of the hooks in v0's Platform API, `https://api.v0.dev/v2`. Source: the v0.app API reference and the
- * repository vercel/v0-sdk. Attempts that fail for a passing reason are repeated up to four times, except those that
- * create. Throws a `TypeError` for options that nobody can have meant.
+ * repository vercel/v0-sdk. Temporary failures are retried, up to four attempts in all, except in calls that create.
+ * Throws a `TypeError` for invalid options.
  */
 export function v0Api(options: ApiOptions): V0Api {
   const call = caller(

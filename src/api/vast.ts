@@ -15,21 +15,21 @@ import {
 
 /** A notification type that a webhook can subscribe to. */
 export interface VastApiType {
-  /** With its context, as webhooks subscribe to it: `client:outbid`. */
+  /** Slug with context, as in a webhook's `event_types`: `client:outbid`. */
   readonly key: string;
-  /** As `notif_type` carries it: `outbid`. */
+  /** Slug, as in `notif_type`: `outbid`. */
   readonly slug: string;
-  /** Whom it is for. */
+  /** Who it is for. */
   readonly context: VastContext;
-  /** What it is about, in the words of the service. */
+  /** Its topic, as named by the service. */
   readonly topic: string | null;
-  /** How the console groups it. */
+  /** Its group in the console. */
   readonly category: string;
-  /** How the console calls it. */
+  /** Its name in the console. */
   readonly display_name: string;
   /** By channel: `email`, `webhooks`. */
   readonly default_preferences: Readonly<Record<string, boolean>>;
-  /** Whether the email for it cannot be switched off. */
+  /** Whether its email cannot be switched off. */
   readonly mandatory_email: boolean;
 }
 
@@ -39,7 +39,7 @@ export interface VastApiWebhook {
   readonly id: number;
   /** The account that it belongs to. */
   readonly user_id: number;
-  /** For people. */
+  /** Name for people. */
   readonly name: string | null;
   /** Where deliveries go. */
   readonly webhook_url: string;
@@ -51,19 +51,19 @@ export interface VastApiWebhook {
   readonly updated_at: number;
 }
 
-/** What `createWebhook` and `rotateSecret` give: the only answers that hold the secret. */
+/** Result of `createWebhook` and `rotateSecret`: the only answers with the secret. */
 export interface VastApiWebhookWithSecret extends VastApiWebhook {
-  /** Signs the deliveries. It cannot be asked for again. */
+  /** The secret that signs the deliveries. The API never returns it again. */
   readonly webhook_secret: string;
 }
 
-/** Of these types the service has switched the webhook channel on in the account's preferences. */
+/** Types for which the service has switched on the webhook channel in the account's preferences. */
 export interface VastApiEnabledPreferences {
   /** Full keys: `client:outbid`. */
   readonly enabled_notification_preferences: readonly string[];
 }
 
-/** What `createWebhook` takes. */
+/** Fields of `createWebhook`. */
 export interface VastApiWebhookInput {
   /** 120 characters at most, without control characters. */
   readonly name?: string | null;
@@ -73,50 +73,50 @@ export interface VastApiWebhookInput {
   readonly event_types: readonly string[];
 }
 
-/** By context, slug and channel: `{ client: { low_credit: { email: true, webhooks: true } } }`. */
+/** Preferences by context, slug and channel: `{ client: { low_credit: { email: true, webhooks: true } } }`. */
 export type VastApiPreferences = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, boolean>>>>>>;
 
 /**
- * The notification calls of Vast.ai. Fields are named as the service names them, in and out. Each call rejects with a
- * `TypeError` for what the service documents as wrong, before anything is sent, and otherwise with an `ApiError`.
+ * The notification calls of Vast.ai. All fields have the service's own names. For an argument that the service documents
+ * as invalid, a call rejects with a `TypeError` and sends nothing. All other failures are an `ApiError`.
  */
 export interface VastApi {
-  /** All types that the account can subscribe to. The list grows. */
+  /** Lists all types that the account can subscribe to. The list grows. */
   listTypes(options?: CallOptions): Promise<readonly VastApiType[]>;
-  /** All webhooks of the account, four at most. */
+  /** Lists all webhooks of the account, four at most. */
   listWebhooks(options?: CallOptions): Promise<readonly VastApiWebhook[]>;
   /**
-   * Asks for the list first, since an account has four webhooks at most: with four it rejects with an `ApiError` of
-   * the code `too_many_webhooks`. A key that may not list is let through.
+   * Creates a webhook. Not retried. Lists the webhooks first, because an account has four at most. With four, it rejects
+   * with an `ApiError` of the code `too_many_webhooks`. If the key may not list, this check is skipped.
    */
   createWebhook(
     webhook: VastApiWebhookInput,
     options?: CallOptions,
   ): Promise<VastApiWebhookWithSecret & VastApiEnabledPreferences>;
-  /** Sets the fields that are given. */
+  /** Changes the given fields. */
   updateWebhook(
     id: number,
     changes: Partial<VastApiWebhookInput>,
     options?: CallOptions,
   ): Promise<VastApiWebhook & VastApiEnabledPreferences>;
-  /** From then on deliveries are signed with the new secret. That the old one is good for a while is not documented. */
+  /** Makes a new secret, which signs deliveries from then on. An overlap with the old one is not documented. */
   rotateSecret(id: number, options?: CallOptions): Promise<VastApiWebhookWithSecret>;
   /**
-   * Has a signed `webhook_test` delivered, and rejects when the endpoint does not take it: with the status 400 and
-   * "Webhook URL is not deliverable" also when it answers 401, because its secret is another.
+   * Sends a signed `webhook_test` to the endpoint. Rejects if the endpoint does not accept it. The error has the status
+   * 400 and "Webhook URL is not deliverable", even if the endpoint answers 401 because its secret is wrong.
    */
   testWebhook(
     id: number,
     options?: CallOptions,
   ): Promise<{
-    /** What the service says, for people. */
+    /** Text from the service, for people. */
     readonly msg: string;
   }>;
-  /** Deletes it. */
+  /** Deletes the webhook. */
   deleteWebhook(id: number, options?: CallOptions): Promise<void>;
-  /** Which notifications the account gets by which channel. */
+  /** Gets the account's preferences: which notifications it gets by which channel. */
   preferences(userId: number, options?: CallOptions): Promise<VastApiPreferences>;
-  /** Replaces all preferences: change what `preferences` gave, and send it whole. */
+  /** Replaces all preferences. Change the result of `preferences` and pass all of it. */
   setPreferences(userId: number, preferences: VastApiPreferences, options?: CallOptions): Promise<VastApiPreferences>;
 }
 
@@ -130,8 +130,8 @@ const webhookFields: FieldRules = {
 
 /**
  * A client of Vast.ai's management API, `https://console.vast.ai/api/v0`. Source: docs.vast.ai, notifications.
- * Attempts that fail for a passing reason are repeated up to four times, except those that create, rotate or test.
- * Throws a `TypeError` for options that nobody can have meant.
+ * Temporary failures are retried, up to four attempts in all, except in calls that create, rotate or test.
+ * Throws a `TypeError` for invalid options.
  *
  * @example
  * const api = vastApi({ apiKey: process.env.VAST_API_KEY! });
@@ -150,7 +150,7 @@ export function vastApi(options: ApiOptions): VastApi {
     options,
   );
 
-  // Every path ends in a slash: without it the service answers with a redirect.
+  // Every path ends in a slash, because the service redirects a path without one.
   const pathOf = (method: string, id: number) => `/webhooks/${numericSegment(method, 'id', id)}/`;
   const preferencesPathOf = (method: string, userId: number) =>
     `/users/${numericSegment(method, 'userId', userId)}/notification-prefs/`;
@@ -159,7 +159,7 @@ export function vastApi(options: ApiOptions): VastApi {
     try {
       return (await call({ method: 'GET', path: '/webhooks/', signal }, webhooksIn)).length >= maxWebhooks;
     } catch (error) {
-      // A key without the scope to list may well have the one to create.
+      // A key without the scope to list may still have the scope to create.
       if (error instanceof ApiError && (error.status === 401 || error.status === 403)) return false;
       throw error;
     }
@@ -175,7 +175,7 @@ export function vastApi(options: ApiOptions): VastApi {
     async createWebhook(webhook, { signal } = {}) {
       checkFields('createWebhook', webhook, webhookFields, ['webhook_url', 'event_types']);
       if (await isFull(signal)) {
-        const message = `Vast.ai takes ${maxWebhooks} webhooks an account, and there are as many: update or delete one.`;
+        const message = `Vast.ai allows ${maxWebhooks} webhooks per account, and this account has ${maxWebhooks}: update or delete one.`;
         throw new ApiError(message, { status: 0, code: 'too_many_webhooks' });
       }
       return call({ method: 'POST', path: '/webhooks/', body: webhook, signal }, (answer) => {
@@ -226,7 +226,7 @@ function arePreferences(value: unknown): value is VastApiPreferences {
   return isRecordOf(isRecordOf(isRecordOf((isOn) => typeof isOn === 'boolean')))(value);
 }
 
-// What the answers hold, or undefined when it is not there.
+// Readers of the answers. They return undefined for an answer in another form.
 
 function typesIn(answer: unknown): readonly VastApiType[] | undefined {
   return listWith<VastApiType>(fieldOf(answer, 'notification_types'), 'key', 'string');
@@ -240,7 +240,7 @@ function webhookIn(answer: unknown): VastApiWebhook | undefined {
   return objectWith<VastApiWebhook>(fieldOf(answer, 'webhook'), 'id', 'number');
 }
 
-/** Whatever else is not as documented: it cannot be asked for again. */
+/** Requires only the secret, because the API never returns it again. */
 function secretIn(answer: unknown): VastApiWebhookWithSecret | undefined {
   const webhook = objectWith<VastApiWebhookWithSecret>(fieldOf(answer, 'webhook'), 'webhook_secret', 'string');
   return webhook?.webhook_secret === '' ? undefined : webhook;

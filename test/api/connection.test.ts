@@ -4,7 +4,7 @@ import { type ApiOptions, vastApi } from '../../src/api/index.js';
 import { type Failure, failures, startVastManagement } from '../support/management-stand-in.js';
 import { errorOf, started } from './set-up.js';
 
-const doubt = /It may have taken effect all the same/;
+const doubt = /The call may have taken effect/;
 
 async function setUp(options?: Partial<ApiOptions>) {
   const standIn = await started(startVastManagement());

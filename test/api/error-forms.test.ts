@@ -11,7 +11,7 @@ async function errorAfter(failure: Failure): Promise<ApiError> {
   return errorOf(vastApi({ apiKey: standIn.apiKey, baseUrl: standIn.url }).testWebhook(42));
 }
 
-const doubt = 'It may have taken effect all the same: check before you repeat it.';
+const doubt = 'The call may have taken effect: check before you repeat it.';
 const wait = 'Wait a few seconds before you try again.';
 
 describe('an error’s code and message come from', () => {
@@ -107,7 +107,7 @@ describe('a message is one line', () => {
 describe('an answer in another form', () => {
   it.each<[string, Failure, RegExp]>([
     ['HTML', failures.html(200), /answered 200 with an HTML page\. Is baseUrl right\?/],
-    ['garbage', failures.garbage, /answered 200 in another form than it documents/],
+    ['garbage', failures.garbage, /answered 200 in an undocumented form/],
     ['null', failures.json(200, null), /another form/],
     ['a list', failures.json(200, []), /another form/],
     ['no list', failures.json(200, { success: true, webhooks: {} }), /another form/],
