@@ -10,8 +10,8 @@ export class ApiError extends Error {
   /** HTTP status of the service's answer, or 0 if there was no answer. */
   readonly status: number;
   /**
-   * The service's own code, if it gives one, or else `http_<status>`, such as `http_404`. Without an answer: `timeout` or
-   * `unreachable`. For an answer that cannot be read: `invalid_answer`. Before the call: `too_many_webhooks`.
+   * The service's own code, if it gives one, or else `http_<status>`, such as `http_404`. Without an answer: `timeout`
+   * or `unreachable`. For an answer that cannot be read: `invalid_answer`. Before the call: `too_many_webhooks`.
    */
   readonly code: string;
 

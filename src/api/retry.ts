@@ -10,7 +10,7 @@ export function isTransient(status: number): boolean {
 }
 
 /**
- * How long to wait after so many failed attempts, in milliseconds. The wait doubles each time, and half of it is random,
+ * How long to wait after so many failed attempts, in milliseconds. The wait doubles each time. Half of it is random,
  * so that clients do not all retry at once. A longer `Retry-After` is respected up to 10 seconds.
  */
 export function waitMs(failures: number, retryAfter: string | null): number {

@@ -11,17 +11,17 @@ export type ShodaiEventType = (typeof shodaiEventTypes)[number] | (string & {});
 
 /** Only events that match are delivered. */
 export interface ShodaiApiFilters {
-  /** Of these agreements. */
+  /** Only events of these agreements. */
   readonly agreementIds?: readonly string[];
-  /** Of agreements from these templates. */
+  /** Only events of agreements from these templates. */
   readonly templateIds?: readonly string[];
-  /** Of these inputs, which cause transitions. */
+  /** Only events of these inputs, which cause transitions. */
   readonly inputIds?: readonly string[];
-  /** Transitions out of these states. */
+  /** Only transitions out of these states. */
   readonly fromStates?: readonly string[];
-  /** Transitions into these states. */
+  /** Only transitions into these states. */
   readonly toStates?: readonly string[];
-  /** Notifications of these rules. */
+  /** Only notifications of these rules. */
   readonly ruleIds?: readonly string[];
 }
 

@@ -27,7 +27,7 @@ export interface VastApiType {
   readonly category: string;
   /** Its name in the console. */
   readonly display_name: string;
-  /** By channel: `email`, `webhooks`. */
+  /** Default by channel: `email`, `webhooks`. */
   readonly default_preferences: Readonly<Record<string, boolean>>;
   /** Whether its email cannot be switched off. */
   readonly mandatory_email: boolean;
@@ -77,8 +77,8 @@ export interface VastApiWebhookInput {
 export type VastApiPreferences = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, boolean>>>>>>;
 
 /**
- * The notification calls of Vast.ai. All fields have the service's own names. For an argument that the service documents
- * as invalid, a call rejects with a `TypeError` and sends nothing. All other failures are an `ApiError`.
+ * The notification calls of Vast.ai. All fields have the service's own names. For an argument that the service
+ * documents as invalid, a call rejects with a `TypeError` and sends nothing. All other failures are an `ApiError`.
  */
 export interface VastApi {
   /** Lists all types that the account can subscribe to. The list grows. */
@@ -86,8 +86,8 @@ export interface VastApi {
   /** Lists all webhooks of the account, four at most. */
   listWebhooks(options?: CallOptions): Promise<readonly VastApiWebhook[]>;
   /**
-   * Creates a webhook. Not retried. Lists the webhooks first, because an account has four at most. With four, it rejects
-   * with an `ApiError` of the code `too_many_webhooks`. If the key may not list, this check is skipped.
+   * Creates a webhook. Not retried. Lists the webhooks first, because an account has four at most. With four, it
+   * rejects with an `ApiError` of the code `too_many_webhooks`. If the key may not list, this check is skipped.
    */
   createWebhook(
     webhook: VastApiWebhookInput,

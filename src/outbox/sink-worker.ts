@@ -31,7 +31,7 @@ const maxErrorLength = 1_000;
 const writeFailurePauseMs = 1_000;
 
 /**
- * Delivers the rows of one sink. A dispatcher does the work, as for requests. This class is also the dispatcher's store,
+ * Delivers the rows of one sink through a dispatcher, as for requests. This class is also the dispatcher's store,
  * because rows need the same leases, renewals and records as events.
  */
 export class SinkWorker<Event extends object> implements IdempotencyStore {

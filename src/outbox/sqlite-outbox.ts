@@ -118,8 +118,8 @@ export interface Outbox<Event = VastEvent> extends Sink<Event> {
 
 /**
  * A sink that writes each event to a SQLite file before the delivery is answered. It then delivers the event to its own
- * sinks in the background, with retries. For one machine. Several processes may share the file. `db` must be a handle of
- * better-sqlite3 or `node:sqlite` that nothing else uses, because the outbox sets `synchronous = FULL`, write-ahead
+ * sinks in the background, with retries. For one machine. Several processes may share the file. `db` must be a handle
+ * of better-sqlite3 or `node:sqlite` that nothing else uses, because the outbox sets `synchronous = FULL`, write-ahead
  * logging and a busy timeout of 250 ms at most. Throws a `TypeError` for an invalid handle or option.
  */
 export function sqliteOutbox<Event extends object = VastEvent>(
@@ -334,7 +334,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     return count;
   }
 
-  /** Throws a `TypeError` for a second outbox of the same name on the table, because each would deliver the other's rows. */
+  /** Throws a `TypeError` if the table has an open outbox of this name, because each would deliver the other's rows. */
   #open(): void {
     const names = open.get(this.#tableId) ?? new Set();
     if (names.has(this.name)) {

@@ -12,7 +12,7 @@ export interface DigestedType {
   readonly count: number;
 }
 
-/** The event that a sink behind `digest` or `quiet` gets for several events. Its delivery's provider is `vast-webhook`. */
+/** The event that a sink behind `digest` or `quiet` gets for a batch of events. Its delivery's provider is `vast-webhook`. */
 export interface DigestEvent {
   /** `digest:` and a hash of the event ids, so that the same events have the same id. */
   readonly event_id: string;

@@ -68,7 +68,7 @@ function revive<Event>(queued: Delivery | QueuedDelivery): ReturnType<typeof rev
 const defaultLimitMs = 5_000;
 
 /**
- * Converts the error to one that BullMQ understands by its name and message. `UnrecoverableError`: no retry, because all
+ * Converts the error to one that BullMQ knows by its name and message. `UnrecoverableError`: no retry, because all
  * failures are permanent. `RateLimitError`: wait after a 429, without counting an attempt.
  */
 async function asQueueError(

@@ -10,8 +10,8 @@ import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
 const service = 'CloudEvents endpoint';
 
 /**
- * Posts events as CloudEvents 1.0 in structured mode (`application/cloudevents+json`), for Knative, Azure Event Grid and
- * other brokers. `data` is the event as sent, `type` is `ai.vast.notification.<slug>`, and `source` is the account,
+ * Posts events as CloudEvents 1.0 in structured mode (`application/cloudevents+json`), for Knative, Azure Event Grid
+ * and other brokers. `data` is the event as sent, `type` is `ai.vast.notification.<slug>`, and `source` is the account,
  * `https://vast.ai/users/<user_id>`. Throws a `TypeError` for an invalid URL or option.
  */
 export function cloudEvents<Event extends object>(url: string, options: HttpSinkOptions = {}): Sink<Event> {

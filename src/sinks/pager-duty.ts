@@ -14,8 +14,8 @@ export interface PagerDutyOptions extends HttpSinkOptions {
 }
 
 /**
- * Triggers and resolves alerts at PagerDuty (Events API v2). `instance_online` resolves the alert that `instance_offline`
- * of the same instance triggered, and `new_end_date` resolves `near_end_date`. All other types, such as `outbid`, only
+ * Triggers and resolves alerts at PagerDuty (Events API v2). `instance_online` resolves the alert of
+ * `instance_offline` for the same instance, and `new_end_date` resolves `near_end_date`. All other types, such as `outbid`, only
  * trigger alerts, which people must resolve. So select types with `when`. The instance or machine is read from the
  * text. If the text names none, or several, the event is an alert of its own and resolves nothing.
  * Throws a `TypeError` for an invalid key, URL or option.

@@ -168,7 +168,7 @@ function dateOf(value: string): number {
 }
 
 /**
- * The service's own word for the error, such as `no_service` from Slack and `{error: {status: 'NOT_FOUND'}}` from Google.
+ * The service's own word for the error, such as Slack's `no_service` and Google's `{error: {status: 'NOT_FOUND'}}`.
  * Only a single word is quoted, because an error page may repeat the URL.
  */
 function reasonIn(text: string, { reasonIn = ({ error }) => Object(error).status }: AnswerReader): string {

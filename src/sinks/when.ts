@@ -6,8 +6,8 @@ import { matcherOf } from './type-patterns.js';
 
 /**
  * Restricts a sink to events of some types, or to events for which a predicate returns true. A type may end in `*`, and
- * may start with its context: `['outbid', 'instance_*', 'client:low_credit', 'host:*']`. The context is the label of the
- * webhook's secret, if that is `client` or `host`, and otherwise the context of the type in the catalogue. If neither
+ * may start with its context: `['outbid', 'instance_*', 'client:low_credit', 'host:*']`. The context is the label of
+ * the webhook's secret, if that is `client` or `host`, and otherwise the context of the type in the catalogue. If neither
  * decides, as for `low_disk_space` without a label, both contexts match, so that no event is missed. Throws a
  * `TypeError` for a pattern that matches no event.
  */

@@ -113,8 +113,8 @@ class PostgresStore implements IdempotencyStore {
   }
 
   /**
-   * Repeats the query while Postgres reports that it was rolled back and may be retried. Throws the first error, because
-   * in a transaction of the user's every later error only says that the transaction has failed.
+   * Repeats the query while Postgres reports that it was rolled back and may be retried. Throws the first error,
+   * because in a transaction of the user's every later error only says that the transaction has failed.
    */
   async #failed(error: PostgresError, query: PostgresQuery): Promise<Result> {
     const giveUpAt = performance.now() + retryForMs;

@@ -4,8 +4,8 @@ import { isBusy, type SqliteDatabase, SqliteTable } from './sqlite-table.js';
 import { progressTtlMs, SweepSchedule } from './sweep.js';
 
 /**
- * A lease that began in the future was claimed before the clock was set back. It counts as expired, because it would end
- * too late. A smaller difference is ignored, so that a small correction of the clock ends no running lease.
+ * A lease that began in the future was claimed before the clock was set back. It counts as expired, because it would
+ * end too late. A smaller difference is ignored, so that a small correction of the clock ends no running lease.
  */
 const clockSlackMs = 1_000;
 

@@ -30,10 +30,11 @@ export interface ConformanceCase {
 /**
  * The rules of an `IdempotencyStore`, as cases for any test runner.
  *
- * `makeStore` is called twice for each case, because the claims of one instance must be visible to the other. Return two
- * instances over the same data, in two processes if necessary. If the store lives in one process, return the same
+ * `makeStore` is called twice for each case, because the claims of one instance must be visible to the other. Return
+ * two instances over the same data, in two processes if necessary. If the store lives in one process, return the same
  * instance twice. Keys are new in each run, so that cases can run in parallel and share a database. No case depends on
- * the speed of the machine. A case that waits for an expiry fails after 2 seconds. You must close what `makeStore` opens.
+ * the speed of the machine. A case that waits for an expiry fails after 2 seconds. You must close
+ * what `makeStore` opens.
  *
  * @example
  * import { storeConformance } from 'vast-webhook/testing';

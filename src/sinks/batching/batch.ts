@@ -61,7 +61,7 @@ export class Batch {
   }
 
   /**
-   * Resolves when the event is delivered, and rejects when the attempt has failed. When the signal is aborted, the event
+   * Resolves when the event is delivered, and rejects when the attempt has failed. On the signal's abort, the event
    * leaves the batch. Once the sink is running, the promise settles as the sink does, because it may have the event.
    */
   addWaiting(event: object, { delivery, signal, deadlineAt }: SinkContext): Promise<void> {

@@ -31,7 +31,7 @@ export interface ChatOptions<Event, Message> extends HttpSinkOptions {
 
 /** Everything that differs between chats. */
 export interface Chat<Message> {
-  /** For errors. */
+  /** Name of the service in errors. */
   readonly service: string;
   /** The sink's name unless the user gives another. */
   readonly name: string;

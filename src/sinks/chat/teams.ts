@@ -23,7 +23,7 @@ export function teams<Event extends object>(webhookUrl: string, options: TeamsOp
   return chatSink(chat, webhookUrl, options);
 }
 
-/** Limit of the whole message, "approximately 28 KB". Source: learn.microsoft.com, Teams connector and incoming webhooks. */
+/** Limit of a message, "approximately 28 KB". Source: learn.microsoft.com, Teams connector and incoming webhooks. */
 const maxBytes = 28_000;
 const maxSubject = 1_000;
 

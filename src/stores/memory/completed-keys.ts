@@ -7,8 +7,8 @@ const usualBytes = 48;
  * The keys of the latest completed events, each with its own expiry time. They are in typed arrays outside the heap,
  * because the garbage collector would spend most of its time on 100,000 strings in a Map.
  *
- * It is a ring buffer in the order of completion. Hash chains lead through it, from newer keys to older ones. No entry is
- * ever removed from a chain: it ends at the first slot that was reused for a newer key.
+ * It is a ring buffer in the order of completion. Hash chains lead through it, from newer keys to older ones. No entry
+ * is ever removed from a chain: it ends at the first slot that was reused for a newer key.
  */
 export class CompletedKeys {
   readonly #max: number;

@@ -38,7 +38,7 @@ const acquired: ClaimResult = Object.freeze({ state: 'acquired', delivered: Obje
 const completed: ClaimResult = Object.freeze({ state: 'completed' });
 
 /**
- * An idempotency store in the memory of this process. It does not survive a restart, and other processes cannot share it.
+ * An idempotency store in the memory of this process. It does not survive a restart. Other processes cannot share it.
  * Throws a `TypeError` for an invalid option.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): IdempotencyStore {
