@@ -34,7 +34,16 @@ export const parts = {
     tests: ['test/adapters/{mounting,options}.test.ts'],
   },
   'forward-run': {
-    mutate: of('forward', ['abandoned-claims', 'core', 'dispatch', 'dispatcher', 'drain', 'failures', 'guarded-store', 'local-progress']),
+    mutate: of('forward', [
+      'abandoned-claims',
+      'core',
+      'dispatch',
+      'dispatcher',
+      'drain',
+      'failures',
+      'guarded-store',
+      'local-progress',
+    ]),
     // What is traced of sinks is in test/diagnostics.test.ts, which would make this part take twice as long.
     tests: ['test/forward/*.test.ts'],
     // They wait for nothing real, and most mutants here are noticed by what never settles.
@@ -42,7 +51,11 @@ export const parts = {
   },
   'forward-sinks': {
     mutate: [...of('queue', ['envelope']), ...of('contracts', ['sink']), ...of('sinks', ['type-patterns', 'when'])],
-    tests: ['test/queue/create-forwarder.test.ts', 'test/forward/sink.test.ts', 'test/sinks/{digest,providers}.test.ts'],
+    tests: [
+      'test/queue/create-forwarder.test.ts',
+      'test/forward/sink.test.ts',
+      'test/sinks/{digest,providers}.test.ts',
+    ],
   },
   'forward-memory': {
     mutate: of('stores/memory', ['memory-store']),

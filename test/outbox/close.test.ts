@@ -32,7 +32,7 @@ describe.each(sqliteHandles())('on $client: close()', ({ open }) => {
     expect(rows()).toEqual([]);
   });
 
-  it('waits for what is being told, which is recorded, and begins no more', async () => {
+  it('waits for running deliveries, records them, and starts no more', async () => {
     const slack = slow('slack');
     const { deliver, outbox, rows } = setUp(open, { sinks: [slack.sink], concurrency: 2 });
     await Promise.all([deliver(), deliver(), deliver(), settled()]);
@@ -62,7 +62,7 @@ describe.each(sqliteHandles())('on $client: close()', ({ open }) => {
     expect(rows()).toMatchObject([{ state: 'due', attempts: 0 }]);
   });
 
-  it('waits until what has been told is recorded, when the file cannot be written for a while', async () => {
+  it('waits until deliveries are recorded, when the file cannot be written for a while', async () => {
     const slack = slow('slack');
     const { deliver, outbox, rows, faults } = setUp(open, { sinks: [slack.sink] });
     await Promise.all([deliver(), settled()]);
@@ -79,7 +79,7 @@ describe.each(sqliteHandles())('on $client: close()', ({ open }) => {
     expect(slack.calls).toHaveLength(1);
   });
 
-  it('has told at once what a sink has gathered, also what comes to it after that', async () => {
+  it('delivers at once the events that a sink has buffered, and those that it gets later', async () => {
     const slack = recorder('slack');
     const gathering = digest({ everyMs: 4 * minutes }, slack.sink);
     const { deliver, outbox, rows } = setUp(open, { sinks: [gathering] });

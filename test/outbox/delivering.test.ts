@@ -42,7 +42,7 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     expect(slack.told[0]?.context.signal).toBeInstanceOf(AbortSignal);
   });
 
-  it('and one that fails holds up no other, nor is anybody told again for it', async () => {
+  it('and one that fails delays no other, and causes no second delivery to another', async () => {
     const slack = recorder('slack', () => Promise.reject(new Error('down')));
     const audit = recorder('audit');
     const { deliver, rows } = setUp(open, { sinks: [slack.sink, audit.sink] });
@@ -100,7 +100,7 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     expect([slack.calls.length, audit.calls.length]).toEqual([7, 2]);
   });
 
-  it('of a whole digest, whose events are told with it and fail with it', async () => {
+  it('of a whole digest, whose events are delivered with it and fail with it', async () => {
     let isDown = true;
     const slack = recorder('slack', () => (isDown ? Promise.reject(new Error('down')) : undefined));
     const { deliver, rows, errors } = setUp(open, { sinks: [digest({ everyMs: 1 * minutes }, slack.sink)] });
@@ -131,7 +131,7 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     expect(new Set(rows().map(({ state }) => state))).toEqual(new Set(['told']));
   });
 
-  it('for as long as it takes, since the lease is renewed, and nobody else is told meanwhile', async () => {
+  it('for as long as it takes, because the lease is renewed, and no other process delivers the event', async () => {
     const another = await anotherProcess();
     const slack = slow('slack');
     const first = setUp(open, { sinks: [slack.sink], leaseMs: 30 * seconds });
@@ -146,7 +146,7 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     expect(first.rows()).toMatchObject([{ state: 'told' }]);
   });
 
-  it('for five minutes: a sink that has not settled by then is aborted, has failed, and is told again', async () => {
+  it('for five minutes: a sink that has not settled by then is aborted, and the event is retried', async () => {
     const slack = slow('slack');
     const { deliver, rows } = setUp(open, { sinks: [slack.sink] });
     await Promise.all([deliver(), settled()]);
@@ -244,12 +244,12 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
 
   const doubled = Array.from({ length: 14 }, (_, n) => Math.min(1 * seconds * 2 ** n, 15 * minutes));
 
-  it('is told again after up to a second, twice as long each time, and 15 minutes at most', async () => {
+  it('is retried after up to a second, twice as long each time, and 15 minutes at most', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.999_999_999);
     expect(await waits(14, new Error('down'))).toEqual(doubled);
   });
 
-  it('is told again at any time before that: the jitter is full', async () => {
+  it('is retried at any time before that: the jitter is full', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     expect(await waits(14, new Error('down'))).toEqual(doubled.map((most) => most / 2));
     vi.spyOn(Math, 'random').mockReturnValue(0);
@@ -259,13 +259,13 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     ]);
   });
 
-  it('is told again within the limits that were set', async () => {
+  it('is retried within the limits that were set', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.999_999_999);
     const options = { minBackoffMs: 100, maxBackoffMs: 500 };
     expect(await waits(5, new Error('down'), options)).toEqual([100, 200, 400, 500, 500]);
   });
 
-  it('is told again when the wait is over, and not before', async () => {
+  it('is retried when the wait is over, and not before', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.999_999_999);
     const slack = recorder('slack', (nth) => (nth < 4 ? Promise.reject(new Error('down')) : undefined));
     const { deliver, rows } = setUp(open, { sinks: [slack.sink] });
@@ -278,7 +278,7 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     expect(rows()).toMatchObject([{ state: 'told', attempts: 4 }]);
   });
 
-  it('is not told before it wants to be, of that event nor of another, and others are told meanwhile', async () => {
+  it('gets no event before its retryAfterMs is over, while other sinks do', async () => {
     const slack = recorder('slack', (nth) =>
       nth === 1 ? Promise.reject(new SinkError('busy', { status: 429, retryAfterMs: 5 * minutes })) : undefined,
     );
@@ -292,7 +292,7 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     expect(slack.told).toHaveLength(3);
   });
 
-  it('is not told before it wants to be, also by the next process', async () => {
+  it('gets no event before its retryAfterMs is over, also from the next process', async () => {
     const busy = recorder('slack', () => Promise.reject(new SinkError('busy', { retryAfterMs: 5 * minutes })));
     const first = setUp(open, { sinks: [busy.sink] });
     await Promise.all([first.deliver(), settled()]);
@@ -381,7 +381,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(outbox.deadLetters()).toEqual([]);
   });
 
-  it('is what could not be told for three days', async () => {
+  it('is an event that could not be delivered for three days', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     const slack = recorder('slack', () => Promise.reject(new Error('down')));
     const { deliver, outbox, rows, errors } = setUp(open, { sinks: [slack.sink] });
@@ -395,7 +395,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(errors).toHaveLength(1);
   });
 
-  it('is what could not be told for giveUpAfterMs, counted from when it came', async () => {
+  it('is an event that could not be delivered for giveUpAfterMs, counted from its arrival', async () => {
     const slack = recorder('slack', () => Promise.reject(new Error('down')));
     const { deliver, outbox } = setUp(open, { sinks: [slack.sink], giveUpAfterMs: 20 * seconds, maxBackoffMs: 1_000 });
     await Promise.all([deliver(), settled()]);
@@ -405,7 +405,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(outbox.deadLetters()).toHaveLength(1);
   });
 
-  it('is what a sink wants to be told of only after that', async () => {
+  it('is an event whose sink asks for a longer wait than that', async () => {
     const slack = recorder('slack', () => Promise.reject(new SinkError('busy', { retryAfterMs: 4 * days })));
     const { deliver, outbox } = setUp(open, { sinks: [slack.sink] });
     await Promise.all([deliver(), settled()]);
@@ -437,7 +437,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(outbox.deadLetters().map(({ id }) => id)).toEqual(deliveries.map(({ event }) => event.event_id));
   });
 
-  it('is told again by redeliver(id), for the sinks that did not have it, with all its attempts', async () => {
+  it('is redelivered by redeliver(id), to the sinks without it, with all its attempts', async () => {
     let isGone = true;
     const slack = recorder('slack', () => (isGone ? gone() : undefined));
     const audit = recorder('audit');
@@ -455,7 +455,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(outbox.deadLetters()).toHaveLength(1);
   });
 
-  it('is told again by redeliver(), all of them, and is tried as long as a new one', async () => {
+  it('is redelivered by redeliver(), with all others, and is retried as long as a new one', async () => {
     const slack = recorder('slack', (nth) => (nth <= 3 ? gone() : Promise.reject(new Error('down'))));
     const { deliver, outbox, rows } = setUp(open, { sinks: [slack.sink] });
     await Promise.all([deliver(), deliver(), deliver(), settled()]);
@@ -505,7 +505,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(outbox.deadLetters()).toHaveLength(2);
   });
 
-  it('is reported on console.error unless told otherwise, with its event and sink on one line', async () => {
+  it('is reported on console.error by default, with its event and sink on one line', async () => {
     const log = vi.spyOn(console, 'error').mockReturnValue();
     const slack = recorder('slack', gone);
     const { deliver } = setUp(open, { sinks: [slack.sink], onError: undefined });

@@ -73,7 +73,7 @@ describe('sqliteOutbox', () => {
     expect(setUp(open, { sinks: [audit], ...options }).outbox.name).toBe('outbox');
   });
 
-  it('is named as it is told to be', () => {
+  it('has the name that the option gives', () => {
     expect(setUp(open, { sinks: [audit], name: 'telling' }).outbox.name).toBe('telling');
   });
 

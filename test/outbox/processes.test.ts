@@ -18,7 +18,7 @@ describe.each(sqliteHandles())('on $client: processes on one file', ({ client, o
     return { client, file, log: join(dirname(file), 'told') };
   }
 
-  it('tell each event once, and none is told by two at once, though each takes all of them', async () => {
+  it('deliver each event once, and no event by two at once, although each process accepts all of them', async () => {
     const at = files();
     const ids = idsOf(60);
     const processes = await Promise.all([1, 2, 3].map(() => start({ ...at, role: 'tell', ids })));
@@ -82,7 +82,7 @@ describe.each(sqliteHandles())('on $client: processes on one file', ({ client, o
     expect(rows().map(({ attempts }) => attempts)).toEqual([2, 2, 2]);
   });
 
-  it('lose nothing of a digest when one is killed before it is told', async () => {
+  it('lose no event of a digest when one is killed before it is delivered', async () => {
     const at = files();
     const killed = await start({ ...at, role: 'digest', leaseMs: 2_000, ids: idsOf(500) });
     await killed.ready;

@@ -21,7 +21,7 @@ describe.each(sqliteHandles())('on $client: while the file cannot be written', (
 
   const locked = new Error('database is locked');
 
-  it('what has been told meanwhile is recorded later, and is told to nobody else and not again', async () => {
+  it('deliveries during it are recorded later, and not repeated', async () => {
     const slack = slow('slack');
     const options = { sinks: [slack.sink], leaseMs: 30 * seconds };
     const { deliver, rows, faults } = setUp(open, options);
@@ -36,7 +36,7 @@ describe.each(sqliteHandles())('on $client: while the file cannot be written', (
     expect(rows()).toMatchObject([{ state: 'told', attempts: 1 }]);
   });
 
-  it('what is being told goes on, and is not told a second time beside it', async () => {
+  it('a running delivery continues, and no second one starts beside it', async () => {
     const slack = slow('slack');
     const { deliver, rows, faults } = setUp(open, { sinks: [slack.sink], leaseMs: 30 * seconds });
     await Promise.all([deliver(), settled()]);
@@ -72,7 +72,7 @@ describe.each(sqliteHandles())('on $client: while the file cannot be written', (
     expect(due.mock.calls.filter(([, , limit]) => limit > 21)).toEqual([]);
   });
 
-  it('a failure that cannot be written is one that the sink is told again after', async () => {
+  it('a failure that cannot be written is followed by a retry', async () => {
     const slack = slow('slack');
     const { deliver, rows, faults } = setUp(open, { sinks: [slack.sink], leaseMs: 30 * seconds });
     await Promise.all([deliver(), settled()]);

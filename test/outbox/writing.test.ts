@@ -27,7 +27,7 @@ describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
     expect(Object.values(handle.prepare('PRAGMA journal_mode').get() as object)).toEqual(['wal']);
   });
 
-  it('not when it cannot be committed: then nobody is told', async () => {
+  it('not when it cannot be committed: then no sink gets it', async () => {
     const slack = recorder('slack');
     const { deliver, rows, faults } = setUp(open, { sinks: [slack.sink] });
     await settled();
@@ -125,7 +125,7 @@ describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
 });
 
 describe.each(sqliteHandles())('on $client: the same event twice', ({ open }) => {
-  it('is told once, while it waits, is told, and has been told', async () => {
+  it('is delivered once, while it waits, during the delivery and after it', async () => {
     const slack = slow('slack');
     const { deliver, rows } = setUp(open, { sinks: [slack.sink] });
     const event = anEvent();
@@ -144,7 +144,7 @@ describe.each(sqliteHandles())('on $client: the same event twice', ({ open }) =>
     expect(slack.calls).toHaveLength(1);
   });
 
-  it('is told once, also when the process was another', async () => {
+  it('is delivered once, also by another process', async () => {
     const slack = recorder('slack');
     const event = anEvent();
     const first = setUp(open, { sinks: [slack.sink] });
@@ -161,7 +161,7 @@ describe.each(sqliteHandles())('on $client: the same event twice', ({ open }) =>
     expect(slack.told).toHaveLength(1);
   });
 
-  it('is told to the sink that was not there at the first time', async () => {
+  it('is delivered to the sink that was not there at the first time', async () => {
     const slack = recorder('slack');
     const audit = recorder('audit');
     const event = anEvent();
@@ -178,7 +178,7 @@ describe.each(sqliteHandles())('on $client: the same event twice', ({ open }) =>
     expect([slack.told.length, audit.told.length]).toEqual([1, 1]);
   });
 
-  it('is told twice when it comes back after completedTtlMs, and what has been told is forgotten by then', async () => {
+  it('is delivered twice when it comes again after completedTtlMs, because it is forgotten by then', async () => {
     const slack = recorder('slack');
     const { deliver, rows } = setUp(open, { sinks: [slack.sink], completedTtlMs: 7 * days });
     const event = anEvent();
@@ -215,7 +215,7 @@ describe.each(sqliteHandles())('on $client: deliveries at a time', ({ open }) =>
     expect(rows()).toHaveLength(64);
   });
 
-  it('share commits with one another and with what is told meanwhile', async () => {
+  it('share commits with one another and with running deliveries', async () => {
     vi.useRealTimers();
     const slack = recorder('slack');
     const { deliver, commits } = setUp(open, { sinks: [slack.sink], concurrency: 64 });

@@ -122,7 +122,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
   });
 });
 
-describe('what a queue is told of a failure', () => {
+describe('the error that a queue gets for a failure', () => {
   const permanent = new SinkError('gone', { status: 410, permanent: true });
   const transient = new SinkError('busy', { status: 503 });
 
@@ -218,7 +218,7 @@ describe('what a queue is told of a failure', () => {
     expect(await rejection([busy], { rateLimit: () => Promise.reject(down) })).toBe(down);
   });
 
-  it('tells the outcome as it was, however the queue is told', async () => {
+  it('reports the outcome unchanged, whatever error the queue gets', async () => {
     const outcomes: Outcome[] = [];
     const busy = new SinkError('busy', { status: 429 });
     await rejection([busy], { rateLimit: () => {}, onOutcome: (outcome) => outcomes.push(outcome) });

@@ -190,7 +190,7 @@ function itIsAQueue(backendOf: () => Backend): void {
       await onlyJob(queues[0] as Queue);
     });
 
-    it('is not told again while the job is kept as completed', async () => {
+    it('is not delivered again while the job is kept as completed', async () => {
       const queue = aQueue();
       const { event, delivery } = aDelivery();
       const told = vi.fn();

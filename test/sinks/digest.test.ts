@@ -155,7 +155,7 @@ describe('digest({ everyMs }, sink)', () => {
 });
 
 describe('where the digest can be waited for', () => {
-  it('a delivery settles only when the digest that holds it has been told', async () => {
+  it('a request settles only when the digest with its event is delivered', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
     const storm = [tell(sink), tell(sink)];
     await after(5 * minutes - 60 * seconds);
@@ -213,7 +213,7 @@ describe('where the digest can be waited for', () => {
     expect(resultsOf(others)).toEqual(['told']);
   });
 
-  it('the last one that is left is passed on as it is, and where none is left nothing is told', async () => {
+  it('the last one that is left is delivered unchanged, and if none is left nothing is delivered', async () => {
     const { sink, calls } = setUp();
     const [first, second] = [tell(sink), tell(sink)];
     first?.abort.abort();
@@ -285,7 +285,7 @@ describe('where the digest can be waited for', () => {
 });
 
 describe('where the answer is due before', () => {
-  it('the delivery is taken at once, and told later', async () => {
+  it('the request is answered at once, and the event is delivered later', async () => {
     const { sink, calls, subjects } = setUp({ everyMs: 7_001 });
     const storm = [tell(sink, anEvent(), deadline), tell(sink, anEvent(), deadline)];
     expect(resultsOf(storm)).toEqual(['told']);
@@ -410,7 +410,7 @@ describe('where the answer is due before', () => {
     expect(onError).toHaveBeenCalledTimes(2);
   });
 
-  it('a sink that never settles is aborted after five minutes, and told again', async () => {
+  it('a sink that never settles is aborted after five minutes, and the digest is retried', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
     tell(sink, anEvent(), deadline);
     await after(60 * seconds + 5 * minutes);
@@ -435,7 +435,7 @@ describe('where the answer is due before', () => {
     expect(calls[0]?.event.count).toBe(3_001);
   });
 
-  it('does not grow without bounds: 100,000 are told before the time is over', async () => {
+  it('does not grow without bounds: 100,000 are delivered before the window ends', async () => {
     const { sink, calls } = setUp();
     const { event, delivery } = anEvent();
     for (let n = 0; n < 100_001; n++) {
@@ -450,7 +450,7 @@ describe('where the answer is due before', () => {
 });
 
 describe('flush()', () => {
-  it('tells what there is at once, and resolves when that is told', async () => {
+  it('delivers all buffered events at once, and resolves when they are delivered', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
     const held = tell(sink);
     const taken = tell(sink, anEvent(), 1);
@@ -491,7 +491,7 @@ describe('flush()', () => {
     expect(slack.subjects()).toEqual(Array(2).fill('2 notifications: 2 × instance_offline'));
   });
 
-  it('is not the end: what comes later is gathered and told as ever', async () => {
+  it('is not the end: later events are buffered and delivered as before', async () => {
     const { sink, calls } = setUp();
     await sink.flush?.();
     tell(sink);

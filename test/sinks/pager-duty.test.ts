@@ -230,7 +230,7 @@ describe("PagerDuty's limits", () => {
 });
 
 describe('pagerDuty', () => {
-  it('posts to the service, and elsewhere where it is told to', async () => {
+  it('posts to the service, or to the option url', async () => {
     const asked: unknown[] = [];
     const fetch = async (url: unknown) => {
       asked.push(url);

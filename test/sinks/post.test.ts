@@ -107,7 +107,7 @@ describe.each([
     }
   }
 
-  describe('is told', () => {
+  describe('succeeds', () => {
     it.each([200, 201, 202, 204, 299])('when the answer is %i', async (status) => {
       answering(status);
       await expect(tell(sinkWith())).resolves.toBeUndefined();

@@ -29,7 +29,7 @@ async function serviceWith(wrap: (sink: Sink<VastEvent>) => Sink<VastEvent>, opt
 const textIn = ({ text }: SlackStandInMessage) => text.replaceAll('\u200B', '');
 
 describe('500 instances that go offline at once', () => {
-  it('are one message, each delivery is answered 204 when that is told, and each event is completed', async () => {
+  it('are one message, each request is answered 204 when that is delivered, and each event is completed', async () => {
     const { chat, service, sendAll, textsOf } = await serviceWith((sink) => digest({ everyMs: 10_000 }, sink), {
       deadlineMs: 40_000,
     });
@@ -47,7 +47,7 @@ describe('500 instances that go offline at once', () => {
     expect(service.outcomes.slice(500).map(({ result }) => result)).toEqual(Array(500).fill('duplicate'));
   });
 
-  it('are taken at once where the digest comes after the deadline, and told by close() at the latest', async () => {
+  it('are answered at once if the digest comes after the deadline, and delivered by close() at the latest', async () => {
     const { chat, service, sendAll, textsOf } = await serviceWith((sink) =>
       when('*', digest({ everyMs: 240_000 }, sink)),
     );
@@ -57,7 +57,7 @@ describe('500 instances that go offline at once', () => {
     expect(textsOf()).toEqual([expect.stringMatching(/^500 notifications: /)]);
   });
 
-  it('are told by close() also as far as they were still on their way then', async () => {
+  it('are delivered by close(), also those that were still arriving then', async () => {
     const { service, sendAll, textsOf } = await serviceWith((sink) => digest({ everyMs: 240_000 }, sink));
     await sendAll(aStorm(3));
     const connection = await service.connect();
@@ -82,7 +82,7 @@ describe('500 instances that go offline at once', () => {
     expect(textsOf()).toHaveLength(4);
   });
 
-  it('are sent again when the chat has failed, and then told, all of them', async () => {
+  it('are sent again when the chat has failed, and are then all delivered', async () => {
     const { chat, sendAll, textsOf } = await serviceWith((sink) => digest({ everyMs: 2_000 }, sink), {
       deadlineMs: 40_000,
     });
@@ -102,7 +102,7 @@ describe('500 instances that go offline at once', () => {
     expect(JSON.stringify(chat.messages)).not.toMatch(/<[!@]|\*now\*[^"]*mrkdwn/);
   });
 
-  it('are one message of a worker’s forwarder, which resolves when it is told, and at once when it is closed', async () => {
+  it('are one message of a worker’s forwarder, which resolves when it is delivered, and at once when it is closed', async () => {
     const chat = await slackStandIn();
     onTestFinished(() => chat.close());
     const forward = createForwarder({ sinks: [digest({ everyMs: 2_000 }, slack(chat.url))] });

@@ -70,7 +70,7 @@ describeWithRedis('a key of redisStore', () => {
     expect((await redis.keys(`${prefix}*`)).sort()).toEqual([`${prefix}another:k`, `${prefix}k`]);
   });
 
-  it('begins with vast-webhook: unless told otherwise', async () => {
+  it('begins with vast-webhook: by default', async () => {
     const key = uniqueName();
     const store = redisStore(redis);
     await store.claim(key, 'a', minute);
@@ -87,7 +87,7 @@ describeWithRedis('a key of redisStore', () => {
     expect(await redis.exists(`${prefix}k`)).toBe(1);
   });
 
-  it('always has a time to live: a day more than the lease, and what it was told when that is over', async () => {
+  it('always has a time to live: a day more than the lease, and the given one after that', async () => {
     const { prefix, store } = setUp();
     const key = `${prefix}k`;
     await store.claim('k', 'a', minute);
@@ -104,7 +104,7 @@ describeWithRedis('a key of redisStore', () => {
     await expectToLast(key, 8 * day);
   });
 
-  it('is gone when an event is released of which no sink has been told', async () => {
+  it('is gone when an event is released that was delivered to no sink', async () => {
     const { prefix, store } = setUp();
     await store.claim('k', 'a', minute);
     await store.release('k', 'a', minute);

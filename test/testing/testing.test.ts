@@ -85,7 +85,7 @@ describe('signedDelivery', () => {
     });
   });
 
-  it('is signed now and the first attempt, unless told otherwise', () => {
+  it('is signed now and is the first attempt by default', () => {
     const before = Math.floor(Date.now() / 1000);
     const { headers } = signedDelivery(sampleEvent('outbid'), secret);
     const timestamp = Number(headers['X-Vast-Timestamp']);
