@@ -108,11 +108,11 @@ describe('an answer in another form', () => {
   it.each<[string, Failure, RegExp]>([
     ['HTML', failures.html(200), /answered 200 with an HTML page\. Is baseUrl right\?/],
     ['garbage', failures.garbage, /answered 200 in an undocumented form/],
-    ['null', failures.json(200, null), /another form/],
-    ['a list', failures.json(200, []), /another form/],
-    ['no list', failures.json(200, { success: true, webhooks: {} }), /another form/],
-    ['a list of something else', failures.json(200, { success: true, webhooks: [{ id: 1 }, 'x'] }), /another form/],
-    ['nothing', failures.text(200, ''), /another form/],
+    ['null', failures.json(200, null), /undocumented form/],
+    ['a list', failures.json(200, []), /undocumented form/],
+    ['no list', failures.json(200, { success: true, webhooks: {} }), /undocumented form/],
+    ['a list of something else', failures.json(200, { success: true, webhooks: [{ id: 1 }, 'x'] }), /undocumented form/],
+    ['nothing', failures.text(200, ''), /undocumented form/],
   ])('%s is an invalid_answer, and not asked for again', async (_, failure, message) => {
     const standIn = await started(startVastManagement());
     standIn.failNext(failure);

@@ -66,7 +66,7 @@ describe('createWebhook', () => {
     for (let i = 0; i < 4; i++) await api.createWebhook(input);
     const error = await errorOf(api.createWebhook(input));
     expect(error).toMatchObject({ status: 0, code: 'too_many_webhooks' });
-    expect(error.message).toMatch(/takes 4 webhooks .* update or delete one/);
+    expect(error.message).toMatch(/allows 4 webhooks .* update or delete one/);
     expect(standIn.calls.at(-1)).toBe('GET /webhooks/');
     expect(standIn.webhooks).toHaveLength(4);
   });

@@ -297,7 +297,7 @@ describe.each(sqliteHandles())('on $client, behind the middleware', ({ open }) =
       db.exec('CREATE TABLE vast_webhook_outbox (id INTEGER PRIMARY KEY, sink TEXT, event TEXT)');
       return db;
     });
-    await expectRefusal(running, /"vast_webhook_outbox" has no column "key".*another name/);
+    await expectRefusal(running, /"vast_webhook_outbox" has no column "key".*another table name/);
     running.db.exec('DROP TABLE vast_webhook_outbox');
     await expectAccepted(running);
     await vi.waitUntil(() => slack.told.length === 1);

@@ -110,7 +110,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
   it('refuses what is no delivery', async () => {
     const forward = createForwarder({ sinks: [] });
     const { delivery } = delivered();
-    await expect(forward({ ...delivery, rawBody: undefined as never })).rejects.toThrow(/takes a delivery/);
+    await expect(forward({ ...delivery, rawBody: undefined as never })).rejects.toThrow(/must be a delivery/);
     await expect(forward({ ...delivery, provider: 'toString' })).rejects.toThrow(/unknown provider "toString"/);
     await expect(forward({ ...delivery, rawBody: Buffer.from('{') })).rejects.toMatchObject({ code: 'invalid_json' });
   });
