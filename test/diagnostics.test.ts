@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createForwarder, type DeliveryMessage, SinkError, type SinkMessage, verifyDelivery } from '../src/index.js';
 import { sqliteOutbox } from '../src/sinks/index.js';
 import { sampleEvent, signedDelivery } from '../src/testing/index.js';
-import { anEvent, doors, head, secret, serve, signed } from './support/adapters.js';
+import { adapters, anEvent, head, secret, serve, signed } from './support/adapters.js';
 import { traceDeliveries, watchChannels } from './support/channels.js';
 import { deferred } from './support/deferred.js';
 import { faultyStore } from './support/faulty-store.js';
@@ -14,10 +14,10 @@ import { temporaryFile } from './support/temporary-file.js';
 
 const minutes = 60_000;
 
-describe.each(doors)('%s: what is published of a delivery', (_name, door) => {
+describe.each(adapters)('%s: what is published of a delivery', (_name, adapter) => {
   it('is one object from its arrival to its answer', async () => {
     const { published, nth } = watchChannels();
-    const service = await serve(door);
+    const service = await serve(adapter);
     const event = anEvent();
     await service.send(signed(event));
     await nth('delivery:asyncEnd');
@@ -38,7 +38,7 @@ describe.each(doors)('%s: what is published of a delivery', (_name, door) => {
     ['of another method', { method: 'GET' }, 'method_not_allowed'],
   ] as const)('has the error of one that is %s', async (_what, message, code) => {
     const { all, nth, names } = watchChannels();
-    const service = await serve(door);
+    const service = await serve(adapter);
     await service.send(message);
     const { outcome, error } = await nth('delivery:asyncEnd');
     expect(error).toMatchObject({ code });
@@ -54,7 +54,7 @@ describe.each(doors)('%s: what is published of a delivery', (_name, door) => {
 
   it('comes to an end when the sender hangs up, when the handler throws, and when the service closes', async () => {
     const { all, nth } = watchChannels();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       handler() {
         throw new Error('handler down');
       },
@@ -75,7 +75,7 @@ describe.each(doors)('%s: what is published of a delivery', (_name, door) => {
 
   it('holds nothing that was sent but what the outcome has', async () => {
     const { published, nth } = watchChannels();
-    const service = await serve(door, { options: { sinks: [async function audit() {}] } });
+    const service = await serve(adapter, { options: { sinks: [async function audit() {}] } });
     await service.send(signed(anEvent({ message: 'confidential' })));
     await nth('delivery:asyncEnd');
     const held = JSON.stringify(published.map((one) => one.held));
@@ -85,7 +85,7 @@ describe.each(doors)('%s: what is published of a delivery', (_name, door) => {
 
   it('is nothing of one that was under way when somebody subscribed', async () => {
     const told = deferred();
-    const service = await serve(door, { handler: () => told.promise.then(() => 204) });
+    const service = await serve(adapter, { handler: () => told.promise.then(() => 204) });
     const answer = service.send(signed());
     await service.handling();
     const { names } = watchChannels();
@@ -96,14 +96,14 @@ describe.each(doors)('%s: what is published of a delivery', (_name, door) => {
   });
 });
 
-describe.each(doors)('%s: the context that a tracer starts with a delivery', (_name, door) => {
+describe.each(adapters)('%s: the context that a tracer starts with a delivery', (_name, adapter) => {
   const slowly = async <T>(give: () => T) => {
     await sleep(1);
     return give();
   };
   const { store, fault } = faultyStore();
   for (const operation of ['claim', 'delivered', 'complete'] as const) fault(operation, slowly);
-  const parserBefore = Object.keys(door.parsers).find((name) => door.parsers[name]?.leaves !== 'nothing');
+  const parserBefore = Object.keys(adapter.parsers).find((name) => adapter.parsers[name]?.leaves !== 'nothing');
   const situations = {
     'is read from the request': {},
     'was read by a parser': { parserBefore: parserBefore as string },
@@ -115,7 +115,7 @@ describe.each(doors)('%s: the context that a tracer starts with a delivery', (_n
     const active = traceDeliveries();
     const seen: [string, number | undefined][] = [];
     const see = (where: string) => seen.push([where, active()]);
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       ...setup,
       options: {
         ...('options' in setup && setup.options),
@@ -152,7 +152,7 @@ describe.each(doors)('%s: the context that a tracer starts with a delivery', (_n
 
   it('is each one its own, also on one connection, and ends with it', async () => {
     const active = traceDeliveries();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: { handoff: true, sinks: [async function audit() {}] },
       around: (next) => {
         seen.push(['before', active()]);
@@ -192,7 +192,7 @@ describe.each(doors)('%s: the context that a tracer starts with a delivery', (_n
       completedIn.push(active());
       return complete();
     });
-    const service = await serve(door, { options: { store } });
+    const service = await serve(adapter, { options: { store } });
     await service.send(signed());
     await service.outcome();
     expect(completedIn).toEqual([1]);
@@ -200,7 +200,7 @@ describe.each(doors)('%s: the context that a tracer starts with a delivery', (_n
 });
 
 describe('what is published of a sink', () => {
-  const [, door] = doors[1] as (typeof doors)[number];
+  const [, adapter] = adapters[1] as (typeof adapters)[number];
 
   it('is one object from its being told to its result, in the context of its delivery', async () => {
     const active = traceDeliveries();
@@ -212,7 +212,7 @@ describe('what is published of a sink', () => {
     onTestFinished(() => {
       for (const channel of [start, asyncEnd]) channel.unsubscribe(hear);
     });
-    const service = await serve(door, { options: { sinks: [async function audit() {}] } });
+    const service = await serve(adapter, { options: { sinks: [async function audit() {}] } });
     const event = anEvent();
     await service.send(signed(event));
     await nth('delivery:asyncEnd');
@@ -245,7 +245,7 @@ describe('what is published of a sink', () => {
       await sleep(1);
       seen.push(storage.getStore());
     };
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: {
         handoff: true,
         sinks: [
@@ -281,7 +281,7 @@ describe('what is published of a sink', () => {
     ],
   ])('has the error of one that %s', async (_what, deliver) => {
     const { all, nth } = watchChannels();
-    const service = await serve(door, { options: { sinks: [{ name: 'audit', deliver }] } });
+    const service = await serve(adapter, { options: { sinks: [{ name: 'audit', deliver }] } });
     await service.send(signed());
     const { outcome } = await nth('delivery:asyncEnd');
     const failed = { sink: 'audit', result: 'failed', error: outcome?.sinks?.audit };
@@ -293,7 +293,7 @@ describe('what is published of a sink', () => {
   it('has the error of a predicate that throws, and is nothing of one who need not be told', async () => {
     const { all, nth } = watchChannels();
     const deliver = vi.fn();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: {
         sinks: [
           {
@@ -318,7 +318,7 @@ describe('what is published of a sink', () => {
   it('ends after the answer when the sink does', async () => {
     const { names, nth } = watchChannels();
     const told = deferred();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: { deadlineMs: 30, sinks: [{ name: 'slow', deliver: () => told.promise }] },
     });
     expect((await service.send(signed())).status).toBe(504);
@@ -389,7 +389,7 @@ describe('sinks that no middleware tells', () => {
   it.each(sqliteHandles())(
     'are published by an outbox on $client, and not in the context of a delivery that woke it',
     async ({ open }) => {
-      const [, door] = doors[1] as (typeof doors)[number];
+      const [, adapter] = adapters[1] as (typeof adapters)[number];
       const active = traceDeliveries();
       const { all, nth } = watchChannels();
       const seen: unknown[] = [];
@@ -407,7 +407,7 @@ describe('sinks that no middleware tells', () => {
         await outbox.close();
         db.close();
       });
-      const service = await serve(door, { options: { sinks: [outbox] } });
+      const service = await serve(adapter, { options: { sinks: [outbox] } });
       await service.send(signed());
       await nth('sink:asyncEnd', 3);
       expect(all('sink:asyncEnd').map(({ sink, result }) => [sink, result])).toEqual([
@@ -425,7 +425,7 @@ describe('a subscriber that throws', () => {
     'on %s changes nothing of what becomes of a delivery: Node.js reports it as an uncaught exception',
     async (part) => {
       const uncaught = catchUncaught();
-      const [, door] = doors[1] as (typeof doors)[number];
+      const [, adapter] = adapters[1] as (typeof adapters)[number];
       for (const name of ['vast-webhook.delivery', 'vast-webhook.sink']) {
         const channel = tracingChannel<unknown, DeliveryMessage & SinkMessage>(name)[part];
         const fail = () => {
@@ -434,7 +434,7 @@ describe('a subscriber that throws', () => {
         channel.subscribe(fail);
         onTestFinished(() => void channel.unsubscribe(fail));
       }
-      const service = await serve(door, {
+      const service = await serve(adapter, {
         options: {
           sinks: [
             async function audit({ notif_type }) {
@@ -460,14 +460,14 @@ describe('a subscriber that throws', () => {
 
   it('when it makes its context changes nothing, either', async () => {
     const uncaught = catchUncaught();
-    const [, door] = doors[1] as (typeof doors)[number];
+    const [, adapter] = adapters[1] as (typeof adapters)[number];
     const storage = new AsyncLocalStorage();
     const { start } = tracingChannel('vast-webhook.delivery');
     start.bindStore(storage, () => {
       throw new Error('no context');
     });
     onTestFinished(() => void start.unbindStore(storage));
-    const service = await serve(door);
+    const service = await serve(adapter);
     expect((await service.send(signed())).status).toBe(204);
     await vi.waitFor(() => expect(uncaught).toEqual([new Error('no context')]));
   });

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { bytesOf, chunk, doors, head, headersWith, nodeDoors, serve, signed } from '../support/adapters.js';
+import { adapters, bytesOf, chunk, head, headersWith, nodeAdapters, serve, signed } from '../support/adapters.js';
 
 const large = Buffer.alloc(300_000, 32);
 
-describe.each(nodeDoors)('%s: a connection', (_name, door) => {
+describe.each(nodeAdapters)('%s: a connection', (_name, adapter) => {
   it.each([
     ['an unsigned one', 'POST'],
     ['one by another method', 'PUT'],
   ])('serves the next delivery behind the whole body of %s that was refused unread', async (_, method) => {
-    const service = await serve(door);
+    const service = await serve(adapter);
     const connection = await service.connect();
     connection.write(bytesOf({ method, target: service.endpoint, body: large }));
     expect((await connection.answer(method)).status).toBeGreaterThanOrEqual(401);
@@ -21,9 +21,9 @@ describe.each(nodeDoors)('%s: a connection', (_name, door) => {
   });
 });
 
-describe.each(doors)('%s: a connection', (_name, door) => {
+describe.each(adapters)('%s: a connection', (_name, adapter) => {
   it('brings as many outcomes and answers, in order, as deliveries that were sent in one go', async () => {
-    const service = await serve(door, { handler: () => new Promise((resolve) => setTimeout(resolve, 5, 204)) });
+    const service = await serve(adapter, { handler: () => new Promise((resolve) => setTimeout(resolve, 5, 204)) });
     const forged = () => signed(undefined, { key: 'forged' });
     const messages = Array.from({ length: 30 }, (_, i) => (i % 3 === 1 ? forged() : signed()));
     const connection = await service.connect();
@@ -38,7 +38,7 @@ describe.each(doors)('%s: a connection', (_name, door) => {
   });
 });
 
-describe.each(doors)('%s: a delivery', (_name, door) => {
+describe.each(adapters)('%s: a delivery', (_name, adapter) => {
   it.each([
     ['whole', 0, 'garbage'],
     ['broken off', -10, undefined],
@@ -46,7 +46,7 @@ describe.each(doors)('%s: a delivery', (_name, door) => {
   ])(
     'that is %s when its connection breaks has its outcome at once, and not when its time is over',
     async (how, end, garbage) => {
-      const service = await serve(door, { options: { bodyTimeoutMs: 60_000, deadlineMs: 60_000 } });
+      const service = await serve(adapter, { options: { bodyTimeoutMs: 60_000, deadlineMs: 60_000 } });
       const { body, headers } = signed();
       const connection = await service.connect();
       if (how.startsWith('in chunks')) {
@@ -67,10 +67,10 @@ describe.each(doors)('%s: a delivery', (_name, door) => {
   );
 });
 
-describe.each(nodeDoors)('%s: a sender', (_name, door) => {
+describe.each(nodeAdapters)('%s: a sender', (_name, adapter) => {
   it('that never ends a body which somebody in front has whole is answered in time', async () => {
     const { body, headers } = signed();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: { bodyTimeoutMs: 100 },
       around: (next, req) => {
         Object.assign(req, { rawBody: body });

@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { shareShape } from '../../src/adapters/express-shape.js';
-import { doors, serve, signed } from '../support/adapters.js';
+import { adapters, serve, signed } from '../support/adapters.js';
 
-describe.each(doors.filter(([name]) => name.startsWith('Express')))('%s', (_name, door) => {
+describe.each(adapters.filter(([name]) => name.startsWith('Express')))('%s', (_name, adapter) => {
   it('has its request and response linked to each other behind the middleware, as before it', async () => {
     const seen: { before: boolean; behind: boolean }[] = [];
     let link: () => boolean = () => false;
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       around: (next, req, res) => {
         const { req: request, res: response } = { req, res } as {
           req: IncomingMessage & { res?: ServerResponse };

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { type IdempotencyStore, memoryStore } from '../../src/index.js';
 import {
+  adapters,
   anEvent,
   bytesOf,
-  doors,
   type Handled,
-  nodeDoors,
+  nodeAdapters,
   nowMs,
   nowSeconds,
   type Service,
@@ -65,9 +65,9 @@ function gate() {
   return { open, opened };
 }
 
-describe.each(doors)('%s: the handler behind the middleware', (_name, door) => {
+describe.each(adapters)('%s: the handler behind the middleware', (_name, adapter) => {
   it('gets the event as sent, and all that is known of its delivery', async () => {
-    const service = await serve(door, { secret: { host: 'another', renter: secret } });
+    const service = await serve(adapter, { secret: { host: 'another', renter: secret } });
     const event = anEvent({ notif_type: 'new_type', extra: { nested: [1, null] } });
     const message = signed(event, { attempt: '4', timestamp: nowSeconds - 20 });
     await service.send(message);
@@ -93,7 +93,7 @@ describe.each(doors)('%s: the handler behind the middleware', (_name, door) => {
 
   it('runs once for an event, however often and at once it is delivered', async () => {
     const { open, opened } = gate();
-    const service = await serve(door, { handler: () => opened.then(() => 200) });
+    const service = await serve(adapter, { handler: () => opened.then(() => 200) });
     const message = signed();
     const answers = Promise.all(Array.from({ length: 8 }, () => service.send(message)));
     await service.handling();
@@ -106,7 +106,7 @@ describe.each(doors)('%s: the handler behind the middleware', (_name, door) => {
 
   it('runs for each of several events at a time', async () => {
     const { open, opened } = gate();
-    const service = await serve(door, { handler: () => opened.then(() => 204) });
+    const service = await serve(adapter, { handler: () => opened.then(() => 204) });
     const answers = Promise.all([signed(), signed(), signed()].map((message) => service.send(message)));
     await service.handling(3);
     open();
@@ -115,7 +115,7 @@ describe.each(doors)('%s: the handler behind the middleware', (_name, door) => {
 
   it.each([200, 201, 202, 204, 299])('takes the event by answering %i', async (status) => {
     const { store, calls } = watchedStore();
-    const service = await serve(door, { handler: () => status, options: { store } });
+    const service = await serve(adapter, { handler: () => status, options: { store } });
     const message = signed();
     expect((await service.send(message)).status).toBe(status);
     await service.outcome();
@@ -129,7 +129,7 @@ describe.each(doors)('%s: the handler behind the middleware', (_name, door) => {
   it.each([302, 304, 400, 404, 408, 429, 500, 503])('gives it back by answering %i', async (status) => {
     const { store, calls } = watchedStore();
     const statuses = [status, 204];
-    const service = await serve(door, { handler: () => statuses.shift() as number, options: { store } });
+    const service = await serve(adapter, { handler: () => statuses.shift() as number, options: { store } });
     const message = signed();
     expect((await service.send(message)).status).toBe(status);
     expect(await service.outcome()).toMatchObject({ result: 'failed', code: 'handler_failed', status });
@@ -141,7 +141,7 @@ describe.each(doors)('%s: the handler behind the middleware', (_name, door) => {
   it('is the only one that answers: not even the deadline does in its place', async () => {
     const { store, asked } = watchedStore();
     const { open, opened } = gate();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       handler: () => opened.then(() => 201),
       options: { store, deadlineMs: 20, leaseMs: 60 },
     });
@@ -155,20 +155,20 @@ describe.each(doors)('%s: the handler behind the middleware', (_name, door) => {
   });
 
   it('does not run with handoff: false', async () => {
-    const service = await serve(door, { options: { handoff: false } });
+    const service = await serve(adapter, { options: { handoff: false } });
     expect((await service.send(signed())).status).toBe(204);
     expect(service.handled).toHaveLength(0);
     expect(await service.outcome()).toMatchObject({ result: 'accepted' });
   });
 
   it('does not run when there are sinks and nothing is said of handoff', async () => {
-    const service = await serve(door, { options: { sinks: [async function audit() {}] } });
+    const service = await serve(adapter, { options: { sinks: [async function audit() {}] } });
     expect((await service.send(signed())).status).toBe(204);
     expect(service.handled).toHaveLength(0);
   });
 });
 
-describe.each(doors)('%s: a sender that hangs up while the handler is at work', (_name, door) => {
+describe.each(adapters)('%s: a sender that hangs up while the handler is at work', (_name, adapter) => {
   const endings: Record<string, { handler: (handled: Handled) => Promise<number>; taken: boolean }> = {
     '204': { handler: ({ closed }) => closed().then(() => 204), taken: true },
     '500': { handler: ({ closed }) => closed().then(() => 500), taken: false },
@@ -185,7 +185,7 @@ describe.each(doors)('%s: a sender that hangs up while the handler is at work', 
   it.each(Object.entries(endings))('and is answered by %s', async (_, { handler, taken }) => {
     const { store, calls } = watchedStore();
     let first = true;
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: { store },
       handler(handled) {
         if (!first) return 204;
@@ -209,7 +209,7 @@ describe.each(doors)('%s: a sender that hangs up while the handler is at work', 
   it('leaves the event to the handler, also beyond the lease: a retry meanwhile gets in_flight', async () => {
     const { store, asked } = watchedStore();
     const { open, opened } = gate();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: { store, leaseMs: 60 },
       handler: ({ closed }) =>
         closed()
@@ -231,11 +231,11 @@ describe.each(doors)('%s: a sender that hangs up while the handler is at work', 
   });
 });
 
-describe.each(nodeDoors)('%s: a sender that hangs up', (_name, door) => {
+describe.each(nodeAdapters)('%s: a sender that hangs up', (_name, adapter) => {
   it('amid its answer has not got it: the event is given back', async () => {
     const { store, calls } = watchedStore();
     let first = true;
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: { store },
       handler({ write }) {
         if (!first) return 204;
@@ -253,35 +253,38 @@ describe.each(nodeDoors)('%s: a sender that hangs up', (_name, door) => {
   });
 });
 
-describe.each(doors)('%s: a sender that pipelines, and hangs up while the first handler is at work', (_name, door) => {
-  it.each(['before', 'after'])('has the event settled that another handler takes %s that', async (when) => {
-    const hungUp = gate();
-    const first = gate();
-    const second = when === 'before' ? Promise.resolve() : hungUp.opened;
-    const service = await serve(door, {
-      handler: () => (service.handled.length === 1 ? first.opened : second).then(() => 204),
+describe.each(adapters)(
+  '%s: a sender that pipelines, and hangs up while the first handler is at work',
+  (_name, adapter) => {
+    it.each(['before', 'after'])('has the event settled that another handler takes %s that', async (when) => {
+      const hungUp = gate();
+      const first = gate();
+      const second = when === 'before' ? Promise.resolve() : hungUp.opened;
+      const service = await serve(adapter, {
+        handler: () => (service.handled.length === 1 ? first.opened : second).then(() => 204),
+      });
+      const [one, two] = [signed(), signed()];
+      const connection = await service.connect();
+      connection.write(Buffer.concat([one, two].map((message) => bytesOf({ target: service.endpoint, ...message }))));
+      await service.handling(2);
+      const closed = service.handled[0]?.closed();
+      connection.destroy();
+      await closed;
+      hungUp.open();
+      expect(await service.outcome(1)).toMatchObject({ result: 'accepted', status: 204 });
+      first.open();
+      expect(await service.outcome(2)).toMatchObject({ result: 'accepted', status: 204 });
+      expect((await service.send(two)).status).toBe(204);
+      expect(service.handled).toHaveLength(2);
+      await service.hook.close();
     });
-    const [one, two] = [signed(), signed()];
-    const connection = await service.connect();
-    connection.write(Buffer.concat([one, two].map((message) => bytesOf({ target: service.endpoint, ...message }))));
-    await service.handling(2);
-    const closed = service.handled[0]?.closed();
-    connection.destroy();
-    await closed;
-    hungUp.open();
-    expect(await service.outcome(1)).toMatchObject({ result: 'accepted', status: 204 });
-    first.open();
-    expect(await service.outcome(2)).toMatchObject({ result: 'accepted', status: 204 });
-    expect((await service.send(two)).status).toBe(204);
-    expect(service.handled).toHaveLength(2);
-    await service.hook.close();
-  });
-});
+  },
+);
 
-describe.each(doors)('%s: a handler behind sinks', (_name, door) => {
+describe.each(adapters)('%s: a handler behind sinks', (_name, adapter) => {
   it('runs after all of them', async () => {
     const order: string[] = [];
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       handler() {
         order.push('handler');
         return 204;
@@ -305,7 +308,7 @@ describe.each(doors)('%s: a handler behind sinks', (_name, door) => {
   });
 
   it('does not run when one of them fails', async () => {
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: {
         handoff: true,
         sinks: [
@@ -322,7 +325,7 @@ describe.each(doors)('%s: a handler behind sinks', (_name, door) => {
   it('runs again after it has failed, while the sinks are not told again', async () => {
     let told = 0;
     const statuses = [500, 204];
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       handler: () => statuses.shift() as number,
       options: {
         handoff: true,
@@ -344,7 +347,7 @@ describe.each(doors)('%s: a handler behind sinks', (_name, door) => {
   it('does not run when they took longer than the deadline: the sender has its answer', async () => {
     const { store, asked } = watchedStore();
     const { open, opened } = gate();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: {
         store,
         deadlineMs: 30,
@@ -369,10 +372,10 @@ describe.each(doors)('%s: a handler behind sinks', (_name, door) => {
   });
 });
 
-describe.each(doors)('%s: close()', (_name, door) => {
+describe.each(adapters)('%s: close()', (_name, adapter) => {
   it('waits for a handler that is at work, and then resolves', async () => {
     const { open, opened } = gate();
-    const service = await serve(door, { handler: () => opened.then(() => 204) });
+    const service = await serve(adapter, { handler: () => opened.then(() => 204) });
     const answer = service.send(signed());
     await service.handling();
     let closed = false;
@@ -388,7 +391,7 @@ describe.each(doors)('%s: close()', (_name, door) => {
 
   it('waits no longer than its timeout', async () => {
     const { open, opened } = gate();
-    const service = await serve(door, { handler: () => opened.then(() => 204) });
+    const service = await serve(adapter, { handler: () => opened.then(() => 204) });
     const answer = service.send(signed());
     await service.handling();
     await service.hook.close(10);
@@ -399,7 +402,7 @@ describe.each(doors)('%s: close()', (_name, door) => {
 
   it('waits for a sink that is still at work after the answer', async () => {
     const { open, opened } = gate();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: {
         deadlineMs: 30,
         sinks: [
@@ -421,7 +424,7 @@ describe.each(doors)('%s: close()', (_name, door) => {
   });
 
   it('resolves at once when nothing is under way, as Symbol.asyncDispose does', async () => {
-    const service = await serve(door);
+    const service = await serve(adapter);
     await service.hook.close();
     await service.hook[Symbol.asyncDispose]();
     expect((await service.send(signed())).status).toBe(503);

@@ -3,11 +3,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { vastWebhook } from '../../src/index.js';
 import {
+  adapters,
   anEvent,
   bytesOf,
   Connection,
   chunk,
-  doors,
   expresses,
   type HeaderList,
   head,
@@ -156,10 +156,10 @@ async function expectAlive(service: Service): Promise<void> {
   expect(unhandled).toEqual([]);
 }
 
-describe.each(doors)('%s, whatever is sent', (_name, door) => {
+describe.each(adapters)('%s, whatever is sent', (_name, adapter) => {
   let service: Service;
   beforeAll(async () => {
-    service = await start(door, { options: { limit } });
+    service = await start(adapter, { options: { limit } });
   });
   afterAll(() => service.stop());
 
@@ -292,22 +292,22 @@ const spelling = (endpoint: string) =>
     });
 
 describe('nothing unsigned gets around the middleware to the handler, however the endpoint is spelt', () => {
-  const ways = doors.flatMap(([name, door]) =>
+  const ways = adapters.flatMap(([name, adapter]) =>
     (Object.keys(mountings) as Mounting[])
       // koa-mount compares case, @koa/router does not: known, and not the middleware's to mend.
       .filter((mounting) => !(name.startsWith('Koa') && mounting === 'under a mount'))
-      .map((mounting) => [`${name}, ${mounting}`, door, mounting] as const),
+      .map((mounting) => [`${name}, ${mounting}`, adapter, mounting] as const),
   );
 
-  it.each(ways)('%s', async (_, door, mounting) => {
-    const service = await start(door, { mounting });
+  it.each(ways)('%s', async (_, adapter, mounting) => {
+    const service = await start(adapter, { mounting });
     try {
       await fc.assert(
         fc.asyncProperty(spelling(service.endpoint), async (target) => {
           const before = service.handled.length;
           const answer = await service.send({ ...signed(anEvent(), { key: 'forged' }), target });
           expect(service.handled.length).toBe(before);
-          expect(door.refusals).toContain(answer.status);
+          expect(adapter.refusals).toContain(answer.status);
         }),
         { numRuns },
       );

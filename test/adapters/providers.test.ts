@@ -3,8 +3,8 @@ import { inspect } from 'node:util';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import vectors from '../fixtures/vectors.json' with { type: 'json' };
 import {
+  adapters,
   bytesOf,
-  doors,
   head,
   headersWith,
   type Message,
@@ -48,9 +48,9 @@ function fromShodai(
 
 const shodai = (setup: Setup = {}): Setup => ({ provider: 'shodai', secret: shodaiSecret, ...setup });
 
-describe.each(doors)('%s: shodaiWebhook', (_name, door) => {
+describe.each(adapters)('%s: shodaiWebhook', (_name, adapter) => {
   it.each(vectors.shodai)('takes the vector "$name"', async ({ secret, timestamp, body, signature: sent }) => {
-    const service = await serve(door, shodai({ secret }));
+    const service = await serve(adapter, shodai({ secret }));
     const { headers } = fromShodai(body, { timestamp, id: 'evt_test' });
     const message = { body, headers: headersWith(headers, { 'X-Shodai-Webhook-Signature': sent }) };
     expect((await service.send(message)).status).toBe(204);
@@ -58,7 +58,7 @@ describe.each(doors)('%s: shodaiWebhook', (_name, door) => {
   });
 
   it('hands on the event, verified, at /shodai/webhooks', async () => {
-    const service = await serve(door, shodai());
+    const service = await serve(adapter, shodai());
     const event = aShodaiEvent();
     const { body, headers } = fromShodai(event);
     await service.send({ body, headers });
@@ -78,13 +78,13 @@ describe.each(doors)('%s: shodaiWebhook', (_name, door) => {
             rawBody: Buffer.from(body),
           },
         },
-        door.takes === 'Request',
+        adapter.takes === 'Request',
       ],
     ]);
   });
 
   it('counts an event once, by its signed id', async () => {
-    const service = await serve(door, shodai());
+    const service = await serve(adapter, shodai());
     const event = aShodaiEvent();
     await service.send(fromShodai(event));
     await service.send(fromShodai({ ...event, createdAt: 'later' }));
@@ -97,12 +97,12 @@ describe.each(doors)('%s: shodaiWebhook', (_name, door) => {
     ['without data', { data: undefined }],
     ['with odd data', { data: [null] }],
   ])('takes an event %s', async (_, fields) => {
-    const service = await serve(door, shodai());
+    const service = await serve(adapter, shodai());
     expect((await service.send(fromShodai(aShodaiEvent(fields)))).status).toBe(204);
   });
 
   it('refuses a header that says another event id than the signed one', async () => {
-    const service = await serve(door, shodai());
+    const service = await serve(adapter, shodai());
     const answer = await service.send(fromShodai(aShodaiEvent(), { id: 'evt_other' }));
     expect(answer).toMatchObject({ status: 400, body: '{"ok":false,"error":"event_id_mismatch"}' });
     expect(await service.outcome()).toMatchObject({
@@ -118,7 +118,7 @@ describe.each(doors)('%s: shodaiWebhook', (_name, door) => {
     ['the header, which a proxy may drop', fromShodai(aShodaiEvent(), { id: undefined })],
     ['an id in the body', fromShodai(aShodaiEvent({ id: undefined }), { id: 'evt_header' })],
   ])('takes an event without %s', async (_, message) => {
-    const service = await serve(door, shodai());
+    const service = await serve(adapter, shodai());
     const headers = message.headers.filter(([name, value]) => name !== 'X-Shodai-Webhook-Id' || value === 'evt_header');
     expect((await service.send({ ...message, headers })).status).toBe(204);
     expect((await service.outcome()).id).not.toBe('evt_header');
@@ -129,7 +129,7 @@ describe.each(doors)('%s: shodaiWebhook', (_name, door) => {
     ['a stale timestamp', fromShodai(aShodaiEvent(), { timestamp: nowSeconds - 301 }), 'stale_timestamp'],
     ['the headers of Vast.ai', signed({}, { key: shodaiSecret }), 'missing_signature'],
   ])('refuses %s', async (_, message, reason) => {
-    const service = await serve(door, shodai());
+    const service = await serve(adapter, shodai());
     expect((await service.send(message)).status).toBe(401);
     expect(await service.outcome()).toMatchObject({ code: 'invalid_signature', reason });
   });
@@ -151,11 +151,11 @@ function fromV0(
 }
 const tokenQuery = (value: string) => `?token=${encodeURIComponent(value)}`;
 
-describe.each(doors)('%s: v0Webhook', (_name, door) => {
+describe.each(adapters)('%s: v0Webhook', (_name, adapter) => {
   const missing = 'the URL has no ?token=: is it the one that was registered?';
 
   it('hands on what came, and says that it is not verified', async () => {
-    const service = await serve(door, v0({ secret: { chats: token } }));
+    const service = await serve(adapter, v0({ secret: { chats: token } }));
     const { body = '', ...message } = fromV0({ type: 'chat.created', id: 'claimed' });
     expect((await service.send({ ...message, body })).status).toBe(204);
     expect(service.handled.map(({ received }) => received)).toEqual([
@@ -177,7 +177,7 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
   });
 
   it('counts a body once', async () => {
-    const service = await serve(door, v0());
+    const service = await serve(adapter, v0());
     for (const body of ['{"a":1}', '{"a":1}', '{"a":2}']) await service.send(fromV0(body));
     expect(service.outcomes.map(({ result }) => result)).toEqual(['accepted', 'duplicate', 'accepted']);
   });
@@ -188,20 +188,20 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
     ['among others', `?a=b&token=${token}&c`],
     ['before a fragment', `?token=${token}#c`],
   ])('takes the token %s', async (_, query) => {
-    const service = await serve(door, v0());
+    const service = await serve(adapter, v0());
     expect((await service.send(fromV0(undefined, query))).status).toBe(204);
   });
 
-  const texts = Object.entries(door.parsers).flatMap(([parser, { leaves }]) => (leaves === 'text' ? [parser] : []));
+  const texts = Object.entries(adapter.parsers).flatMap(([parser, { leaves }]) => (leaves === 'text' ? [parser] : []));
   it.each(texts)('takes the text that is left of the body behind %s', async (parserBefore) => {
-    const service = await serve(door, v0({ parserBefore }));
+    const service = await serve(adapter, v0({ parserBefore }));
     const { body = '', ...message } = fromV0();
     expect((await service.send({ ...message, body })).status).toBe(204);
     expect(service.handled[0]?.received?.delivery.rawBody).toEqual(Buffer.from(body));
   });
 
   it('takes a token with a question mark in it', async () => {
-    const service = await serve(door, v0({ secret: 'is?it' }));
+    const service = await serve(adapter, v0({ secret: 'is?it' }));
     expect((await service.send(fromV0(undefined, '?token=is?it'))).status).toBe(204);
   });
 
@@ -216,7 +216,7 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
     ['the token twice', `${tokenQuery(token)}&token=${token}`, 'token_mismatch'],
     ['half a code', '?token=%e', 'token_mismatch'],
   ])('refuses %s before a byte of the body is there', async (_, query, reason) => {
-    const service = await serve(door, v0());
+    const service = await serve(adapter, v0());
     const connection = await service.connect();
     connection.write(head('POST', `/v0/webhooks${query}`, [...json, ['Content-Length', '1000']]));
     const answer = await connection.answer();
@@ -235,7 +235,7 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
     ['a function', () => token],
     ['an asynchronous function', async () => ['older', token]],
   ])('takes tokens as %s', async (_, secret) => {
-    const service = await serve(door, v0({ secret }));
+    const service = await serve(adapter, v0({ secret }));
     expect((await service.send(fromV0())).status).toBe(204);
     expect((await service.send(fromV0())).status).toBe(204);
     expect([401, 503]).toContain((await service.send(fromV0(undefined, '?token=another'))).status);
@@ -247,7 +247,7 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => real() + ahead);
     onTestFinished(() => clock.mockRestore());
     let current = 'older';
-    const service = await serve(door, v0({ secret: () => current }));
+    const service = await serve(adapter, v0({ secret: () => current }));
     expect((await service.send(fromV0(undefined, '?token=older'))).status).toBe(204);
     current = token;
     expect((await service.send(fromV0())).status).toBe(503);
@@ -260,13 +260,13 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
     const secret = () => {
       throw new Error('vault is sealed');
     };
-    const service = await serve(door, v0({ secret }));
+    const service = await serve(adapter, v0({ secret }));
     expect((await service.send(fromV0())).status).toBe(503);
     expect(await service.outcome()).toMatchObject({ code: 'secret_unavailable' });
   });
 
   it('lets the token into no outcome, error or event', async () => {
-    const service = await serve(door, v0({ handler: () => 500 }));
+    const service = await serve(adapter, v0({ handler: () => 500 }));
     await service.send(fromV0());
     await service.send(fromV0('{'));
     await service.send(fromV0(undefined, `${tokenQuery(token)}x`));
@@ -283,12 +283,12 @@ describe.each(doors)('%s: v0Webhook', (_name, door) => {
     ['what is not JSON', { body: 'hello' }, 400],
     ['what is too large', { body: 'x'.repeat(70_000) }, 413],
   ])('refuses %s as every other', async (_, change, status) => {
-    const service = await serve(door, v0());
+    const service = await serve(adapter, v0());
     expect((await service.send({ ...fromV0(), ...change })).status).toBe(status);
   });
 
   it('is on a route, too, with the same token', async () => {
-    const service = await serve(door, v0({ mounting: 'on a route' }));
+    const service = await serve(adapter, v0({ mounting: 'on a route' }));
     const connection = await service.connect();
     connection.write(bytesOf({ ...fromV0(), target: `${service.endpoint}${tokenQuery(token)}` }));
     expect((await connection.answer()).status).toBe(204);

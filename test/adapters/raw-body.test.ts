@@ -3,16 +3,16 @@ import { createServer } from 'node:http';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { keepRawBody, type Outcome, vastWebhook } from '../../src/index.js';
 import {
+  adapters,
   anEvent,
   bytesOf,
   Connection,
   chunk,
-  doors,
   expresses,
   head,
   headersWith,
   listen,
-  nodeDoors,
+  nodeAdapters,
   type Setup,
   secret,
   serve,
@@ -37,17 +37,17 @@ const before =
 /** Something in front that has the raw bytes, as Cloud Functions do. */
 const keeping = (rawBody: Buffer): Setup['around'] => before((req) => void Object.assign(req, { rawBody }));
 
-describe.each(doors)('%s: the raw body', (_name, door) => {
+describe.each(adapters)('%s: the raw body', (_name, adapter) => {
   describe('read by the middleware', () => {
     it('is what was signed, and the delivery has it', async () => {
-      const service = await serve(door);
+      const service = await serve(adapter);
       const message = signed();
       await service.send(message);
       expect(service.handled[0]?.vast?.delivery.rawBody).toEqual(message.body);
     });
 
     it('may come in chunks', async () => {
-      const service = await serve(door);
+      const service = await serve(adapter);
       const { body, headers } = signed();
       const connection = await service.connect();
       connection.write(head('POST', service.endpoint, [...headers, ['Transfer-Encoding', 'chunked']]));
@@ -57,7 +57,7 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     });
 
     it('may come byte by byte', async () => {
-      const service = await serve(door);
+      const service = await serve(adapter);
       const bytes = bytesOf({ target: service.endpoint, ...signed() });
       const connection = await service.connect();
       for (const byte of bytes) {
@@ -68,7 +68,7 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     });
 
     it('may wait for “100 Continue”', async () => {
-      const service = await serve(door);
+      const service = await serve(adapter);
       const { body, headers } = signed();
       const connection = await service.connect();
       const arrived = service.arrival();
@@ -80,7 +80,7 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     });
 
     it('is told from that of the next request on the connection', async () => {
-      const service = await serve(door);
+      const service = await serve(adapter);
       const connection = await service.connect();
       const requests = [
         signed(),
@@ -98,7 +98,7 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     it.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data', 'nonsense', undefined])(
       'is read whatever its type: %s',
       async (type) => {
-        const service = await serve(door);
+        const service = await serve(adapter);
         const { body, headers } = signed();
         const answer = await service.send({ body, headers: headersWith(headers, { 'Content-Type': type }) });
         expect(answer.status).toBe(204);
@@ -106,14 +106,14 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     );
 
     it('may begin with a byte-order mark, which is signed and not parsed', async () => {
-      const service = await serve(door);
+      const service = await serve(adapter);
       expect((await service.send(signed(withByteOrderMark))).status).toBe(204);
       expect(service.handled[0]?.vast?.event).toEqual({ event_id: 'marked' });
       expect(service.handled[0]?.vast?.delivery.rawBody).toEqual(withByteOrderMark);
     });
 
     it('is verified as bytes, and only then decoded, leniently', async () => {
-      const service = await serve(door);
+      const service = await serve(adapter);
       expect((await service.send(signed(invalidUtf8))).status).toBe(204);
       expect(service.handled[0]?.vast?.event).toEqual({ event_id: 'bytes', message: '\uFFFD\uFFFD' });
       expect(service.handled[0]?.vast?.delivery.rawBody).toEqual(invalidUtf8);
@@ -133,7 +133,7 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     ])('%s', async (_, size, limit, status) => {
       const { body, headers } = exactly(size);
       expect(body).toHaveLength(size);
-      const service = await serve(door, { options: { limit } });
+      const service = await serve(adapter, { options: { limit } });
       expect((await service.send({ body, headers })).status).toBe(status);
 
       const inChunks = await service.connect();
@@ -145,10 +145,10 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
   });
 });
 
-describe.each(doors)('%s: the raw body', (_name, door) => {
+describe.each(adapters)('%s: the raw body', (_name, adapter) => {
   describe('that is not to be had: the outcome says why', () => {
     const open = async (options: Setup['options'], sent: string) => {
-      const service = await serve(door, { options });
+      const service = await serve(adapter, { options });
       const connection = await service.connect();
       const arrived = service.arrival();
       connection.write(head('POST', service.endpoint, [...signed().headers, ['Content-Length', '100']]));
@@ -175,49 +175,49 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
   });
 });
 
-describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
+describe.each(nodeAdapters)('%s: the raw body', (_name, adapter) => {
   describe('left by others on the request', () => {
     it('is req.rawBody first, whatever is in the stream', async () => {
       const { body, headers } = signed();
       const around = keeping(body);
-      const service = await serve(door, { around });
+      const service = await serve(adapter, { around });
       expect((await service.send({ headers, body: 'not what was signed' })).status).toBe(204);
       expect(service.handled[0]?.vast?.delivery.rawBody).toEqual(body);
     });
 
-    const raw = Object.entries(door.parsers).flatMap(([parser, { leaves }]) => (leaves === 'bytes' ? [parser] : []));
+    const raw = Object.entries(adapter.parsers).flatMap(([parser, { leaves }]) => (leaves === 'bytes' ? [parser] : []));
     it.each(raw)('is req.rawBody rather than the bytes of %s', async (parserBefore) => {
       const { body, headers } = signed();
-      const service = await serve(door, { around: keeping(body), parserBefore });
+      const service = await serve(adapter, { around: keeping(body), parserBefore });
       expect((await service.send({ headers, body: 'not what was signed' })).status).toBe(204);
     });
 
     it('is not trusted for being there', async () => {
       const { body, headers } = signed();
       const around = keeping(Buffer.from('{"event_id":"another"}'));
-      const service = await serve(door, { around });
+      const service = await serve(adapter, { around });
       expect((await service.send({ headers, body })).status).toBe(401);
     });
 
     it('is held to the limit', async () => {
       const { body, headers } = signed();
       const around = keeping(body);
-      const service = await serve(door, { around, options: { limit: body.length - 1 } });
+      const service = await serve(adapter, { around, options: { limit: body.length - 1 } });
       expect((await service.send({ headers, body: '' })).status).toBe(413);
-      const wider = await serve(door, { around, options: { limit: body.length } });
+      const wider = await serve(adapter, { around, options: { limit: body.length } });
       expect((await wider.send({ headers, body: '' })).status).toBe(204);
     });
   });
 });
 
-describe.each(doors)('%s: the raw body', (_name, door) => {
+describe.each(adapters)('%s: the raw body', (_name, adapter) => {
   describe('eaten by a parser in front', () => {
-    const parsers = Object.entries(door.parsers).map(([parser, { leaves }]) => [parser, leaves] as const);
+    const parsers = Object.entries(adapter.parsers).map(([parser, { leaves }]) => [parser, leaves] as const);
     const losing = parsers.filter(([, leaves]) => leaves === 'nothing');
     const leaving = parsers.filter(([, leaves]) => leaves !== 'nothing');
 
     it.each(losing)('%s: answers 500 at once, and says which line to change', async (parserBefore) => {
-      const service = await serve(door, { parserBefore });
+      const service = await serve(adapter, { parserBefore });
       const answer = await service.send(signed());
       expect(answer).toMatchObject({ status: 500, body: '{"ok":false,"error":"raw_body_unavailable"}' });
       expect(await service.outcome()).toMatchObject({
@@ -225,32 +225,32 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
         code: 'raw_body_unavailable',
         permanent: false,
       });
-      expect((await service.outcome()).error?.message).toContain(door.advice);
+      expect((await service.outcome()).error?.message).toContain(adapter.advice);
       expect(service.handled).toHaveLength(0);
     });
 
     it.each(losing)('%s: still refuses what is malformed, stale or unsigned', async (parserBefore) => {
-      const service = await serve(door, { parserBefore });
+      const service = await serve(adapter, { parserBefore });
       expect((await service.send({ body: '{}', headers: [['Content-Type', 'application/json']] })).status).toBe(401);
       expect((await service.send(signed(anEvent(), { timestamp: 1 }))).status).toBe(401);
     });
 
     it.each(leaving)('%s leaves %s: takes the delivery', async (parserBefore) => {
-      const service = await serve(door, { parserBefore });
+      const service = await serve(adapter, { parserBefore });
       const message = signed();
       expect((await service.send(message)).status).toBe(204);
       expect(service.handled[0]?.vast?.delivery.rawBody).toEqual(message.body);
     });
 
     it.each(leaving)('%s leaves %s: refuses a forged one', async (parserBefore) => {
-      const service = await serve(door, { parserBefore });
+      const service = await serve(adapter, { parserBefore });
       expect((await service.send(signed(anEvent(), { key: 'forged' }))).status).toBe(401);
       expect(await service.outcome()).toMatchObject({ reason: 'signature_mismatch' });
     });
 
     it.each(leaving)('%s leaves %s: holds it to the limit', async (parserBefore) => {
       const { body, headers } = signed();
-      const service = await serve(door, { parserBefore, options: { limit: body.length - 1 } });
+      const service = await serve(adapter, { parserBefore, options: { limit: body.length - 1 } });
       const connection = await service.connect();
       connection.write(head('POST', service.endpoint, [...headers, ['Transfer-Encoding', 'chunked']]));
       connection.write(Buffer.concat([chunk(body), Buffer.from('0\r\n\r\n')]));
@@ -259,7 +259,7 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
 
     it.each(parsers)('%s: reads for itself what the parser did not look at', async (parserBefore) => {
       const { body, headers } = signed();
-      const service = await serve(door, { parserBefore });
+      const service = await serve(adapter, { parserBefore });
       const unknown = headersWith(headers, { 'Content-Type': undefined });
       expect((await service.send({ body, headers: unknown })).status).toBe(204);
     });
@@ -269,7 +269,7 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     it.each(decoding)(
       '%s: a body whose bytes the decoding has destroyed is retried, not refused',
       async (parserBefore) => {
-        const service = await serve(door, { parserBefore });
+        const service = await serve(adapter, { parserBefore });
         const answer = await service.send(signed(invalidUtf8));
         expect(answer).toMatchObject({ status: 500, body: '{"ok":false,"error":"raw_body_unavailable"}' });
         expect(service.handled).toHaveLength(0);
@@ -277,12 +277,12 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     );
 
     it.each(decoding)('%s: a replacement character that was sent as such verifies', async (parserBefore) => {
-      const service = await serve(door, { parserBefore });
+      const service = await serve(adapter, { parserBefore });
       expect((await service.send(signed(anEvent({ message: 'a \uFFFD' })))).status).toBe(204);
     });
 
     it.each(decoding)('%s: a byte-order mark that the decoding dropped verifies', async (parserBefore) => {
-      const service = await serve(door, { parserBefore });
+      const service = await serve(adapter, { parserBefore });
       expect((await service.send(signed(withByteOrderMark))).status).toBe(204);
       expect(service.handled[0]?.vast).toMatchObject({
         event: { event_id: 'marked' },
@@ -292,14 +292,14 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
 
     it.each(decoding)('%s: bytes that somebody has kept go before its text', async (parserBefore) => {
       const around = keeping(invalidUtf8);
-      const service = await serve(door, { around, parserBefore });
+      const service = await serve(adapter, { around, parserBefore });
       expect((await service.send(signed(invalidUtf8))).status).toBe(204);
       expect(service.handled[0]?.vast?.delivery.rawBody).toEqual(invalidUtf8);
     });
   });
 });
 
-describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
+describe.each(nodeAdapters)('%s: the raw body', (_name, adapter) => {
   describe('touched by others', () => {
     it('answers 500 at once when somebody has read a part and paused', async () => {
       const around: Setup['around'] = (next, req) =>
@@ -309,7 +309,7 @@ describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
             resolve(next());
           });
         });
-      const service = await serve(door, { around });
+      const service = await serve(adapter, { around });
       const { body, headers } = signed();
       const connection = await service.connect();
       connection.write(head('POST', service.endpoint, [...headers, ['Content-Length', String(body.length)]]));
@@ -322,20 +322,20 @@ describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
       const around = before(async (req) => {
         for await (const _ of req);
       });
-      const service = await serve(door, { around });
+      const service = await serve(adapter, { around });
       expect((await service.send(signed())).status).toBe(500);
       expect(await service.outcome()).toMatchObject({ code: 'raw_body_unavailable' });
     });
 
     it('answers 500 when somebody has set an encoding', async () => {
-      const service = await serve(door, { around: before((req) => void req.setEncoding('utf8')) });
+      const service = await serve(adapter, { around: before((req) => void req.setEncoding('utf8')) });
       expect((await service.send(signed())).status).toBe(500);
       expect(await service.outcome()).toMatchObject({ code: 'raw_body_unavailable' });
     });
 
     it('answers 500 when the stream fails by itself, which is not the sender’s doing', async () => {
       const around = before((req) => void setImmediate(() => req.emit('error', new Error('no more memory'))));
-      const service = await serve(door, { around });
+      const service = await serve(adapter, { around });
       const { body, headers } = signed();
       const connection = await service.connect();
       connection.write(head('POST', service.endpoint, [...headers, ['Content-Length', String(body.length)]]));
@@ -347,12 +347,12 @@ describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
     });
 
     it('reads it when somebody has paused it before a byte was taken, and left it so', async () => {
-      const service = await serve(door, { around: before((req) => void req.pause()) });
+      const service = await serve(adapter, { around: before((req) => void req.pause()) });
       expect((await service.send(signed())).status).toBe(204);
     });
 
     it('loses nothing of what came while somebody in front took time', async () => {
-      const service = await serve(door, { around: before(() => new Promise(setImmediate)) });
+      const service = await serve(adapter, { around: before(() => new Promise(setImmediate)) });
       expect((await service.send(signed())).status).toBe(204);
     });
   });
@@ -370,7 +370,7 @@ describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
           goOn = resolve;
         });
       });
-      const service = await serve(door, { around });
+      const service = await serve(adapter, { around });
       const arrived = service.arrival();
       const connection = await service.connect();
       connection.write(bytesOf({ target: service.endpoint, ...signed() }).subarray(0, end));
@@ -390,7 +390,7 @@ describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
         await next();
         goneOn();
       };
-      const service = await serve(door, { around });
+      const service = await serve(adapter, { around });
       const arrived = service.arrival();
       const connection = await service.connect();
       connection.write(bytesOf({ target: service.endpoint, ...signed() }).subarray(0, -10));
@@ -402,32 +402,32 @@ describe.each(nodeDoors)('%s: the raw body', (_name, door) => {
   });
 });
 
-describe.each(doors)('%s: the raw body', (_name, door) => {
+describe.each(adapters)('%s: the raw body', (_name, adapter) => {
   describe('and what stands behind', () => {
-    const careful = Object.keys(door.parsers).filter((parser) => !door.parsers[parser]?.insists);
-    const insisting = Object.keys(door.parsers).filter((parser) => door.parsers[parser]?.insists);
+    const careful = Object.keys(adapter.parsers).filter((parser) => !adapter.parsers[parser]?.insists);
+    const insisting = Object.keys(adapter.parsers).filter((parser) => adapter.parsers[parser]?.insists);
 
     it.each(careful)('leaves the event in place of the body: %s', async (parserBehind) => {
-      const service = await serve(door, { parserBehind });
+      const service = await serve(adapter, { parserBehind });
       const event = anEvent();
       expect((await service.send(signed(event))).status).toBe(204);
       expect(service.handled[0]?.body).toEqual(event);
       expect(service.handled[0]?.body).toBe(service.handled[0]?.vast?.event);
     });
 
-    it.each(door.takes === 'node' ? careful : [])(
+    it.each(adapter.takes === 'node' ? careful : [])(
       'leaves it also when others had kept the bytes: %s',
       async (parserBehind) => {
         const { body, headers } = signed();
         const around = keeping(body);
-        const service = await serve(door, { around, parserBehind });
+        const service = await serve(adapter, { around, parserBehind });
         expect((await service.send({ headers, body: '{"event_id":"unsigned"}' })).status).toBe(204);
         expect(service.handled[0]?.body).toBe(service.handled[0]?.vast?.event);
       },
     );
 
     it.each(insisting)('fails, and loses nothing, with one that reads whatever is there: %s', async (parserBehind) => {
-      const service = await serve(door, { parserBehind });
+      const service = await serve(adapter, { parserBehind });
       expect((await service.send(signed())).status).toBe(500);
       expect(await service.outcome()).toMatchObject({ code: 'handler_failed', permanent: false });
     });
@@ -435,7 +435,7 @@ describe.each(doors)('%s: the raw body', (_name, door) => {
     it('keeps the asynchronous context up to the handler', async () => {
       const context = new AsyncLocalStorage<string>();
       const seen: unknown[] = [];
-      const service = await serve(door, {
+      const service = await serve(adapter, {
         around: (next) => context.run('of the request', next),
         handler() {
           seen.push(context.getStore());

@@ -111,7 +111,11 @@ describe('an answer in another form', () => {
     ['null', failures.json(200, null), /undocumented form/],
     ['a list', failures.json(200, []), /undocumented form/],
     ['no list', failures.json(200, { success: true, webhooks: {} }), /undocumented form/],
-    ['a list of something else', failures.json(200, { success: true, webhooks: [{ id: 1 }, 'x'] }), /undocumented form/],
+    [
+      'a list of something else',
+      failures.json(200, { success: true, webhooks: [{ id: 1 }, 'x'] }),
+      /undocumented form/,
+    ],
     ['nothing', failures.text(200, ''), /undocumented form/],
   ])('%s is an invalid_answer, and not asked for again', async (_, failure, message) => {
     const standIn = await started(startVastManagement());

@@ -39,7 +39,7 @@ export async function bundle(script, outfile, changes = []) {
       {
         name: 'outside of a test',
         setup(build) {
-          // The front doors' own tests have them closed when a test is over.
+          // The adapters' own tests have them closed when a test is over.
           build.onResolve({ filter: /^vitest$/ }, () => ({ path: 'vitest', namespace: 'none' }));
           build.onLoad({ filter: /.*/, namespace: 'none' }, () => ({
             contents: 'export const onTestFinished = () => {};',

@@ -117,7 +117,7 @@ export class Behaviour {
     return Object.defineProperty(tell, 'name', { value: who });
   }
 
-  /** A status, as the front doors want it. */
+  /** A status, as the adapters want it. */
   handle(delivery: Delivery, closed: () => Promise<unknown>): number | Promise<number> {
     const call = this.#called('handler', delivery);
     const answer = (status: number) => {

@@ -5,7 +5,7 @@ import { attack, foundBy } from './attack.js';
 const short = { cases: 5, prefixStep: 100, crowdSize: 30, rounds: 1, oneOfEach: true } as const;
 
 describe('whatever is sent to it over raw sockets', () => {
-  it.each([20260])('every front door does what must hold, seed %i', { retry: 1 }, async (seed) => {
+  it.each([20260])('every adapter does what must hold, seed %i', { retry: 1 }, async (seed) => {
     const result = await attack([], { ...short, seed });
     expect(foundBy(result)).toBe('');
     expect(result.figures.outcomes).toBeGreaterThan(300);

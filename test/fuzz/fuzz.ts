@@ -15,7 +15,7 @@ export interface FuzzOptions {
   readonly seed: number;
   /** Only services whose names hold this. */
   readonly service?: string;
-  /** Only one of each front door's services. */
+  /** Only one of each adapter's services. */
   readonly oneOfEach?: boolean;
   /** Ends after so many rounds, or when so much time is over. */
   readonly rounds?: number;
@@ -101,8 +101,8 @@ class Fuzzer {
     const names = Object.keys(target.ports).filter((name, _, all) =>
       all.includes(service) ? name === service : name.includes(service),
     );
-    const doors = new Set(names.map((name) => name.split(',')[0]));
-    const kinds = names.length / doors.size;
+    const adapters = new Set(names.map((name) => name.split(',')[0]));
+    const kinds = names.length / adapters.size;
     this.#services = oneOfEach ? names.filter((_, i) => i % kinds === Math.floor(i / kinds) % kinds) : names;
     if (this.#services.length === 0) throw new TypeError(`no such service: ${options.service}`);
     this.#prober = new Prober(this.#services.map((name) => target.ports[name] as number));

@@ -7,7 +7,7 @@ import { bundle, makeWorkshop } from './bundle.mjs';
 
 const usage = `Usage: npm run fuzz -- [options]
 
-Sends hostile bytes to every front door over raw sockets and checks what must hold whatever is sent. Ends with status 1
+Sends hostile bytes to every adapter over raw sockets and checks what must hold whatever is sent. Ends with status 1
 when it does not, with the smallest bytes that show it and the command that repeats it.
   --minutes <n>     for so long: 10
   --seed <n>        as an earlier run printed it

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type Closable, type Outcome, vastWebhook } from '../../src/index.js';
-import { type Door, doors as frameworks } from '../support/adapters.js';
+import { type Adapter, adapters as frameworks } from '../support/adapters.js';
 import { Behaviour, type Call } from './faults.js';
 import { Observed, type Seen, terms } from './observer.js';
 import { within } from './patience.js';
@@ -55,7 +55,7 @@ const kinds = {
   'tells and hands on': { sinks: ['a'] as const, handoff: true },
 };
 
-const bare: Pick<Door, 'listen' | 'takes'> = {
+const bare: Pick<Adapter, 'listen' | 'takes'> = {
   takes: 'node',
   listen({ options }, handler) {
     const hook = vastWebhook(terms.secret, { ...options, path: terms.path });
@@ -89,11 +89,11 @@ class Service {
   #outcomes: Report['outcomes'][number][] = [];
   #stumbled: number[] = [];
 
-  constructor(door: Pick<Door, 'listen' | 'takes'>, { sinks, handoff }: (typeof kinds)[keyof typeof kinds]) {
+  constructor(adapter: Pick<Adapter, 'listen' | 'takes'>, { sinks, handoff }: (typeof kinds)[keyof typeof kinds]) {
     const { path, secret, nowMs, ...times } = terms;
     const behaviour = this.#behaviour;
     this.#isHandedOn = handoff;
-    const { listener, hook } = door.listen(
+    const { listener, hook } = adapter.listen(
       {
         secret,
         mounting: 'with a path',
@@ -115,7 +115,7 @@ class Service {
     this.#hook = hook;
     this.#server = createServer((req, res) => {
       if (!req.url?.startsWith('/elsewhere?probe'))
-        this.#requests.push(new Observed(req, res, door.takes === 'Request'));
+        this.#requests.push(new Observed(req, res, adapter.takes === 'Request'));
       listener(req, res);
     });
     // Longer than anything is waited for: what is closed for being idle would hide what hangs.
@@ -221,8 +221,8 @@ async function memory(): Promise<Memory> {
 }
 
 const services = new Map<string, Service>();
-for (const [name, door] of [...frameworks, ['node:http', bare] as const]) {
-  for (const [kind, options] of Object.entries(kinds)) services.set(`${name}, ${kind}`, new Service(door, options));
+for (const [name, adapter] of [...frameworks, ['node:http', bare] as const]) {
+  for (const [kind, options] of Object.entries(kinds)) services.set(`${name}, ${kind}`, new Service(adapter, options));
 }
 
 /** What the attacker may ask for, each with plain data as its arguments and its answer. */

@@ -3,12 +3,12 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createForwarder, SinkError, verifyDelivery } from '../../src/index.js';
 import { type MetricRegistry, type OutcomeMetricsOptions, outcomeMetrics } from '../../src/metrics/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
-import { anEvent, doors, head, headersWith, nowSeconds, secret, serve, signed } from '../support/adapters.js';
+import { adapters, anEvent, head, headersWith, nowSeconds, secret, serve, signed } from '../support/adapters.js';
 import { watchChannels } from '../support/channels.js';
 import { deferred } from '../support/deferred.js';
 import { parseExposition } from '../support/exposition.js';
 
-const [, door] = doors[1] as (typeof doors)[number];
+const [, adapter] = adapters[1] as (typeof adapters)[number];
 
 /** Metrics in a real registry, until the test is over. */
 function measure(
@@ -32,10 +32,10 @@ function measure(
   };
 }
 
-describe.each(doors)('%s: deliveries', (_name, door) => {
+describe.each(adapters)('%s: deliveries', (_name, adapter) => {
   it('are counted by provider, result, code and webhook, beside onOutcome', async () => {
     const { samplesOf } = measure();
-    const service = await serve(door, { secret: { renter: secret, host: 'another' }, handler: () => status });
+    const service = await serve(adapter, { secret: { renter: secret, host: 'another' }, handler: () => status });
     let status = 204;
     const event = anEvent();
     await service.send(signed(event));
@@ -60,7 +60,7 @@ describe.each(doors)('%s: deliveries', (_name, door) => {
   it('are timed, by result', async () => {
     const { samplesOf } = measure();
     const told = deferred();
-    const service = await serve(door, { handler: () => told.promise.then(() => 204) });
+    const service = await serve(adapter, { handler: () => told.promise.then(() => 204) });
     const answer = service.send(signed());
     await service.handling();
     await service.send({});
@@ -84,7 +84,7 @@ describe.each(doors)('%s: deliveries', (_name, door) => {
     const { inFlight } = measure();
     const told = deferred();
     let handle = (): Promise<number> => told.promise.then(() => 204);
-    const service = await serve(door, { handler: () => handle() });
+    const service = await serve(adapter, { handler: () => handle() });
     expect(await inFlight()).toBe(0);
     const answers = [service.send(signed()), service.send(signed())];
     await service.handling(2);
@@ -117,7 +117,7 @@ describe.each(doors)('%s: deliveries', (_name, door) => {
 
   it('are in flight no longer than to the deadline when a sink hangs', async () => {
     const { inFlight, samplesOf } = measure();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: { deadlineMs: 30, sinks: [{ name: 'hung', deliver: () => new Promise<void>(() => {}) }] },
     });
     expect((await service.send(signed())).status).toBe(504);
@@ -132,7 +132,7 @@ describe('an event that is lost', () => {
     const { samplesOf } = measure();
     expect(await samplesOf('permanent_failures_total')).toEqual({ '{}': 0 });
     let status = 503;
-    const service = await serve(door, { handler: () => status });
+    const service = await serve(adapter, { handler: () => status });
     await service.send(signed());
     await service.send({});
     await service.outcome(2);
@@ -147,7 +147,7 @@ describe('an event that is lost', () => {
 describe('the clock skew', () => {
   it('is that of the latest first attempt at a new event, and nothing before there was one', async () => {
     const { samplesOf } = measure();
-    const service = await serve(door);
+    const service = await serve(adapter);
     const skew = () => samplesOf('clock_skew_seconds');
     await service.send(signed(anEvent(), { key: 'forged', timestamp: nowSeconds - 7 }));
     await service.outcome();
@@ -172,7 +172,7 @@ describe('sinks', () => {
     const { samplesOf } = measure();
     const { all } = watchChannels();
     const told = deferred();
-    const service = await serve(door, {
+    const service = await serve(adapter, {
       options: {
         deadlineMs: 30,
         sinks: [
@@ -225,7 +225,7 @@ describe('sinks', () => {
 describe('what a stranger or the sender writes', () => {
   it('never becomes a label: there are no more series after any number of requests', async () => {
     const { read } = measure();
-    const service = await serve(door, { options: { sinks: [async function audit() {}] } });
+    const service = await serve(adapter, { options: { sinks: [async function audit() {}] } });
     const strange = async (text: string) => {
       await service.send(signed(anEvent({ notif_type: text, subject: text, user_id: text })));
       const { headers, body } = signed();
@@ -260,7 +260,7 @@ describe('in a registry of prom-client', () => {
     const ours = registryOf(contentType);
     const theirs = registryOf(contentType);
     const { read } = measure(ours);
-    const service = await serve(door, { options: { sinks: [async function audit() {}] } });
+    const service = await serve(adapter, { options: { sinks: [async function audit() {}] } });
     for (const message of [signed(), signed(), {}]) await service.send(message);
     await service.outcome(3);
     const registers = [theirs];
@@ -325,7 +325,7 @@ describe('in a registry of prom-client', () => {
   it('the skew of a cluster is the average of its workers', async () => {
     const registry = new Registry();
     measure(registry);
-    const service = await serve(door);
+    const service = await serve(adapter);
     const json = async () => JSON.parse(JSON.stringify(await registry.getMetricsAsJSON()));
     await service.send(signed(anEvent(), { timestamp: nowSeconds + 2 }));
     await service.outcome();
@@ -350,7 +350,7 @@ describe('in a registry of prom-client', () => {
     const registry = new Registry();
     const { read, inFlight } = measure(registry);
     const told = deferred();
-    const service = await serve(door, { handler: () => told.promise.then(() => 404) });
+    const service = await serve(adapter, { handler: () => told.promise.then(() => 404) });
     const answer = service.send(signed());
     await service.handling();
     await service.send({});
@@ -376,7 +376,7 @@ describe('in a registry of prom-client', () => {
       stop();
       expect(registry.getMetricsAsArray()).toEqual([]);
       const { samplesOf } = measure(registry);
-      const service = await serve(door);
+      const service = await serve(adapter);
       await service.send(signed());
       await service.outcome();
       expect(await samplesOf('deliveries_total')).toEqual({ '{provider="vast",result="accepted"}': 1 });
@@ -391,7 +391,7 @@ describe('in a registry of prom-client', () => {
     const registry = new Registry();
     const other = measure(registry);
     measure(registry, { prefix: 'hooks_' });
-    const service = await serve(door);
+    const service = await serve(adapter);
     await service.send(signed());
     await service.outcome();
     const counted = { '{provider="vast",result="accepted"}': 1 };

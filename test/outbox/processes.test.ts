@@ -2,13 +2,13 @@
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
-import { type Door, doors, anEvent as payload, serve, signed } from '../support/adapters.js';
+import { type Adapter, adapters, anEvent as payload, serve, signed } from '../support/adapters.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
 import { start, stepsIn } from './processes.js';
 import { recorder, setUp, slow } from './set-up.js';
 
-const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
+const [, express5] = adapters.find(([name]) => name === 'Express 5') as readonly [string, Adapter];
 const idsOf = (count: number) => Array.from({ length: count }, (_, n) => `event-${n}`);
 const often = { interval: 50 };
 

@@ -4,12 +4,12 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { OutboxTable } from '../../src/outbox/outbox-table.js';
 import type { Outbox, OutboxOptions } from '../../src/sinks/index.js';
 import { sqliteOutbox } from '../../src/sinks/index.js';
-import { anEvent as aPayload, type Door, doors, type Service, serve, signed } from '../support/adapters.js';
+import { type Adapter, adapters, anEvent as aPayload, type Service, serve, signed } from '../support/adapters.js';
 import { type SqliteHandle, sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
 import { closeAnyway, minutes, recorder, seconds, settled, setUp, slow } from './set-up.js';
 
-const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
+const [, express5] = adapters.find(([name]) => name === 'Express 5') as readonly [string, Adapter];
 
 describe.each(sqliteHandles())('on $client: while the file cannot be written', ({ open }) => {
   beforeEach(() => {

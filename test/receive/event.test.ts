@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { verifyDelivery } from '../../src/index.js';
-import { anEvent, doors, headersWith, nowMs, secret, serve, signed } from '../support/adapters.js';
+import { adapters, anEvent, headersWith, nowMs, secret, serve, signed } from '../support/adapters.js';
 
 const hashOf = (body: Buffer) => `sha256:${createHash('sha256').update(body).digest('hex')}`;
 const idOf = ({ body, headers }: ReturnType<typeof signed>) =>
@@ -46,17 +46,20 @@ describe('the id of a delivery', () => {
     expect(idOf(message)).toBe(hashOf(message.body));
   });
 
-  it.each(doors)('%s: makes two deliveries without event_id one event when their bodies are one', async (_, door) => {
-    const service = await serve(door);
-    expect((await service.send(signed('{"a":1}'))).status).toBe(204);
-    expect((await service.send(signed('{"a":1}'))).status).toBe(204);
-    expect((await service.send(signed('{"a":2}'))).status).toBe(204);
-    expect(service.outcomes.map(({ result }) => result)).toEqual(['accepted', 'duplicate', 'accepted']);
-    expect(service.outcomes[0]?.id).toBe(hashOf(Buffer.from('{"a":1}')));
-  });
+  it.each(adapters)(
+    '%s: makes two deliveries without event_id one event when their bodies are one',
+    async (_, adapter) => {
+      const service = await serve(adapter);
+      expect((await service.send(signed('{"a":1}'))).status).toBe(204);
+      expect((await service.send(signed('{"a":1}'))).status).toBe(204);
+      expect((await service.send(signed('{"a":2}'))).status).toBe(204);
+      expect(service.outcomes.map(({ result }) => result)).toEqual(['accepted', 'duplicate', 'accepted']);
+      expect(service.outcomes[0]?.id).toBe(hashOf(Buffer.from('{"a":1}')));
+    },
+  );
 
-  it.each(doors)('%s: is never the unsigned header’s', async (_, door) => {
-    const service = await serve(door);
+  it.each(adapters)('%s: is never the unsigned header’s', async (_, adapter) => {
+    const service = await serve(adapter);
     const { body, headers } = signed(anEvent({ event_id: 'signed' }));
     for (const claimed of ['other', 'signed', undefined]) {
       await service.send({ body, headers: headersWith(headers, { 'X-Vast-Event-Id': claimed }) });
@@ -79,8 +82,8 @@ describe('the type of an outcome', () => {
     [null, undefined],
     [{}, undefined],
   ])('of notif_type %j is %j', async (notif_type, type) => {
-    const [, door] = doors[0] as (typeof doors)[0];
-    const service = await serve(door);
+    const [, adapter] = adapters[0] as (typeof adapters)[0];
+    const service = await serve(adapter);
     expect((await service.send(signed(anEvent({ notif_type })))).status).toBe(204);
     expect((await service.outcome()).type).toBe(type);
   });
@@ -107,8 +110,8 @@ describe('the attempt', () => {
     const given = Object.fromEntries(changed);
     expect(verifyDelivery({ headers: given, body, secret, now: () => nowMs }).delivery.attempt).toBe(expected);
 
-    const [, door] = doors[0] as (typeof doors)[0];
-    const service = await serve(door);
+    const [, adapter] = adapters[0] as (typeof adapters)[0];
+    const service = await serve(adapter);
     await service.send({ body, headers: changed });
     expect((await service.outcome()).attempt).toBe(expected);
   });
@@ -119,8 +122,8 @@ describe('the attempt', () => {
     expect(verifyDelivery({ headers: given, body, secret, now: () => nowMs }).delivery.attempt).toBe(1);
   });
 
-  it.each(doors)('%s: is 1 when the header comes twice', async (_, door) => {
-    const service = await serve(door);
+  it.each(adapters)('%s: is 1 when the header comes twice', async (_, adapter) => {
+    const service = await serve(adapter);
     const { body, headers } = signed(anEvent(), { attempt: '2' });
     await service.send({ body, headers: [...headers, ['X-Vast-Delivery-Attempt', '3']] });
     expect(await service.outcome()).toMatchObject({ result: 'accepted', attempt: 1 });

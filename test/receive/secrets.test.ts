@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { vastWebhook } from '../../src/index.js';
 import { vastWebhook as koaVastWebhook } from '../../src/koa.js';
-import { anEvent, doors, secret, serve, signed } from '../support/adapters.js';
+import { adapters, anEvent, secret, serve, signed } from '../support/adapters.js';
 
 /** Lets the monotonic clock jump ahead, and nothing else. */
 /** `performance.now()` with so much more as the test lets pass; it stands still beside that where a test counts closely. */
@@ -80,7 +80,7 @@ describe.each([
   });
 });
 
-describe.each(doors)('%s: a function for the secret', (_name, door) => {
+describe.each(adapters)('%s: a function for the secret', (_name, adapter) => {
   it.each([
     ['a string', () => secret, undefined],
     ['a list', () => ['old', secret], undefined],
@@ -88,7 +88,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
     ['a promise', async () => secret, undefined],
     ['a promise of labelled ones', async () => ({ host: 'other', renter: secret }), 'renter'],
   ])('may give %s', async (_, ask, webhook) => {
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     expect((await service.send(signed())).status).toBe(204);
     expect((await service.outcome()).webhook).toBe(webhook);
   });
@@ -96,7 +96,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
   it('is asked once for all deliveries that match', async () => {
     const clock = steerClock();
     const ask = vi.fn(async () => secret);
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     await Promise.all(Array.from({ length: 10 }, () => service.send(signed())));
     clock.pass(60_000);
     expect((await service.send(signed())).status).toBe(204);
@@ -105,7 +105,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
 
   it('is not asked for what fails before: it would let anybody cause a call', async () => {
     const ask = vi.fn(() => secret);
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     const { headers } = signed(anEvent(), { timestamp: 1 });
     await service.send({ headers });
     await service.send({});
@@ -121,7 +121,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
           give = resolve;
         }),
     );
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     const answers = [service.send(signed()), service.send(signed()), service.send(forged())];
     await vi.waitFor(() => expect(ask).toHaveBeenCalled());
     // A delivery that is answered shows that the others have come as far, since all take the same way.
@@ -133,7 +133,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
 
   it('has just been asked by the first delivery: if that does not match, it is forged', async () => {
     const ask = vi.fn(() => secret);
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     expect((await service.send(forged())).status).toBe(401);
     expect(ask).toHaveBeenCalledTimes(1);
   });
@@ -141,7 +141,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
   it('is not asked again within 10 s; what does not match is to be sent again, not lost', async () => {
     const clock = steerClock();
     const ask = vi.fn(() => secret);
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     await service.send(signed());
     clock.pass(7_000);
     expect(await service.send(forged())).toMatchObject({
@@ -163,7 +163,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
     const clock = steerClock();
     let current = 'first';
     const ask = vi.fn(() => current);
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     expect((await service.send(by('first'))).status).toBe(204);
     current = 'second';
     clock.pass(10_000);
@@ -178,7 +178,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
     const clock = steerClock();
     let current = 'first';
     const ask = vi.fn(() => current);
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     await service.send(by('first'));
     clock.pass(10_000);
     expect((await service.send(forged())).status).toBe(401);
@@ -214,7 +214,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
   it.each(failures)('%s: 503, and it is asked again by the next delivery after a second', async (_, fail) => {
     const clock = steerClock();
     const ask = vi.fn((): string => secret).mockImplementationOnce(fail);
-    const service = await serve(door, { secret: ask, options: { deadlineMs: 60 } });
+    const service = await serve(adapter, { secret: ask, options: { deadlineMs: 60 } });
     const message = signed();
     expect(await service.send(message)).toMatchObject({
       status: 503,
@@ -236,7 +236,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
   it.each(failures)('%s when asked again: what it gave before goes on to count', async (_, fail) => {
     const clock = steerClock();
     const ask = vi.fn((): string => secret);
-    const service = await serve(door, { secret: ask, options: { deadlineMs: 60 } });
+    const service = await serve(adapter, { secret: ask, options: { deadlineMs: 60 } });
     await service.send(signed());
     clock.pass(10_000);
     ask.mockImplementationOnce(fail);
@@ -255,7 +255,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
     const ask = vi.fn((): string => {
       throw new Error('too many requests');
     });
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     const forgeries = async () => {
       const answers = await Promise.all(Array.from({ length: 20 }, () => service.send(forged())));
       expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 503));
@@ -292,7 +292,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
       .mockImplementationOnce(() => {
         throw new Error('vault is sealed');
       });
-    const service = await serve(door, { secret: ask, options: { deadlineMs: 60 } });
+    const service = await serve(adapter, { secret: ask, options: { deadlineMs: 60 } });
     await service.send(signed());
     clock.pass(1_000);
     await service.send(signed());
@@ -314,7 +314,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
             giveLate = resolve;
           }),
       );
-    const service = await serve(door, { secret: ask, options: { deadlineMs: 60 } });
+    const service = await serve(adapter, { secret: ask, options: { deadlineMs: 60 } });
     expect((await service.send(by('first'))).status).toBe(503);
     clock.pass(1_000);
     expect((await service.send(by('second'))).status).toBe(204);
@@ -328,7 +328,7 @@ describe.each(doors)('%s: a function for the secret', (_name, door) => {
     const clock = steerClock();
     let give = (_: string) => {};
     const ask = vi.fn((): string | Promise<string> => secret);
-    const service = await serve(door, { secret: ask });
+    const service = await serve(adapter, { secret: ask });
     await service.send(signed());
     clock.pass(10_000);
     ask.mockImplementationOnce(

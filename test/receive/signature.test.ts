@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type SignatureReason, sign, verifyDelivery, WebhookError } from '../../src/index.js';
-import { anEvent, doors, headersWith, nowMs, nowSeconds, secret, serve, signed } from '../support/adapters.js';
+import { adapters, anEvent, headersWith, nowMs, nowSeconds, secret, serve, signed } from '../support/adapters.js';
 
 interface Vector {
   readonly name: string;
@@ -50,8 +50,8 @@ describe.each(vectors.map((vector) => [vector.name, vector] as const))('the test
     });
   });
 
-  it.each(doors)('%s takes it', async (_door, door) => {
-    const service = await serve(door, { secret: vector.secret, options: { now } });
+  it.each(adapters)('%s takes it', async (_name, adapter) => {
+    const service = await serve(adapter, { secret: vector.secret, options: { now } });
     const { status } = await service.send({ headers: Object.entries(headersOf(vector)), body: vector.body });
     expect(status).toBe(204);
     expect(service.handled[0]?.vast?.event).toEqual(event);
@@ -106,10 +106,10 @@ describe('the window', () => {
     else expect(verify().delivery.timestamp).toBe(nowSeconds + skew);
   });
 
-  describe.each(doors)('%s', (_door, door) => {
+  describe.each(adapters)('%s', (_name, adapter) => {
     it.each(named)('%s', async (_, skew, fraction, toleranceSeconds, reason) => {
       const now = () => nowSeconds * 1000 + fraction;
-      const service = await serve(door, { options: { now, toleranceSeconds } });
+      const service = await serve(adapter, { options: { now, toleranceSeconds } });
       await service.send(signed(anEvent(), { timestamp: nowSeconds + skew }));
       expect(await service.outcome()).toMatchObject(
         reason ? { result: 'rejected', reason } : { result: 'accepted', skewSeconds: skew },
@@ -242,7 +242,7 @@ describe('why a signature is refused', () => {
   });
 });
 
-describe.each(doors)('%s: a secret', (_door, door) => {
+describe.each(adapters)('%s: a secret', (_name, adapter) => {
   it.each([
     ['alone', secret, undefined],
     ['the first of a list', [secret, 'next'], undefined],
@@ -250,7 +250,7 @@ describe.each(doors)('%s: a secret', (_door, door) => {
     ['labelled', { host: 'of-the-hosts', renter: secret }, 'renter'],
     ['labelled, and twice the same: the first label', { a: secret, b: secret }, 'a'],
   ])('%s verifies', async (_, given, webhook) => {
-    const service = await serve(door, { secret: given });
+    const service = await serve(adapter, { secret: given });
     expect((await service.send(signed())).status).toBe(204);
     expect((await service.outcome()).webhook).toBe(webhook);
     expect(service.handled[0]?.vast?.delivery.webhook).toBe(webhook);
@@ -261,13 +261,13 @@ describe.each(doors)('%s: a secret', (_door, door) => {
     ['in a list', ['another', 'next']],
     ['labelled', { host: 'another' }],
   ])('%s that is not the sender’s does not', async (_, given) => {
-    const service = await serve(door, { secret: given });
+    const service = await serve(adapter, { secret: given });
     expect((await service.send(signed())).status).toBe(401);
     expect((await service.outcome()).webhook).toBeUndefined();
   });
 
   it('is never told: neither in an answer nor in an outcome', async () => {
-    const service = await serve(door, { secret: { renter: 'hunter2-the-secret' } });
+    const service = await serve(adapter, { secret: { renter: 'hunter2-the-secret' } });
     const { body, headers } = signed();
     const answers = [
       await service.send({ body, headers }),

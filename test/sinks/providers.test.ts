@@ -22,7 +22,7 @@ import {
   teams,
 } from '../../src/sinks/index.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
-import { type Door, doors, serve } from '../support/adapters.js';
+import { type Adapter, adapters, serve } from '../support/adapters.js';
 import { describeWithRedis, redisUrl, uniqueName } from '../support/backends.js';
 import {
   type ChatStandIn,
@@ -37,7 +37,7 @@ import {
 import { sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
 
-const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
+const [, express5] = adapters.find(([name]) => name === 'Express 5') as readonly [string, Adapter];
 
 const shodaiFields = { apiVersion: '2026-06-01', createdAt: '2026-06-01T00:00:00.000Z' };
 const agreement = { agreementId: 'agr_1', agreementName: 'Lease of flat 7', templateId: 'tpl_1' };

@@ -4,11 +4,11 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createForwarder, type Sink, type VastEvent, when } from '../../src/index.js';
 import type { WebhookOptions } from '../../src/options.js';
 import { digest, quiet, slack } from '../../src/sinks/index.js';
-import { anEvent, bytesOf, type Door, doors, nowSeconds, serve, signed } from '../support/adapters.js';
+import { type Adapter, adapters, anEvent, bytesOf, nowSeconds, serve, signed } from '../support/adapters.js';
 import { type SlackStandInMessage, slackStandIn } from '../support/chat-stand-in.js';
 import { anEvent as anEventAndDelivery } from './buffering.js';
 
-const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
+const [, express5] = adapters.find(([name]) => name === 'Express 5') as readonly [string, Adapter];
 
 const aStorm = (count: number, fields: object = {}) =>
   Array.from({ length: count }, (_, n) => {

@@ -1,9 +1,9 @@
 import { expect, vi } from 'vitest';
 import type { IdempotencyStore } from '../../src/contracts/store.js';
 import type { WebhookOptions } from '../../src/options.js';
-import { type Door, doors, type Message, type Service, serve, signed } from '../support/adapters.js';
+import { type Adapter, adapters, type Message, type Service, serve, signed } from '../support/adapters.js';
 
-const [, express5] = doors.find(([name]) => name === 'Express 5') as readonly [string, Door];
+const [, express5] = adapters.find(([name]) => name === 'Express 5') as readonly [string, Adapter];
 
 export interface StoreService extends Service {
   /** Hands over an event, unless told otherwise a new one, and gives the status. */

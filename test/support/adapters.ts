@@ -265,7 +265,7 @@ export interface Setup {
   readonly handler?: Handler;
   /** Runs before the middleware, and calls it with `next`. */
   readonly around?: (next: () => unknown, req: IncomingMessage, res: ServerResponse) => unknown;
-  /** Body parsers of the framework's before and behind the middleware, by their names in the door. */
+  /** Body parsers of the framework's before and behind the middleware, by their names in the adapter. */
   readonly parserBefore?: string;
   readonly parserBehind?: string;
 }
@@ -278,8 +278,8 @@ interface Parser<Middleware> {
   readonly insists?: boolean;
 }
 
-/** A framework, as a place where the middleware can stand. A front door is one entry in `doors`. */
-export interface Door {
+/** A framework, as a place where the middleware can stand. An adapter is one entry in `adapters`. */
+export interface Adapter {
   /** What it hands to the middleware: the request and response of `node:http`, with what others left on them, or a `Request`. */
   readonly takes: 'node' | 'Request';
   /** What an unsigned request may be answered, however its target is spelt. */
@@ -318,13 +318,13 @@ export interface Service {
 const isAtTop = (mounting: Mounting | undefined) => mounting === 'at the top level';
 const keptByExpress = 'express.json({ verify: keepRawBody })';
 
-export async function start(door: Door, setup: Setup = {}): Promise<Service> {
+export async function start(adapter: Adapter, setup: Setup = {}): Promise<Service> {
   const outcomes = new Log<Outcome>();
   const handled = new Log<Handled>();
   const errors: Error[] = [];
   const { handler = () => 204, mounting = 'at the top level', options, provider = 'vast' } = setup;
   const endpoint = mounting === 'at the top level' ? `/${provider}/webhooks` : mountings[mounting];
-  const { listener, hook } = door.listen(
+  const { listener, hook } = adapter.listen(
     {
       ...setup,
       mounting,
@@ -379,8 +379,8 @@ export async function start(door: Door, setup: Setup = {}): Promise<Service> {
 }
 
 /** A service for the running test, stopped when that is over. */
-export async function serve(door: Door, setup: Setup = {}): Promise<Service> {
-  const service = await start(door, setup);
+export async function serve(adapter: Adapter, setup: Setup = {}): Promise<Service> {
+  const service = await start(adapter, setup);
   onTestFinished(() => service.stop());
   return service;
 }
@@ -426,7 +426,7 @@ function expressParsers(express: Express): Record<string, Parser<RequestHandler>
   };
 }
 
-function expressDoor(name: keyof typeof expresses): Door {
+function expressAdapter(name: keyof typeof expresses): Adapter {
   const express = expresses[name];
   const parsers = expressParsers(express);
   return {
@@ -476,7 +476,7 @@ const koaParsers: Record<string, Parser<KoaMiddleware>> = {
   'koa-body': { make: () => koaBody(), leaves: 'nothing', insists: true },
 };
 
-function koaDoor(name: keyof typeof koas): Door {
+function koaAdapter(name: keyof typeof koas): Adapter {
   return {
     takes: 'node',
     refusals: [400, 401, 404],
@@ -590,7 +590,7 @@ export function isHandedOn({ handoff, sinks }: WebhookOptions): boolean {
   return handoff ?? !sinks?.length;
 }
 
-function fetchDoor(name: string): Door {
+function fetchAdapter(name: string): Adapter {
   return {
     takes: 'Request',
     // Hono's server has no body for a target with a user in it.
@@ -626,19 +626,19 @@ async function readJson(request: Request): Promise<unknown> {
   return text === '' ? {} : JSON.parse(text);
 }
 
-const allDoors: readonly (readonly [name: string, door: Door])[] = [
-  ['Express 4', expressDoor('Express 4')],
-  ['Express 5', expressDoor('Express 5')],
-  ['Koa 2', koaDoor('Koa 2')],
-  ['Koa 3', koaDoor('Koa 3')],
-  ...Object.keys(fetchServers).map((name) => [name, fetchDoor(name)] as const),
+const allAdapters: readonly (readonly [name: string, adapter: Adapter])[] = [
+  ['Express 4', expressAdapter('Express 4')],
+  ['Express 5', expressAdapter('Express 5')],
+  ['Koa 2', koaAdapter('Koa 2')],
+  ['Koa 3', koaAdapter('Koa 3')],
+  ...Object.keys(fetchServers).map((name) => [name, fetchAdapter(name)] as const),
 ];
 
-/** Fewer for mutation tests, which are about what stands behind all of them: `DOORS='Express 5,Koa 3'`. */
-const chosen = process.env.DOORS?.split(',');
+/** Fewer for mutation tests, which are about what stands behind all of them: `ADAPTERS='Express 5,Koa 3'`. */
+const chosen = process.env.ADAPTERS?.split(',');
 
-/** Every rule of a front door is tested through each of these: `describe.each(doors)('%s ...', (name, door) => ...)`. */
-export const doors = allDoors.filter(([name]) => chosen === undefined || chosen.includes(name));
+/** Every rule of an adapter is tested through each of these: `describe.each(adapters)('%s ...', (name, adapter) => ...)`. */
+export const adapters = allAdapters.filter(([name]) => chosen === undefined || chosen.includes(name));
 
 /** Those of `node:http`, for what others do to its requests. */
-export const nodeDoors = doors.filter(([, { takes }]) => takes === 'node');
+export const nodeAdapters = adapters.filter(([, { takes }]) => takes === 'node');
