@@ -41,12 +41,12 @@ const makes = {
     const rawBody = Buffer.from('{"notif_type":"outbid"}');
     const { signal } = new AbortController();
     const one = async (id) => {
-      const told = new Promise((resolve) => {
+      const answered = new Promise((resolve) => {
         waiting.set(id, resolve);
       });
       const delivery = { provider: 'vast', id, attempt: 1, timestamp: 0, receivedAt: 0, rawBody };
       await outbox.deliver({}, { delivery, signal });
-      await told;
+      await answered;
       waiting.delete(id);
     };
     return { one, end };

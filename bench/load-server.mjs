@@ -8,7 +8,7 @@ await once(server.listen(0, '127.0.0.1'), 'listening');
 
 let since = process.cpuUsage();
 
-/** Tells the port, and the CPU time since it was last asked. */
+/** Sends the port, and on request the CPU time since the last request. */
 serve(() => {
   const { user, system } = process.cpuUsage(since);
   since = process.cpuUsage();

@@ -26,7 +26,7 @@ export function beginPart(name, about) {
   measured[name] = part;
 }
 
-/** Keeps a figure, `{ name, value, unit, about }`, and gives it back. */
+/** Keeps a figure, `{ name, value, unit, about }`, and returns it. */
 export function keep(figure) {
   part.figures.push(figure);
   return figure;

@@ -1,5 +1,5 @@
 /**
- * How often the candidates take turns in a round. What else is at work on the machine comes and goes in seconds: between
+ * How often the candidates take turns in a round. Other load on the machine comes and goes in seconds: between
  * two that are compared there must be less. And a round must be long enough to have its share of major collections.
  */
 export const turns = 4;

@@ -83,13 +83,13 @@ describe.each(adapters)('%s: what is published of a delivery', (_name, adapter) 
     expect(held).not.toContain(secret);
   });
 
-  it('is nothing of one that was under way when somebody subscribed', async () => {
-    const told = deferred();
-    const service = await serve(adapter, { handler: () => told.promise.then(() => 204) });
+  it('does not exist for a delivery that began before the subscription', async () => {
+    const opened = deferred();
+    const service = await serve(adapter, { handler: () => opened.promise.then(() => 204) });
     const answer = service.send(signed());
     await service.handling();
     const { names } = watchChannels();
-    told.resolve();
+    opened.resolve();
     expect((await answer).status).toBe(204);
     await service.outcome();
     expect(names()).toEqual([]);
@@ -202,7 +202,7 @@ describe.each(adapters)('%s: the context that a tracer starts with a delivery', 
 describe('what is published of a sink', () => {
   const [, adapter] = adapters[1] as (typeof adapters)[number];
 
-  it('is one object from its being told to its result, in the context of its delivery', async () => {
+  it('is one object from the call of the sink to its result, in the context of its delivery', async () => {
     const active = traceDeliveries();
     const { published, nth } = watchChannels();
     const contexts: unknown[] = [];
@@ -216,12 +216,12 @@ describe('what is published of a sink', () => {
     const event = anEvent();
     await service.send(signed(event));
     await nth('delivery:asyncEnd');
-    const told = { sink: 'audit', provider: 'vast', id: event.event_id, type: 'outbid' };
-    const ended = { ...told, result: 'delivered', durationMs: expect.any(Number) };
+    const started = { sink: 'audit', provider: 'vast', id: event.event_id, type: 'outbid' };
+    const ended = { ...started, result: 'delivered', durationMs: expect.any(Number) };
     const ofSink = published.filter(({ name }) => name.startsWith('sink:'));
     expect(ofSink.map(({ name, held }) => [name, held])).toEqual([
-      ['sink:start', told],
-      ['sink:end', told],
+      ['sink:start', started],
+      ['sink:end', started],
       ['sink:asyncStart', ended],
       ['sink:asyncEnd', ended],
     ]);
@@ -290,7 +290,7 @@ describe('what is published of a sink', () => {
     expect(failed.error).toBeInstanceOf(SinkError);
   });
 
-  it('has the error of a predicate that throws, and is nothing of one who need not be told', async () => {
+  it('has the error of a predicate that throws, and does not exist for a sink that is skipped', async () => {
     const { all, nth } = watchChannels();
     const deliver = vi.fn();
     const service = await serve(adapter, {
@@ -317,14 +317,14 @@ describe('what is published of a sink', () => {
 
   it('ends after the answer when the sink does', async () => {
     const { names, nth } = watchChannels();
-    const told = deferred();
+    const opened = deferred();
     const service = await serve(adapter, {
-      options: { deadlineMs: 30, sinks: [{ name: 'slow', deliver: () => told.promise }] },
+      options: { deadlineMs: 30, sinks: [{ name: 'slow', deliver: () => opened.promise }] },
     });
     expect((await service.send(signed())).status).toBe(504);
     expect((await nth('delivery:asyncEnd')).outcome).toMatchObject({ code: 'deadline_exceeded' });
     expect(names()).not.toContain('sink:asyncEnd');
-    told.resolve();
+    opened.resolve();
     expect(await nth('sink:asyncEnd')).toMatchObject({ sink: 'slow', result: 'delivered' });
   });
 });
@@ -364,7 +364,7 @@ describe('a sink that never settles', () => {
   });
 });
 
-describe('sinks that no middleware tells', () => {
+describe('sinks without a middleware', () => {
   it('are published by a forwarder, in the context that it is called in, and no delivery is', async () => {
     const { all, names } = watchChannels();
     const event = sampleEvent('outbid');

@@ -14,7 +14,7 @@ const redis = new Redis(REDIS_URL, { maxRetriesPerRequest: null }); // as BullMQ
 const queue = new Queue('vast-events', { connection: redis });
 
 const forward = createForwarder({
-  // Knows which sinks have had an event, so that only the others are told at the next attempt, by whichever worker.
+  // Remembers delivered sinks, so that the next attempt, by any worker, calls only the others.
   store: redisStore(redis),
   sinks: [
     when(['outbid', 'instance_*', 'low_credit', 'billing_failed'], slack(SLACK_WEBHOOK_URL)),

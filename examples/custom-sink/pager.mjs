@@ -13,7 +13,7 @@ export function pager(url) {
       const response = await fetch(url, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
-        // The id is the same at each attempt, so that the pager can tell a repetition.
+        // The id is the same at each attempt, so that the pager recognises a repetition.
         body: JSON.stringify({ key: delivery.id, summary: event.subject, details: event.message }),
         redirect: 'manual',
         signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]),

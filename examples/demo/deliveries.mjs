@@ -37,10 +37,10 @@ export function deliveries(secret) {
     unsigned,
   ];
 
-  function genuine(sent, text, answered, told, options) {
+  function genuine(sent, text, answered, delivered, options) {
     const { headers, body } = signedDelivery(text, secret, options);
     const id = idOf(text);
-    return { sent, id, body, headers: { ...headers, 'X-Vast-Event-Id': id }, expected: { answered, told } };
+    return { sent, id, body, headers: { ...headers, 'X-Vast-Event-Id': id }, expected: { answered, delivered } };
   }
 }
 

@@ -32,7 +32,7 @@ slack.close();
 googleChat.close();
 process.exitCode = lines.every(({ isRight }) => isRight) ? 0 : 1;
 
-/** Sends a delivery, and gives what was answered, why, and who was told meanwhile. */
+/** Sends a delivery, and returns the answer, its reason and the sinks that were delivered to. */
 async function send({ id, headers, body }, { url, log, outcomes }) {
   const hearers = [slack, googleChat, log];
   for (const { heard } of hearers) heard.length = 0;
@@ -40,7 +40,9 @@ async function send({ id, headers, body }, { url, log, outcomes }) {
   const status = await post(url, headers, body);
   return {
     answered: [status, ...outcomes.map(({ reason, code, result }) => reason ?? code ?? result)].join(' '),
-    told: hearers.flatMap(({ name, heard }) => heard.map((text) => (text.includes(id) ? name : `${name} of another`))),
+    delivered: hearers.flatMap(({ name, heard }) =>
+      heard.map((text) => (text.includes(id) ? name : `${name} of another`)),
+    ),
   };
 }
 

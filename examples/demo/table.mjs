@@ -15,13 +15,13 @@ Slack hears everything, Google Chat only of instances and bids; log is a functio
 
 export function printService({ name, url }) {
   console.log(`\n${bold(name)} ${dim(`with app.use(vastWebhook(secret, { sinks })) on ${url}`)}\n`);
-  console.log(dim(`  ${row('sent', 'answered', 'told')}`));
+  console.log(dim(`  ${row('sent', 'answered', 'delivered to')}`));
 }
 
 export function printLine({ sent, seen, expected, isRight }) {
-  const line = row(sent, seen.answered, listOf(seen.told));
+  const line = row(sent, seen.answered, listOf(seen.delivered));
   console.log(isRight ? `${green('✓')} ${line}` : `${red('✗')} ${red(line)}`);
-  if (!isRight) console.log(dim(`  ${row('  should have been', expected.answered, listOf(expected.told))}`));
+  if (!isRight) console.log(dim(`  ${row('  should have been', expected.answered, listOf(expected.delivered))}`));
 }
 
 export function printClosing(lines) {
@@ -33,8 +33,8 @@ export function printClosing(lines) {
   );
 }
 
-function row(sent, answered, told) {
-  return sent.padEnd(columns.sent) + answered.padEnd(columns.answered) + told;
+function row(sent, answered, delivered) {
+  return sent.padEnd(columns.sent) + answered.padEnd(columns.answered) + delivered;
 }
 
 function listOf(names) {

@@ -13,7 +13,7 @@ const webhook = vastWebhook(VAST_WEBHOOK_SECRET);
 const app = Fastify();
 await app.register(middie);
 app.use('/vast/webhooks', webhook);
-app.addHook('preClose', () => webhook.close()); // handlers at work finish first
+app.addHook('preClose', () => webhook.close()); // running handlers finish first
 app.post('/orders', async ({ body }) => ({ ordered: body }));
 
 // A scope of its own, since Fastify's parsers would wait for ever for a body that the middleware has read.

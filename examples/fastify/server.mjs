@@ -20,7 +20,7 @@ const webhook = vastWebhook(VAST_WEBHOOK_SECRET, {
 const app = Fastify();
 await app.register(middie); // its hook is onRequest, which runs ahead of Fastify's parsers
 app.use('/vast/webhooks', webhook);
-app.addHook('preClose', () => webhook.close()); // what is in flight is told first
+app.addHook('preClose', () => webhook.close()); // delivers running events first
 app.post('/orders', async ({ body }) => ({ ordered: body }));
 
 await app.listen({ port: Number(PORT), host: '127.0.0.1' });

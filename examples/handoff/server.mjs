@@ -37,6 +37,6 @@ const server = app.listen(Number(PORT), '127.0.0.1', (error) => {
 for (const signal of ['SIGTERM', 'SIGINT']) {
   process.once(signal, async () => {
     server.close();
-    await webhook.close(); // handlers at work finish first; what still comes is asked to come again
+    await webhook.close(); // running handlers finish first; new deliveries get a 503, and the sender retries
   });
 }

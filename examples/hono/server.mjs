@@ -32,6 +32,6 @@ const server = serve({ fetch: app.fetch, port: Number(PORT), hostname: '127.0.0.
 for (const signal of ['SIGTERM', 'SIGINT']) {
   process.once(signal, async () => {
     server.close();
-    await webhook.close(); // handlers at work finish first; what still comes is asked to come again
+    await webhook.close(); // running handlers finish first; new deliveries get a 503, and the sender retries
   });
 }

@@ -32,6 +32,6 @@ const server = app.listen(Number(PORT), '127.0.0.1', () => {
 for (const signal of ['SIGTERM', 'SIGINT']) {
   process.once(signal, async () => {
     server.close();
-    await webhook.close(); // what is in flight is told first; what still comes is asked to come again
+    await webhook.close(); // delivers running events first; new deliveries get a 503, and the sender retries
   });
 }

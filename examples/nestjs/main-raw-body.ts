@@ -10,7 +10,7 @@ class AppModule implements NestModule, BeforeApplicationShutdown {
     consumer.apply(webhook).forRoutes(VastController);
   }
 
-  /** Handlers at work finish first; what still comes is asked to come again. */
+  /** Running handlers finish first. New deliveries get a 503, and the sender retries. */
   beforeApplicationShutdown(): Promise<void> {
     return webhook.close(10_000);
   }

@@ -5,7 +5,7 @@ import { webhook } from './webhook.js';
 
 @Module({ controllers: [VastController, OrdersController] })
 class AppModule implements BeforeApplicationShutdown {
-  /** Handlers at work finish first; what still comes is asked to come again. */
+  /** Running handlers finish first. New deliveries get a 503, and the sender retries. */
   beforeApplicationShutdown(): Promise<void> {
     return webhook.close(10_000);
   }

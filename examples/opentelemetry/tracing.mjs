@@ -23,7 +23,7 @@ export function traceWebhooks(tracer = trace.getTracer('vast-webhook')) {
     failed: ({ outcome }) => outcome.result === 'failed', // a rejected one is the stranger's failure
   });
   spanEach('vast-webhook.sink', tracer, {
-    name: ({ sink }) => `tell ${sink}`,
+    name: ({ sink }) => `deliver to ${sink}`,
     attributes: (message) => ({ sink: message.sink, ...about(message) }),
     failed: ({ result }) => result === 'failed',
   });

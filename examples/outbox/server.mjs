@@ -17,7 +17,7 @@ const outbox = sqliteOutbox(db, {
     },
   ],
 });
-for (const { id, sink, error } of outbox.deadLetters()) console.log(`${sink} was never told of ${id}: ${error}`);
+for (const { id, sink, error } of outbox.deadLetters()) console.log(`dead letter of ${sink}: ${id}: ${error}`);
 
 const webhook = vastWebhook(VAST_WEBHOOK_SECRET, { sinks: [outbox] }); // 204 as soon as the event is on the disk
 const app = express();
@@ -32,7 +32,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
   process.once(signal, async () => {
     server.close();
     await webhook.close(10_000); // what is in flight is written and answered
-    await outbox.close(10_000); // what is being told is told; the rest is in the file
+    await outbox.close(10_000); // running deliveries finish; the rest stays in the file
     db.close();
   });
 }

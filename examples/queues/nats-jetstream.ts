@@ -18,12 +18,12 @@ export async function work(js: JetStreamClient, options: ForwarderOptions): Prom
   const forward = createForwarder(options);
   const consumer = await js.consumers.get('vast-events', 'workers');
   for await (const message of await consumer.consume({ max_messages: 1 })) {
-    const atWork = setInterval(() => message.working(), 10_000);
+    const heartbeat = setInterval(() => message.working(), 10_000);
     await forward(message.json<QueuedDelivery>()).then(
       () => message.ack(),
       ({ name }) => (name === 'UnrecoverableError' ? message.term() : message.nak(30_000)),
     );
-    clearInterval(atWork);
+    clearInterval(heartbeat);
   }
 }
 

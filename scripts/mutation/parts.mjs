@@ -2,7 +2,7 @@
  * What is mutated, and the tests that speak for it. Each part has few of them: a mutant that nobody notices takes them
  * all, and loading the frameworks takes longer than most tests. No part needs a Redis or a Postgres.
  *
- * @type {Readonly<Record<string, { mutate: readonly string[], tests: readonly string[], doors?: string, testTimeout?: number }>>}
+ * @type {Readonly<Record<string, { mutate: readonly string[], tests: readonly string[], adapters?: string, testTimeout?: number }>>}
  */
 export const parts = {
   answer: {
@@ -13,7 +13,7 @@ export const parts = {
     mutate: of('receive', ['signature', 'token', 'verify']),
     tests: ['test/receive/{event,signature}.test.ts', 'test/adapters/{answers,providers,raw-body}.test.ts'],
     // The one that may have a text for a raw body.
-    doors: 'Koa 3',
+    adapters: 'Koa 3',
   },
   'receive-secrets': {
     mutate: of('receive', ['secrets']),
@@ -22,12 +22,12 @@ export const parts = {
   'receive-body': {
     mutate: of('receive', ['body', 'raw-body']),
     tests: ['test/adapters/{answers,raw-body}.test.ts'],
-    doors: 'Express 5,Koa 3',
+    adapters: 'Express 5,Koa 3',
   },
   'receive-web-body': {
     mutate: of('receive', ['web-body']),
     tests: ['test/adapters/{fetch,raw-body}.test.ts'],
-    doors: 'fetch on undici',
+    adapters: 'fetch on undici',
   },
   'receive-path': {
     mutate: of('receive', ['limit', 'path']),

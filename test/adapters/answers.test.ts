@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answerFor, type Code, isPermanent } from '../../src/contracts/answer.js';
-import { adapters, nodeAdapters, nowSeconds, type Setup, secret, serve, signed } from '../support/adapters.js';
-import { type Case, event, failed, genuine, good, itAnswers, never, promised } from './answer-cases.js';
+import { adapters, nodeAdapters, nowSeconds, type Setup, serve, signed } from '../support/adapters.js';
+import { type Case, event, failed, genuine, good, itAnswers, promised } from './answer-cases.js';
 
 describe('the table of answers', () => {
   it.each(Object.entries(promised))('%s is answered as promised', (code, { status, result, lost }) => {

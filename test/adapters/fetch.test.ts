@@ -35,7 +35,7 @@ function request(init: RequestInit & { duplex?: 'half' } = {}, target = url): Re
   return new Request(target, { method: 'POST', headers, body, ...init });
 }
 
-/** A body that is written by hand, and tells when nobody wants it any more. */
+/** A body that the test writes, and that reports when it is cancelled. */
 function stream(start: (controller: ReadableStreamDefaultController<unknown>) => void = () => {}) {
   const cancelled = deferred<void>();
   const body = new ReadableStream({ start, cancel: () => cancelled.resolve() });
@@ -116,7 +116,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
   'the body of a Request, its length $length,',
   ({ length }) => {
     /** As `request()`, and saying how long its body is, or not. */
-    function told(init?: RequestInit, said = Buffer.byteLength(signed().body)): Request {
+    function declared(init?: RequestInit, said = Buffer.byteLength(signed().body)): Request {
       const sent = request(init);
       if (length === 'known') sent.headers.set('Content-Length', String(said));
       return sent;
@@ -124,7 +124,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
 
     it('is taken', async () => {
       const { hook } = webhook();
-      expect((await hook(told())).status).toBe(204);
+      expect((await hook(declared())).status).toBe(204);
     });
 
     it.each<[string, (sent: Request) => unknown]>([
@@ -140,7 +140,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
       ],
     ])('that %s: answers 500 at once', async (_, read) => {
       const { hook, outcomes } = webhook();
-      const sent = told();
+      const sent = declared();
       await read(sent);
       expect((await hook(sent)).status).toBe(500);
       expect(outcomes).toMatchObject([{ code: 'raw_body_unavailable', permanent: false }]);
@@ -148,7 +148,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
 
     it('may be a clone, while others read the request', async () => {
       const { hook } = webhook();
-      const sent = told();
+      const sent = declared();
       const clone = sent.clone();
       await sent.text();
       expect((await hook(clone)).status).toBe(204);
@@ -157,7 +157,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
     it('that breaks off: aborted', async () => {
       const { hook, outcomes } = webhook();
       const { init } = stream((controller) => controller.error(new Error('reset')));
-      expect((await hook(told(init))).status).toBe(500);
+      expect((await hook(declared(init))).status).toBe(500);
       expect(outcomes).toMatchObject([{ code: 'aborted', status: 0, permanent: false }]);
     });
 
@@ -167,7 +167,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
         controller.enqueue(new Uint8Array(11));
         controller.close();
       });
-      expect((await hook(told(init, 1))).status).toBe(413);
+      expect((await hook(declared(init, 1))).status).toBe(413);
       expect(codeOf(outcomes)).toEqual(['payload_too_large']);
     });
 
@@ -175,7 +175,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
       const { hook, outcomes } = webhook({ bodyTimeoutMs: 20 });
       const late = deferred<ReadableStreamDefaultController<unknown>>();
       const { init } = stream(late.resolve);
-      expect((await hook(told(init))).status).toBe(408);
+      expect((await hook(declared(init))).status).toBe(408);
       (await late.promise).close();
       await new Promise(setImmediate);
       expect(codeOf(outcomes)).toEqual(['body_timeout']);
@@ -325,13 +325,13 @@ describe('a platform that may freeze the process after the answer', () => {
     await idle();
   });
 
-  it('waits for sinks that are still at work at the deadline', async () => {
-    const told = deferred<void>();
+  it('waits for sinks that still run at the deadline', async () => {
+    const opened = deferred<void>();
     const { hook } = webhook({
       deadlineMs: 20,
       sinks: [
         async function slow() {
-          await told.promise;
+          await opened.promise;
         },
       ],
     });
@@ -340,7 +340,7 @@ describe('a platform that may freeze the process after the answer', () => {
     const idle = waiting.idle();
     await new Promise(setImmediate);
     expect(waiting.isIdle).toBe(false);
-    told.resolve();
+    opened.resolve();
     await idle;
   });
 

@@ -126,7 +126,7 @@ describe.each(adapters)('%s: the handler behind the middleware', (_name, adapter
     expect(calls).toEqual(['claim', 'complete', 'claim']);
   });
 
-  it.each([302, 304, 400, 404, 408, 429, 500, 503])('gives it back by answering %i', async (status) => {
+  it.each([302, 304, 400, 404, 408, 429, 500, 503])('releases the event by answering %i', async (status) => {
     const { store, calls } = watchedStore();
     const statuses = [status, 204];
     const service = await serve(adapter, { handler: () => statuses.shift() as number, options: { store } });
@@ -168,7 +168,7 @@ describe.each(adapters)('%s: the handler behind the middleware', (_name, adapter
   });
 });
 
-describe.each(adapters)('%s: a sender that hangs up while the handler is at work', (_name, adapter) => {
+describe.each(adapters)('%s: a sender that hangs up while the handler runs', (_name, adapter) => {
   const endings: Record<string, { handler: (handled: Handled) => Promise<number>; taken: boolean }> = {
     '204': { handler: ({ closed }) => closed().then(() => 204), taken: true },
     '500': { handler: ({ closed }) => closed().then(() => 500), taken: false },
@@ -232,7 +232,7 @@ describe.each(adapters)('%s: a sender that hangs up while the handler is at work
 });
 
 describe.each(nodeAdapters)('%s: a sender that hangs up', (_name, adapter) => {
-  it('amid its answer has not got it: the event is given back', async () => {
+  it('in the middle of the answer has not received it, so the event is released', async () => {
     const { store, calls } = watchedStore();
     let first = true;
     const service = await serve(adapter, {
@@ -253,33 +253,30 @@ describe.each(nodeAdapters)('%s: a sender that hangs up', (_name, adapter) => {
   });
 });
 
-describe.each(adapters)(
-  '%s: a sender that pipelines, and hangs up while the first handler is at work',
-  (_name, adapter) => {
-    it.each(['before', 'after'])('has the event settled that another handler takes %s that', async (when) => {
-      const hungUp = gate();
-      const first = gate();
-      const second = when === 'before' ? Promise.resolve() : hungUp.opened;
-      const service = await serve(adapter, {
-        handler: () => (service.handled.length === 1 ? first.opened : second).then(() => 204),
-      });
-      const [one, two] = [signed(), signed()];
-      const connection = await service.connect();
-      connection.write(Buffer.concat([one, two].map((message) => bytesOf({ target: service.endpoint, ...message }))));
-      await service.handling(2);
-      const closed = service.handled[0]?.closed();
-      connection.destroy();
-      await closed;
-      hungUp.open();
-      expect(await service.outcome(1)).toMatchObject({ result: 'accepted', status: 204 });
-      first.open();
-      expect(await service.outcome(2)).toMatchObject({ result: 'accepted', status: 204 });
-      expect((await service.send(two)).status).toBe(204);
-      expect(service.handled).toHaveLength(2);
-      await service.hook.close();
+describe.each(adapters)('%s: a sender that pipelines, and hangs up while the first handler runs', (_name, adapter) => {
+  it.each(['before', 'after'])('has the event settled that another handler takes %s that', async (when) => {
+    const hungUp = gate();
+    const first = gate();
+    const second = when === 'before' ? Promise.resolve() : hungUp.opened;
+    const service = await serve(adapter, {
+      handler: () => (service.handled.length === 1 ? first.opened : second).then(() => 204),
     });
-  },
-);
+    const [one, two] = [signed(), signed()];
+    const connection = await service.connect();
+    connection.write(Buffer.concat([one, two].map((message) => bytesOf({ target: service.endpoint, ...message }))));
+    await service.handling(2);
+    const closed = service.handled[0]?.closed();
+    connection.destroy();
+    await closed;
+    hungUp.open();
+    expect(await service.outcome(1)).toMatchObject({ result: 'accepted', status: 204 });
+    first.open();
+    expect(await service.outcome(2)).toMatchObject({ result: 'accepted', status: 204 });
+    expect((await service.send(two)).status).toBe(204);
+    expect(service.handled).toHaveLength(2);
+    await service.hook.close();
+  });
+});
 
 describe.each(adapters)('%s: a handler behind sinks', (_name, adapter) => {
   it('runs after all of them', async () => {
@@ -322,8 +319,8 @@ describe.each(adapters)('%s: a handler behind sinks', (_name, adapter) => {
     expect(service.handled).toHaveLength(0);
   });
 
-  it('runs again after it has failed, while the sinks are not told again', async () => {
-    let told = 0;
+  it('runs again after it has failed, while the sinks are not called again', async () => {
+    let calls = 0;
     const statuses = [500, 204];
     const service = await serve(adapter, {
       handler: () => statuses.shift() as number,
@@ -331,7 +328,7 @@ describe.each(adapters)('%s: a handler behind sinks', (_name, adapter) => {
         handoff: true,
         sinks: [
           async function audit() {
-            told++;
+            calls++;
           },
         ],
       },
@@ -341,7 +338,7 @@ describe.each(adapters)('%s: a handler behind sinks', (_name, adapter) => {
     expect(await service.outcome()).toMatchObject({ code: 'handler_failed', sinks: { audit: 'delivered' } });
     expect((await service.send(message)).status).toBe(204);
     expect(await service.outcome(2)).toMatchObject({ result: 'accepted', sinks: { audit: 'already' } });
-    expect([told, service.handled.length]).toEqual([1, 2]);
+    expect([calls, service.handled.length]).toEqual([1, 2]);
   });
 
   it('does not run when they took longer than the deadline: the sender has its answer', async () => {
@@ -373,7 +370,7 @@ describe.each(adapters)('%s: a handler behind sinks', (_name, adapter) => {
 });
 
 describe.each(adapters)('%s: close()', (_name, adapter) => {
-  it('waits for a handler that is at work, and then resolves', async () => {
+  it('waits for a running handler, and then resolves', async () => {
     const { open, opened } = gate();
     const service = await serve(adapter, { handler: () => opened.then(() => 204) });
     const answer = service.send(signed());
@@ -400,7 +397,7 @@ describe.each(adapters)('%s: close()', (_name, adapter) => {
     expect((await answer).status).toBe(204);
   });
 
-  it('waits for a sink that is still at work after the answer', async () => {
+  it('waits for a sink that still runs after the answer', async () => {
     const { open, opened } = gate();
     const service = await serve(adapter, {
       options: {
@@ -423,7 +420,7 @@ describe.each(adapters)('%s: close()', (_name, adapter) => {
     await closing;
   });
 
-  it('resolves at once when nothing is under way, as Symbol.asyncDispose does', async () => {
+  it('resolves at once when nothing runs, as Symbol.asyncDispose does', async () => {
     const service = await serve(adapter);
     await service.hook.close();
     await service.hook[Symbol.asyncDispose]();

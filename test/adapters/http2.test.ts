@@ -149,7 +149,7 @@ describe.each(Object.entries(forms))('HTTP/2, %s', (_name, form) => {
       await hook.close();
     });
 
-    it('a reset before the middleware is called is told as such', async () => {
+    it('a reset before the middleware is called is reported as such', async () => {
       let goOn: (() => void) | undefined;
       const { session, hook, outcomes } = await serve(
         {},

@@ -1,4 +1,4 @@
-/** What is mounted in a way that cannot work, or that nobody can tell, says so. */
+/** Mountings that cannot work or cannot be recognised are reported. */
 import { createServer, type RequestListener } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
@@ -99,7 +99,7 @@ describe('a form that is given to another framework fails with a 5xx, and names 
     );
   });
 
-  it('the fetch form as the listener of a server, which has nobody to tell but onError', async () => {
+  it('the fetch form as the listener of a server, which can report only to onError', async () => {
     const errors: Error[] = [];
     const hook = fetchVastWebhook(secret, { ...quiet, onError: (error) => errors.push(error) }, () => new Response());
     expect((await ask(hook as never, { target: path, ...signed() })).status).toBe(500);
@@ -122,7 +122,7 @@ describe('the middleware as the listener of a server', () => {
     expect(outcomes[1]?.error?.message).toContain('there is no next() to call with the event');
   });
 
-  it('takes what is signed on every path, unless it is told one', async () => {
+  it('accepts signed requests on every path, unless it has a path', async () => {
     const delivered: unknown[] = [];
     function note(event: unknown) {
       delivered.push(event);
@@ -169,7 +169,7 @@ describe('what is said once', () => {
     expect(errors[0]?.message).not.toContain('token');
   });
 
-  it('a request that was refused since nothing tells where the middleware stands, on console.warn without onError', async () => {
+  it('a request that was rejected because the mount is unknown, on console.warn without onError', async () => {
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
     onTestFinished(() => warn.mockRestore());
     const hook = vastWebhook(secret, quiet);
@@ -182,7 +182,7 @@ describe('what is said once', () => {
     expect(warn.mock.calls[0]?.[0]).toContain("{ path: '/vast/webhooks' }");
   });
 
-  it('nothing of a delivery that comes to where nothing tells', async () => {
+  it('no genuine delivery where the mount is unknown', async () => {
     const errors: Error[] = [];
     const hook = vastWebhook(secret, { ...quiet, onError: (error) => errors.push(error) });
     const listener: RequestListener = (req, res) => hook(req, res, () => res.end());

@@ -57,7 +57,7 @@ describe.each(adapters)('%s: shodaiWebhook', (_name, adapter) => {
     expect(await service.outcome()).toMatchObject({ result: 'accepted', id: 'evt_test', type: 'webhook.test' });
   });
 
-  it('hands on the event, verified, at /shodai/webhooks', async () => {
+  it('calls the handler with the verified event at /shodai/webhooks', async () => {
     const service = await serve(adapter, shodai());
     const event = aShodaiEvent();
     const { body, headers } = fromShodai(event);
@@ -141,7 +141,7 @@ const token = 'tok/en+9f2c6d1e5b7a48c3=';
 const v0 = (setup: Setup = {}): Setup => ({ provider: 'v0', secret: token, ...setup });
 const json = [['Content-Type', 'application/json']] as const;
 
-/** A hook call with a query, which is the right token's unless told otherwise. */
+/** A hook call with a query, by default the one with the right token. */
 function fromV0(
   event: object | string = { type: 'message.finished', n: ++events },
   query = tokenQuery(token),
@@ -154,7 +154,7 @@ const tokenQuery = (value: string) => `?token=${encodeURIComponent(value)}`;
 describe.each(adapters)('%s: v0Webhook', (_name, adapter) => {
   const missing = 'the URL has no ?token=: is it the one that was registered?';
 
-  it('hands on what came, and says that it is not verified', async () => {
+  it('calls the handler with the event, marked as not verified', async () => {
     const service = await serve(adapter, v0({ secret: { chats: token } }));
     const { body = '', ...message } = fromV0({ type: 'chat.created', id: 'claimed' });
     expect((await service.send({ ...message, body })).status).toBe(204);

@@ -79,7 +79,7 @@ describe.each(adapters)('%s: the raw body', (_name, adapter) => {
       expect((await connection.answer()).status).toBe(204);
     });
 
-    it('is told from that of the next request on the connection', async () => {
+    it('is separated from that of the next request on the connection', async () => {
       const service = await serve(adapter);
       const connection = await service.connect();
       const requests = [

@@ -105,7 +105,7 @@ describe('a signal', () => {
     expect(standIn.requests).toEqual([]);
   });
 
-  it('ends a call under way, with its reason', async () => {
+  it('ends a running call, with its reason', async () => {
     const { standIn, api } = await setUp();
     const abort = new AbortController();
     const reason = new Error('no longer wanted');

@@ -58,7 +58,7 @@ it('disables what is deleted, and brings it back', async () => {
   expect(await api.updateWebhook(id, { status: 'active' })).toMatchObject({ id, status: 'active' });
 });
 
-it('has a signed test delivered, and tells how the endpoint answered', async () => {
+it('makes Shodai deliver a signed test, and returns how the endpoint answered', async () => {
   let answer = 204;
   const deliveries: { body: string; timestamp: string; signature: string }[] = [];
   const server = createServer(async (req, res) => {

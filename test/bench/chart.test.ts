@@ -43,7 +43,7 @@ describe('the chart of the benchmark', () => {
     expect(front / ours).toBeCloseTo(0.5, 2);
   });
 
-  it('tells this package from the others by more than its length', () => {
+  it('distinguishes this package from the others by more than length', () => {
     expect([...chart(results).matchAll(/<rect class="(ours|other)"/g)].map(([, kind]) => kind)).toEqual([
       'other',
       'ours',

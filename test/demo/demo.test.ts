@@ -29,7 +29,7 @@ const asItShouldBe = [
 ];
 
 describe('npm run demo', () => {
-  it('prints what was sent, answered and told, for Express and for Koa, and ends with status 0', async () => {
+  it('prints what was sent, answered and delivered, for Express and for Koa, and ends with status 0', async () => {
     const { status, stdout, stderr } = await runDemo();
     expect(stderr).toBe('');
     const rows = stdout.split('\n').filter((line) => /^[✓✗]/.test(line));
@@ -45,7 +45,7 @@ describe('npm run demo', () => {
     const { stdout } = await runDemo();
     const rows = stdout.split('\n').filter((line) => /^[✓ ] \S/.test(line));
     expect(new Set(rows.map((line) => line.search(/answered|[24]0[14] /)))).toHaveProperty('size', 1);
-    expect(new Set(rows.map((line) => line.search(/told|Slack|nobody/)))).toHaveProperty('size', 1);
+    expect(new Set(rows.map((line) => line.search(/delivered to|Slack|nobody/)))).toHaveProperty('size', 1);
     expect(rows.filter((line) => line.length > 80)).toEqual([]);
     expect(stdout).not.toContain('\u001b');
   });

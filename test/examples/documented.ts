@@ -26,7 +26,7 @@ export function documentedExamples() {
     running.clear();
   });
 
-  /** `file` tells which command, where the README documents several. */
+  /** `file` names the command, where the README documents several. */
   async function run(example: string, env: Record<string, string>, file = '', ...more: string[]): Promise<Program> {
     const { steps, start } = await commandOf(example, file);
     expect(steps).toEqual([]);

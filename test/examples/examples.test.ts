@@ -54,7 +54,7 @@ describe('examples/express', () => {
   });
   afterAll(() => slack.close());
 
-  it('tells Slack what somebody has to act on, and logs everything', async () => {
+  it('delivers to Slack the events that need action, and logs everything', async () => {
     const { program, url } = await start('express', { SLACK_WEBHOOK_URL: slack.url });
     const outbid = sampleEvent('outbid');
     const test = sampleEvent('webhook_test');
@@ -103,7 +103,7 @@ describe('examples/koa', () => {
   });
   afterAll(() => chat.close());
 
-  it('tells Google Chat and logs, each event once', async () => {
+  it('delivers to Google Chat and the log, each event once', async () => {
     const { program, url } = await start('koa', { GOOGLE_CHAT_URL: chat.url });
     const event = sampleEvent('low_credit');
     expect((await send(url, event)).status).toBe(204);
@@ -190,7 +190,7 @@ describe('examples/outbox', () => {
   });
   afterAll(() => slack.close());
 
-  it('answers although Slack is down, and tells it later, also after a restart, and nobody twice', async () => {
+  it('answers although Slack is down, delivers later, also after a restart, and never twice', async () => {
     const env = { SLACK_WEBHOOK_URL: slack.url, OUTBOX_FILE: temporaryFile('outbox.db') };
     slack.misbehave = (res) => res.writeHead(503, { 'Retry-After': '1' }).end();
     const asked = slack.nextRequest();
@@ -210,15 +210,15 @@ describe('examples/outbox', () => {
     ]);
 
     slack.misbehave = undefined;
-    const told = slack.nextRequest();
+    const posted = slack.nextRequest();
     const second = await start('outbox', env);
-    await told;
+    await posted;
     await expectCleanStop(second.program);
     expect(slack.messages.map(({ text }) => text)).toEqual([expect.stringContaining(outbid.event_id)]);
     expect(second.program.stdout.split('\n').slice(1)).toEqual(['']);
   });
 
-  it('lists at its start who was never told', async () => {
+  it('lists its dead letters when it starts', async () => {
     const env = { SLACK_WEBHOOK_URL: slack.url, OUTBOX_FILE: temporaryFile('outbox.db') };
     slack.misbehave = (res) => res.writeHead(404).end('no_service');
     const asked = slack.nextRequest();
@@ -231,7 +231,7 @@ describe('examples/outbox', () => {
     expect(first.program.stderr).toMatch(new RegExp(`"slack".*"${outbid.event_id}".*dead letter.*\\n$`));
 
     const { program } = await start('outbox', env);
-    expect(program.stdout).toContain(`slack was never told of ${outbid.event_id}: `);
+    expect(program.stdout).toContain(`dead letter of slack: ${outbid.event_id}: `);
     await expectCleanStop(program);
   });
 });
@@ -275,7 +275,7 @@ describeWithPrivateRedis('examples/bullmq', () => {
     for (const name of variables) expect(program.stderr).toContain(name);
   });
 
-  it('answers without a worker, and the workers share what is told, each event once', async () => {
+  it('answers without a worker, and the workers share the events, each delivered once', async () => {
     const { program: service, url } = await start('bullmq', env, 'service.mjs');
     const outbid = sampleEvent('outbid');
     const test = sampleEvent('webhook_test');
@@ -294,7 +294,7 @@ describeWithPrivateRedis('examples/bullmq', () => {
     expect(await failedJobs()).toBe('');
   });
 
-  it('lists the jobs that failed, and has them tried again, for those only that were not told', async () => {
+  it('lists the jobs that failed, and retries them for the sinks that were not delivered to', async () => {
     const { program: service, url } = await start('bullmq', env, 'service.mjs');
     const worker = await startWorker();
     const refused = slack.nextRequest();
@@ -305,9 +305,9 @@ describeWithPrivateRedis('examples/bullmq', () => {
     await expect.poll(() => failedJobs()).toContain(outbid.event_id);
 
     slack.misbehave = undefined;
-    const told = slack.nextRequest();
+    const posted = slack.nextRequest();
     expect(await failedJobs('--retry')).toMatch(new RegExp(`^outbid ${outbid.event_id}: .+ \\(attempts: 1\\)\\n$`));
-    expect((await told).body).toContain(outbid.event_id);
+    expect((await posted).body).toContain(outbid.event_id);
     worker.kill('SIGTERM');
     expect(await worker.exited).toBe(0);
     expect(worker.stdout).toBe(`Working\naudit: outbid ${outbid.event_id}\n`);

@@ -108,7 +108,7 @@ describe('examples/opentelemetry', () => {
     expect(await program.exited).toBe(0);
     const [log, sink, delivery, rejected] = spansIn(program.stdout);
     expect(log).toMatchObject({ name: 'write the log', trace: delivery?.trace, parent: sink?.id });
-    expect(sink).toMatchObject({ name: 'tell log', trace: delivery?.trace, parent: delivery?.id });
+    expect(sink).toMatchObject({ name: 'deliver to log', trace: delivery?.trace, parent: delivery?.id });
     expect(delivery).toMatchObject({ name: 'vast delivery', parent: undefined });
     expect(rejected).toMatchObject({ name: 'vast delivery', parent: undefined });
     expect(rejected?.trace).not.toBe(delivery?.trace);

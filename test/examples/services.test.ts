@@ -192,7 +192,7 @@ describe('NestJS', () => {
     expect(nest.handled).toHaveLength(1);
   });
 
-  it('stands before the controller under a prefix that it was not told, too', async () => {
+  it('is in front of the controller also under a prefix that it does not know', async () => {
     const nest = await nestService({ middleware: 'app', prefix: 'api' });
     await expectDeliveries(nest, sampleEvent('outbid'));
     expect(nest.handled).toHaveLength(1);
@@ -320,7 +320,7 @@ describe('examples/nextjs', () => {
       import { vastWebhook } from 'vast-webhook/fetch';
       const deliver = async () => {
         await setTimeout(300);
-        console.log('told after the answer');
+        console.log('delivered after the answer');
       };
       const sinks = [{ name: 'slow', deliver }];
       const webhook = vastWebhook(() => process.env.VAST_WEBHOOK_SECRET, { sinks, deadlineMs: 100 });
@@ -351,7 +351,7 @@ describe('examples/nextjs', () => {
   it.each(['/vast/webhooks', '/api/vast/webhooks'])(
     'takes an event once at %s, and refuses forgeries',
     async (path) => {
-      const outbid = { ...sampleEvent('outbid'), subject: `Outbid, told at ${path}` };
+      const outbid = { ...sampleEvent('outbid'), subject: `Outbid, sent to ${path}` };
       await expectDeliveries({ url: service.url + path }, outbid);
       await service.program.printed(new RegExp(bySink(outbid).join()));
       expect(service.program.stdout.split(outbid.subject)).toHaveLength(2);
@@ -373,7 +373,7 @@ describe('examples/nextjs', () => {
 
   it('waits in `after` for sinks that outlive the answer', async () => {
     expect((await send(`${service.url}/slow`, sampleEvent('outbid'))).status).toBe(504);
-    await service.program.printed(/told after the answer/);
+    await service.program.printed(/delivered after the answer/);
   });
 });
 

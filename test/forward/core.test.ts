@@ -130,7 +130,7 @@ class World implements Effects {
 }
 
 describe('an event, whatever is answered in whatever order,', () => {
-  it('is replied to once and over once, and what was taken is completed or stays known', () => {
+  it('is answered once and ends once, and its deliveries are completed or remembered', () => {
     const phases = new Set<string>();
     for (let seed = 1; seed <= 2_000; seed++) {
       const world = new World(seed);

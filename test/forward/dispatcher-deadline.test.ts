@@ -47,7 +47,7 @@ describe('the deadline', () => {
     const { forwardWithin } = setUp(slow('slack').sink, slow('chat').sink, function audit() {});
     const forwarding = forwardWithin(100);
     await vi.advanceTimersByTimeAsync(100);
-    expect((await forwarding).error?.message).toBe('still at work at the deadline: slack, chat');
+    expect((await forwarding).error?.message).toBe('still running at the deadline: slack, chat');
   });
 
   it('passed, a sink that fails is reported, and the event is released', async () => {

@@ -5,6 +5,7 @@ import { Dispatcher } from '../../src/forward/dispatcher.js';
 import { Drain } from '../../src/forward/drain.js';
 import type { VastEvent } from '../../src/providers/vast.js';
 import { memoryStore } from '../../src/stores/memory/memory-store.js';
+import { systemClock } from '../../src/util/clock.js';
 import { deferred } from '../support/deferred.js';
 import { fail, faultyStore, hang } from '../support/faulty-store.js';
 import { forwarded, key, leaseMs, minutes, settled, setUp, slow, useFakeTime } from './set-up.js';
@@ -73,7 +74,7 @@ describe('while sinks run', () => {
     await vi.advanceTimersByTimeAsync(leaseMs);
     expect((await forwarding).error).toMatchObject({ code: 'in_flight' });
     expect(attempts[0]?.signal.aborted).toBe(true);
-    expect(errors.at(-1)?.message).toContain('claim on the event was lost');
+    expect(errors.at(-1)?.message).toContain('lease was lost');
     attempts[0]?.resolve();
     await settled();
     expect(operations().filter((operation) => operation !== 'renew')).toEqual(['claim']);
@@ -159,7 +160,7 @@ describe('while sinks run', () => {
     releasing.resolve();
     await settled();
     expect(errors.filter(({ sink }) => sink === 'slack')).toEqual([
-      { id: 'event-1', sink: 'slack', message: 'did not settle before its claim ended' },
+      { id: 'event-1', sink: 'slack', message: 'did not settle before the lease ended' },
     ]);
   });
 

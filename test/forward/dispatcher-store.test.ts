@@ -311,7 +311,7 @@ describe('a store', () => {
     fault('complete', async () => false);
     expect((await forward()).error).toMatchObject({
       code: 'in_flight',
-      message: 'the claim was lost: another delivery of the event is being processed',
+      message: 'the lease was lost: another delivery of the event is being processed',
     });
     expect(operations()).toEqual(['claim', 'complete']);
     expect(errors).toHaveLength(1);

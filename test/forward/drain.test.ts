@@ -22,7 +22,7 @@ function watch(closing: Promise<void>): () => Promise<boolean> {
 }
 
 describe('closing', () => {
-  it('waits to the last of what is under way', async () => {
+  it('waits for all running work', async () => {
     const inFlight = new Drain();
     expect(inFlight.closing).toBe(false);
     inFlight.enter();
@@ -36,13 +36,13 @@ describe('closing', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('has nothing to wait for where nothing is under way', async () => {
+  it('resolves at once when nothing runs', async () => {
     const isClosed = watch(new Drain().close(60_000));
     expect(await isClosed()).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('is over at its time, whatever is under way', async () => {
+  it('ends at its timeout, whatever runs', async () => {
     const inFlight = new Drain();
     inFlight.enter();
     const isClosed = watch(inFlight.close(5_000));
@@ -62,7 +62,7 @@ describe('closing', () => {
 });
 
 describe('closing, with sinks that gather', () => {
-  it('asks them for it again and again while something is under way, and once more when nothing is', async () => {
+  it('flushes them again and again while something runs, and once more when nothing does', async () => {
     const inFlight = new Drain();
     const flush = vi.fn();
     inFlight.enter();
@@ -76,11 +76,11 @@ describe('closing, with sinks that gather', () => {
     expect(flush).toHaveBeenCalledTimes(3);
   });
 
-  it('waits until they have told it', async () => {
-    const told = deferred();
-    const isClosed = watch(new Drain().close(undefined, [{ flush: () => told.promise }]));
+  it('waits until they have flushed', async () => {
+    const opened = deferred();
+    const isClosed = watch(new Drain().close(undefined, [{ flush: () => opened.promise }]));
     expect(await isClosed()).toBe(false);
-    told.resolve();
+    opened.resolve();
     expect(await isClosed()).toBe(true);
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LocalProgress } from '../../src/forward/local-progress.js';
 
-describe('what the store could not be told', () => {
+describe('deliveries that the store could not record', () => {
   it('is given out once, all of it', () => {
     const unrecorded = new LocalProgress();
     unrecorded.add('event', ['slack']);

@@ -38,22 +38,22 @@ describe('when', () => {
   });
 
   it('narrows what the sink itself accepts, keeps its name, and delivers through it', async () => {
-    const told: unknown[] = [];
+    const delivered: unknown[] = [];
     const sink = {
       name: 'mine',
       accepts: (event: { notif_type: string }) => event.notif_type !== 'outbid',
       deliver(this: { name: string }, event: object) {
-        told.push(this.name, event);
+        delivered.push(this.name, event);
       },
     };
     const narrowed = when('*', sink);
     expect(narrowed.name).toBe('mine');
     expect([narrowed.accepts?.(outbid, delivery), narrowed.accepts?.(stopped, delivery)]).toEqual([false, true]);
     await narrowed.deliver(stopped, context);
-    expect(told).toEqual(['mine', stopped]);
+    expect(delivered).toEqual(['mine', stopped]);
   });
 
-  it('leaves the rest of the sink as it is: what it is told at once, and what it has gathered', async () => {
+  it('leaves the rest of the sink as it is: its concurrency and its flush()', async () => {
     const flushed: unknown[] = [];
     const sink: Sink = {
       name: 'mine',
@@ -89,7 +89,7 @@ describe('when', () => {
     expect(sink.accepts?.(outbid, delivery)).toBe(false);
   });
 
-  it('hands on what an asynchronous predicate gives, which is refused, and not taken for true', () => {
+  it('returns the promise of an asynchronous predicate, which is refused and does not count as true', () => {
     const sink = when((async () => false) as never, audit);
     expect(sink.accepts?.(outbid, delivery)).toBeInstanceOf(Promise);
   });
@@ -135,7 +135,7 @@ describe('when, with a context', () => {
     ['host:*', 'a_type_of_next_year', client, false],
     // The webhook is what the user has labelled, and knows better than a catalogue that may be old.
     ['host:*', 'outbid', host, true],
-  ])('%s goes by the label of the secret: %s on the webhook %s is told: %s', (pattern, type, webhook, expected) => {
+  ])('%s goes by the label of the secret: %s on the webhook %s is accepted: %s', (pattern, type, webhook, expected) => {
     expect(accepts(pattern, type, webhook)).toBe(expected);
   });
 
@@ -147,7 +147,7 @@ describe('when, with a context', () => {
   });
 
   it.each(['low_disk_space', 'near_end_date', 'webhook_test', 'a_type_of_next_year', 'toString'])(
-    'tells both sides of %s where neither label nor catalogue tells them apart: nobody misses it',
+    'accepts %s for both sides if neither label nor catalogue distinguishes them, so that no event is missed',
     (type) => {
       for (const webhook of [none, 'renter']) {
         expect(accepts(`client:${type}`, type, webhook)).toBe(true);
@@ -178,7 +178,7 @@ describe('when, with a context', () => {
     expect(when('host:machine_*', audit).accepts?.(untyped, { ...delivery, webhook: 'host' })).toBe(false);
   });
 
-  it('takes an event without a type for one of either side where no label tells', () => {
+  it('accepts an event without a type for either side without a label', () => {
     const untyped = { ...outbid, notif_type: 7 as never };
     expect(when('host:*', audit).accepts?.(untyped, delivery)).toBe(true);
     expect(when('client:*', audit).accepts?.(untyped, delivery)).toBe(true);
@@ -205,7 +205,7 @@ describe('when, with a context', () => {
     expect([asked('host:*', digest({ type: '' })), asked('outbid', digest({ type: '' }))]).toEqual([true, false]);
   });
 
-  it('still answers whoever asks by the event alone', () => {
+  it('still answers a caller that passes the event alone', () => {
     const asked = when('client:*', audit) as Sink & { accepts(event: object): boolean };
     expect([asked.accepts(outbid), asked.accepts(sampleEvent('machine_error'))]).toEqual([true, false]);
   });
@@ -259,12 +259,12 @@ describe('the sinks of a middleware', () => {
     expect(() => toSinks([sink as never])).toThrow(/named function or an object/);
   });
 
-  it.each([[0], [-1], [1.5], ['3'], [null]])('cannot be told of %j events at once', (concurrency) => {
+  it.each([[0], [-1], [1.5], ['3'], [null]])('cannot have a concurrency of %j', (concurrency) => {
     const sink = { name: 'chat', deliver: audit, concurrency: concurrency as never };
     expect(() => toSinks([sink])).toThrow(/concurrency of sink "chat" must be a whole number of 1/);
   });
 
-  it('can be told of one event at once, or of several', () => {
+  it('can have a concurrency of one or several events', () => {
     for (const concurrency of [undefined, 1, 2]) {
       expect(toSinks([{ name: 'chat', deliver: audit, concurrency }])).toHaveLength(1);
     }

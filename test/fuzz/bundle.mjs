@@ -13,7 +13,7 @@ export async function makeWorkshop() {
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** @typedef {{ readonly file: string, readonly from: string, readonly to: string }} Change a text in a source file and what is to stand in its place */
+/** @typedef {{ readonly file: string, readonly from: string, readonly to: string }} Change a text in a source file and its replacement */
 
 /**
  * Makes one file of a script in this folder with the package's source in it, so that what is tested is what stands

@@ -53,7 +53,7 @@ export interface Shape {
   readonly framing: Framing;
 }
 
-/** The requests of a case carry events of their own at every run, since a service remembers those it has had. */
+/** The requests of a case carry events of their own at every run, because a service remembers delivered events. */
 export function bytesOf(shape: Shape, serials: readonly string[]): Buffer {
   const body = bodyOf(shape, serials[shape.event % serials.length] as string);
   const sent = edited(body, shape.bodyEdits);

@@ -79,7 +79,7 @@ export class Behaviour {
   };
 
   sink(who: 'a' | 'b'): SinkFunction<VastEvent> {
-    const tell: SinkFunction<VastEvent> = (_event, { delivery }) => {
+    const deliver: SinkFunction<VastEvent> = (_event, { delivery }) => {
       const call = this.#called(who, delivery);
       const took = () => {
         call.isOver = true;
@@ -114,7 +114,7 @@ export class Behaviour {
           took();
       }
     };
-    return Object.defineProperty(tell, 'name', { value: who });
+    return Object.defineProperty(deliver, 'name', { value: who });
   }
 
   /** A status, as the adapters want it. */

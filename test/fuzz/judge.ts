@@ -52,7 +52,7 @@ function onTheWire(wire: Wire, during: Report, after: Report): string[] {
     if (request && request.status !== status) violations.push(`${status} came for what was answered ${request.status}`);
   }
   // When the parser stumbles over what comes behind, the server drops the connection with what is on its way. And who
-  // still sends when it is closed is told so by a reset.
+  // still sends when it is closed gets a reset.
   const due = during.requests.filter(({ port, status }) => port === wire.port && status !== undefined);
   const isRead = due.every(({ isWhole }) => isWhole);
   if (own.length < due.length && !isOurs && !stumbled && isRead) {
@@ -103,12 +103,12 @@ function ofOutcomes({ requests, outcomes }: Report): string[] {
   if (outcomes.length < sure.length || outcomes.length > most) {
     violations.push(`${outcomes.length} outcomes for ${sure.length} requests on the endpoint`);
   }
-  const told = outcomes.map(({ status }) => status);
+  const published = outcomes.map(({ status }) => status);
   for (const { status } of sure) {
     if (status === undefined) continue;
-    const at = told.indexOf(status);
+    const at = published.indexOf(status);
     if (at === -1) violations.push(`no outcome has the ${status} that was answered`);
-    else told.splice(at, 1);
+    else published.splice(at, 1);
   }
   return violations;
 }
@@ -126,7 +126,7 @@ function ofCalls({ requests, calls, granted }: Report): string[] {
   for (const { who, id, times, taken } of counts.values()) {
     if (times > (granted[id] ?? 0))
       violations.push(`${who} was called ${times} times with ${id}, claimed ${granted[id] ?? 0} times`);
-    if (taken > 1 && who !== 'handler') violations.push(`${who} has had ${id} ${taken} times`);
+    if (taken > 1 && who !== 'handler') violations.push(`${who} got ${id} ${taken} times`);
   }
   return violations;
 }

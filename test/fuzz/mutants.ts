@@ -39,9 +39,9 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       },
     ],
     finds: /took \d+ ms/,
-    service: 'Koa 3, tells',
+    service: 'Koa 3, sinks',
   },
-  'tells an outcome twice': {
+  'publishes an outcome twice': {
     changes: [
       {
         file: 'src/endpoint.ts',
@@ -71,7 +71,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     ],
     finds: /is genuine and intact, and was answered 401/,
   },
-  'hands on what nobody has signed': {
+  'calls the handler for an unsigned request': {
     changes: [
       {
         file: 'src/receive/signature.ts',
@@ -91,7 +91,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     ],
     finds: /was answered 503, but is merely wrong/,
   },
-  'tells again what is done': {
+  'delivers again what is completed': {
     changes: [
       {
         file: 'src/stores/memory/memory-store.ts',
@@ -99,8 +99,8 @@ export const mutants: Readonly<Record<string, Mutant>> = {
         to: '',
       },
     ],
-    finds: /has had \S+ \d times/,
-    service: 'Koa 3, tells',
+    finds: /got \S+ \d times/,
+    service: 'Koa 3, sinks',
   },
   'does not count out what it has counted in': {
     changes: [{ file: 'src/endpoint.ts', from: '    inFlight.leave();', to: '' }],

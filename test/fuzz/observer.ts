@@ -66,7 +66,7 @@ export class Observed {
     const isNoRequest = method === 'TRACE' || !/^[\w.:]+$/.test(headers.host ?? '');
     const reach = reachOf(url);
     this.reach = isAdapted && isNoRequest && reach === 'endpoint' ? 'unclear' : reach;
-    // What the parser pushes, whoever takes it and when: listening would set the stream flowing.
+    // What the parser pushes, independent of its reader: a listener would make the stream flow.
     const { push } = req;
     req.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
       if (chunk === null) this.#bodyMs ??= performance.now() - this.#startedAt;
@@ -83,7 +83,7 @@ export class Observed {
   }
 
   get isOver(): boolean {
-    // A response that waits behind others is not told that its connection is gone.
+    // A response that waits behind others gets no 'close' when its connection is gone.
     return this.#status !== undefined || this.#isClosed || this.#req.socket.destroyed;
   }
 

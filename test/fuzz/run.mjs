@@ -11,7 +11,7 @@ Sends hostile bytes to every adapter over raw sockets and checks what must hold 
 when it does not, with the smallest bytes that show it and the command that repeats it.
   --minutes <n>     for so long: 10
   --seed <n>        as an earlier run printed it
-  --service <name>  only services whose names hold this, such as "Koa 3" or "hands on"
+  --service <name>  only services whose names hold this, such as "Koa 3" or "handler"
   --path <path>     only the case that a failure named, with its seed and service
   --rounds <n>      ends after so many rounds
   --json            one line of JSON in place of the text`;

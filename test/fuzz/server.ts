@@ -50,9 +50,9 @@ setInterval(() => {
 }, tickMs);
 
 const kinds = {
-  'hands on': { sinks: [] as const, handoff: true },
-  tells: { sinks: ['a', 'b'] as const, handoff: false },
-  'tells and hands on': { sinks: ['a'] as const, handoff: true },
+  handler: { sinks: [] as const, handoff: true },
+  sinks: { sinks: ['a', 'b'] as const, handoff: false },
+  'sinks and handler': { sinks: ['a'] as const, handoff: true },
 };
 
 const bare: Pick<Adapter, 'listen' | 'takes'> = {
@@ -146,7 +146,7 @@ class Service {
     this.#behaviour.clear();
   }
 
-  /** When the connections from these ports are there: whoever resets one before that is never known by his port. */
+  /** When the connections from these ports are there: a client that resets earlier is never known by its port. */
   accepted(ports: readonly number[]): Promise<boolean> {
     return within(patienceMs, () => ports.every((port) => this.#sockets.has(port)));
   }

@@ -59,12 +59,12 @@ describe.each(adapters)('%s: deliveries', (_name, adapter) => {
 
   it('are timed, by result', async () => {
     const { samplesOf } = measure();
-    const told = deferred();
-    const service = await serve(adapter, { handler: () => told.promise.then(() => 204) });
+    const opened = deferred();
+    const service = await serve(adapter, { handler: () => opened.promise.then(() => 204) });
     const answer = service.send(signed());
     await service.handling();
     await service.send({});
-    told.resolve();
+    opened.resolve();
     await answer;
     const { durationMs } = await service.outcome(2);
     const seconds = durationMs / 1000;
@@ -82,14 +82,14 @@ describe.each(adapters)('%s: deliveries', (_name, adapter) => {
 
   it('are in flight until they are answered, however that ends', async () => {
     const { inFlight } = measure();
-    const told = deferred();
-    let handle = (): Promise<number> => told.promise.then(() => 204);
+    const opened = deferred();
+    let handle = (): Promise<number> => opened.promise.then(() => 204);
     const service = await serve(adapter, { handler: () => handle() });
     expect(await inFlight()).toBe(0);
     const answers = [service.send(signed()), service.send(signed())];
     await service.handling(2);
     expect(await inFlight()).toBe(2);
-    told.resolve();
+    opened.resolve();
     await Promise.all(answers);
     await service.outcome(2);
     expect(await inFlight()).toBe(0);
@@ -171,7 +171,7 @@ describe('sinks', () => {
   it('are counted by name and result, and timed, also those that outlive the answer', async () => {
     const { samplesOf } = measure();
     const { all } = watchChannels();
-    const told = deferred();
+    const opened = deferred();
     const service = await serve(adapter, {
       options: {
         deadlineMs: 30,
@@ -180,13 +180,13 @@ describe('sinks', () => {
           async function broken() {
             throw new SinkError('no such channel', { status: 404 });
           },
-          { name: 'slow', deliver: () => told.promise },
+          { name: 'slow', deliver: () => opened.promise },
           { name: 'skipped', accepts: () => false, deliver() {} },
         ],
       },
     });
     expect((await service.send(signed())).status).toBe(504);
-    told.resolve();
+    opened.resolve();
     await vi.waitFor(async () =>
       expect(await samplesOf('sink_deliveries_total')).toEqual({
         '{result="delivered",sink="audit"}': 1,
@@ -349,8 +349,8 @@ describe('in a registry of prom-client', () => {
   it('resetMetrics() sets the counts back, and not what is in flight', async () => {
     const registry = new Registry();
     const { read, inFlight } = measure(registry);
-    const told = deferred();
-    const service = await serve(adapter, { handler: () => told.promise.then(() => 404) });
+    const opened = deferred();
+    const service = await serve(adapter, { handler: () => opened.promise.then(() => 404) });
     const answer = service.send(signed());
     await service.handling();
     await service.send({});
@@ -360,7 +360,7 @@ describe('in a registry of prom-client', () => {
       'vast_webhook_deliveries_in_flight{}': 1,
       'vast_webhook_permanent_failures_total{}': 0,
     });
-    told.resolve();
+    opened.resolve();
     await answer;
     await service.outcome(2);
     expect(await inFlight()).toBe(0);

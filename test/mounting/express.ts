@@ -214,7 +214,7 @@ export const express: Generator = (random, observer) => {
     observer,
   });
   said.push(name, wrapping);
-  // Where a route has matched before, or the middleware is wrapped below a mount, nothing tells what it is.
+  // Where a route has matched before, or the middleware is wrapped below a mount, nothing shows the mount.
   const tellable = !isRouted || (!isWrapped && prefix === '');
   to.get('/plain', plain);
   app.all('/users', plain);

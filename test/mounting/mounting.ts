@@ -7,7 +7,7 @@ export interface Observer {
   handled(vast: unknown): void;
 }
 
-/** A service with the middleware in it somewhere, what is to hold of it, and how to say what it is. */
+/** A service with the middleware in it somewhere, the rule that must hold, and its name. */
 export interface Mounting {
   readonly says: string;
   readonly listener: RequestListener;

@@ -1,4 +1,4 @@
-/** What runs in the processes of processes.ts. */
+/** The program of the processes of processes.ts. */
 import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VastEvent } from '../../src/index.js';
@@ -8,15 +8,15 @@ import { openSqlite, type SqliteClient } from '../support/sqlite.js';
 export interface Task {
   readonly client: SqliteClient;
   readonly file: string;
-  /** Where the sink writes down whom it tells. */
+  /** The file where the sink logs its calls. */
   readonly log: string;
   /**
-   * `tell` or `hang` when told of an event, until disconnected. `fail` and let go of everything but the outbox. `die`
-   * once the events are taken. `lock` the file until disconnected. `digest`: tell of all that comes within 5 s in one.
+   * `deliver` events or `hang` at each, until disconnected. `fail` at each and keep nothing alive but the outbox. `die`
+   * once the events are accepted. `lock` the file until disconnected. `digest` all events of 5 s into one.
    */
-  readonly role: 'tell' | 'hang' | 'fail' | 'die' | 'lock' | 'digest';
+  readonly role: 'deliver' | 'hang' | 'fail' | 'die' | 'lock' | 'digest';
   readonly leaseMs?: number;
-  /** The events that are delivered, all at a time, each until it is taken. */
+  /** The events to deliver, all at the same time, each until it is accepted. */
   readonly ids?: readonly string[];
 }
 
@@ -32,8 +32,8 @@ if (role === 'lock') {
     leaseMs,
     sinks: [
       role === 'digest'
-        ? digest({ everyMs: 5_000 }, { name: 'slack', deliver: tellAll })
-        : { name: 'slack', deliver: tell },
+        ? digest({ everyMs: 5_000 }, { name: 'slack', deliver: deliverDigest })
+        : { name: 'slack', deliver },
     ],
     // A lock is awaited for 250 ms: on a busy machine that may be too short, which is no failure.
     onError() {},
@@ -44,11 +44,11 @@ if (role === 'lock') {
 }
 process.send?.('ready');
 
-async function tell(event: VastEvent): Promise<void> {
+async function deliver(event: VastEvent): Promise<void> {
   appendFileSync(log, `begin ${event.event_id} ${process.pid}\n`);
   if (role === 'hang') await new Promise(() => {});
   if (role === 'fail') {
-    // Told again before it has ended, on a busy machine.
+    // On a busy machine the retry may come before this process has ended.
     if (process.connected) process.disconnect();
     throw new Error('down');
   }
@@ -56,7 +56,7 @@ async function tell(event: VastEvent): Promise<void> {
   appendFileSync(log, `end ${event.event_id} ${process.pid}\n`);
 }
 
-function tellAll(event: VastEvent | DigestEvent): void {
+function deliverDigest(event: VastEvent | DigestEvent): void {
   appendFileSync(log, `begin ${event.event_id} ${process.pid}\n`);
   const { event_ids: ids = [event.event_id] } = event as Partial<DigestEvent>;
   appendFileSync(log, ids.map((id) => `end ${id} ${process.pid}\n`).join(''));

@@ -24,33 +24,33 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ open }) => {
-  it('of the event as it was sent and of its delivery', async () => {
+describe.each(sqliteHandles())('on $client: each sink is delivered to independently', ({ open }) => {
+  it('with the event as it was sent and its delivery', async () => {
     const slack = recorder('slack');
-    const told = vi.fn();
+    const audited = vi.fn();
     const { deliver } = setUp(open, {
       sinks: [
         slack.sink,
         function audit(event, { delivery }) {
-          told(event, delivery);
+          audited(event, delivery);
         },
       ],
     });
     const { event, context } = anEvent();
     await Promise.all([deliver({ event, context }), settled()]);
-    expect(told).toHaveBeenCalledExactlyOnceWith(event, context.delivery);
-    expect(slack.told[0]?.context.signal).toBeInstanceOf(AbortSignal);
+    expect(audited).toHaveBeenCalledExactlyOnceWith(event, context.delivery);
+    expect(slack.calls[0]?.context.signal).toBeInstanceOf(AbortSignal);
   });
 
-  it('and one that fails delays no other, and causes no second delivery to another', async () => {
+  it('and a failing sink delays no other sink, and causes no second delivery to another', async () => {
     const slack = recorder('slack', () => Promise.reject(new Error('down')));
     const audit = recorder('audit');
     const { deliver, rows } = setUp(open, { sinks: [slack.sink, audit.sink] });
     await Promise.all([deliver(), deliver(), settled()]);
-    expect(audit.told).toHaveLength(2);
+    expect(audit.calls).toHaveLength(2);
     await vi.advanceTimersByTimeAsync(1 * minutes);
-    expect(audit.told).toHaveLength(2);
-    expect(slack.told.length).toBeGreaterThan(4);
+    expect(audit.calls).toHaveLength(2);
+    expect(slack.calls.length).toBeGreaterThan(4);
     expect(rows().map(({ sink, state }) => `${sink} ${state}`)).toEqual([
       'slack due',
       'audit told',
@@ -64,7 +64,7 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     const audit = recorder('audit');
     const { deliver } = setUp(open, { sinks: [slack.sink, audit.sink], concurrency: 1 });
     await Promise.all([deliver(), deliver(), deliver(), settled()]);
-    expect([slack.calls.length, audit.told.length]).toEqual([1, 3]);
+    expect([slack.calls.length, audit.calls.length]).toEqual([1, 3]);
   });
 
   it.each([
@@ -100,17 +100,17 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     expect([slack.calls.length, audit.calls.length]).toEqual([7, 2]);
   });
 
-  it('of a whole digest, whose events are delivered with it and fail with it', async () => {
+  it('as a whole digest, whose events succeed or fail together', async () => {
     let isDown = true;
     const slack = recorder('slack', () => (isDown ? Promise.reject(new Error('down')) : undefined));
     const { deliver, rows, errors } = setUp(open, { sinks: [digest({ everyMs: 1 * minutes }, slack.sink)] });
     await Promise.all([...Array.from({ length: 100 }, () => deliver()), settled()]);
     await vi.advanceTimersByTimeAsync(1 * minutes);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
     expect(new Set(rows().map(({ state, error }) => `${state} ${error}`))).toEqual(new Set(['due down']));
     isDown = false;
     await vi.advanceTimersByTimeAsync(1 * minutes + 2 * seconds);
-    expect(slack.told).toHaveLength(2);
+    expect(slack.calls).toHaveLength(2);
     expect(new Set(slack.ids())).toHaveLength(1);
     expect(new Set(rows().map(({ state }) => state))).toEqual(new Set(['told']));
     expect(errors).toEqual([]);
@@ -168,16 +168,16 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     const slack = recorder('slack');
     const second = setUp(open, { sinks: [slack.sink] }, first.file);
     await settled();
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(29 * seconds);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(1 * seconds);
-    expect(slack.told).toHaveLength(5);
+    expect(slack.calls).toHaveLength(5);
     expect(second.rows().map(({ attempts }) => attempts)).toEqual([2, 2, 2, 2, 1]);
   });
 
   it.each([
-    ['was told', () => {}],
+    ['was delivered to', () => {}],
     ['failed', () => Promise.reject(new SinkError('gone', { permanent: true }))],
   ])('until another process has taken it: then nothing is overwritten when it %s', async (_what, answer) => {
     let go = () => {};
@@ -195,7 +195,7 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     await settled();
     expect(rows()).toMatchObject([{ state: 'due', token: 'of another', error: null }]);
     await vi.advanceTimersByTimeAsync(10 * seconds);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
   });
 
   it('also of what another process has written, within a second', async () => {
@@ -209,7 +209,7 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     await delivering;
     second.crash();
     await vi.advanceTimersByTimeAsync(31 * seconds);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
   });
 
   it('but no more when it does not accept the event any more', async () => {
@@ -219,7 +219,7 @@ describe.each(sqliteHandles())('on $client: each sink is told by itself', ({ ope
     const slack = recorder('slack');
     const second = setUp(open, { sinks: [{ ...slack.sink, accepts: () => false }] }, first.file);
     await vi.advanceTimersByTimeAsync(3 * seconds);
-    expect(slack.told).toEqual([]);
+    expect(slack.calls).toEqual([]);
     expect(second.rows()).toMatchObject([{ state: 'told' }]);
   });
 });
@@ -238,7 +238,7 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
       found.push(dueAt - failedAt);
       if (nth < failures) await sleepUntil(dueAt, () => rows()[0]?.failed_at !== failedAt);
     }
-    expect(slack.told).toHaveLength(failures);
+    expect(slack.calls).toHaveLength(failures);
     return found;
   }
 
@@ -249,7 +249,7 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     expect(await waits(14, new Error('down'))).toEqual(doubled);
   });
 
-  it('is retried at any time before that: the jitter is full', async () => {
+  it('is retried at any time before that, with full jitter', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5);
     expect(await waits(14, new Error('down'))).toEqual(doubled.map((most) => most / 2));
     vi.spyOn(Math, 'random').mockReturnValue(0);
@@ -271,7 +271,7 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     const { deliver, rows } = setUp(open, { sinks: [slack.sink] });
     await Promise.all([deliver(), settled()]);
     await vi.advanceTimersByTimeAsync(10 * seconds);
-    const times = slack.told.map(({ at }) => at);
+    const times = slack.calls.map(({ at }) => at);
     const waits = times.slice(1).map((at, index) => at - (times[index] ?? 0));
     // Fake time goes on by a millisecond while an event is taken from the table.
     expect(waits.map((wait) => wait - 1)).toEqual([1_000, 2_000, 4_000]);
@@ -287,9 +287,9 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     await Promise.all([deliver(), settled()]);
     await Promise.all([deliver(), settled()]);
     await vi.advanceTimersByTimeAsync(5 * minutes - 1 * seconds);
-    expect([slack.told.length, audit.told.length]).toEqual([1, 2]);
+    expect([slack.calls.length, audit.calls.length]).toEqual([1, 2]);
     await vi.advanceTimersByTimeAsync(2 * seconds);
-    expect(slack.told).toHaveLength(3);
+    expect(slack.calls).toHaveLength(3);
   });
 
   it('gets no event before its retryAfterMs is over, also from the next process', async () => {
@@ -300,9 +300,9 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     const slack = recorder('slack');
     setUp(open, { sinks: [slack.sink] }, first.file);
     await vi.advanceTimersByTimeAsync(5 * minutes - 1 * seconds);
-    expect(slack.told).toHaveLength(0);
+    expect(slack.calls).toHaveLength(0);
     await vi.advanceTimersByTimeAsync(2 * seconds);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
   });
 
   it('may want longer than the longest wait, and shorter than the wait that is due', async () => {
@@ -311,25 +311,22 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     expect(await waits(3, new SinkError('busy', { retryAfterMs: 1_500 }))).toEqual([1_500, 2_000, 4_000]);
   });
 
-  it.each([0, -1, Number.NaN, '60', undefined])(
-    'may say nonsense of when it wants to be told again: %s',
-    async (retryAfterMs) => {
-      vi.spyOn(Math, 'random').mockReturnValue(0.5);
-      const slack = recorder('slack', (nth) => {
-        if (nth === 1) throw Object.assign(new Error('busy'), { retryAfterMs });
-        if (nth === 2) throw new SinkError('busy', { retryAfterMs: 1 * minutes });
-      });
-      const { deliver } = setUp(open, { sinks: [slack.sink] });
-      await Promise.all([deliver(), settled()]);
-      await vi.advanceTimersByTimeAsync(1 * seconds);
-      expect(slack.told).toHaveLength(2);
-      await Promise.all([deliver(), settled()]);
-      await vi.advanceTimersByTimeAsync(55 * seconds);
-      expect(slack.told).toHaveLength(2);
-      await vi.advanceTimersByTimeAsync(10 * seconds);
-      expect(slack.told).toHaveLength(4);
-    },
-  );
+  it.each([0, -1, Number.NaN, '60', undefined])('may have a nonsensical retryAfterMs: %s', async (retryAfterMs) => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    const slack = recorder('slack', (nth) => {
+      if (nth === 1) throw Object.assign(new Error('busy'), { retryAfterMs });
+      if (nth === 2) throw new SinkError('busy', { retryAfterMs: 1 * minutes });
+    });
+    const { deliver } = setUp(open, { sinks: [slack.sink] });
+    await Promise.all([deliver(), settled()]);
+    await vi.advanceTimersByTimeAsync(1 * seconds);
+    expect(slack.calls).toHaveLength(2);
+    await Promise.all([deliver(), settled()]);
+    await vi.advanceTimersByTimeAsync(55 * seconds);
+    expect(slack.calls).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(10 * seconds);
+    expect(slack.calls).toHaveLength(4);
+  });
 
   it.each([
     ['a rejection with nothing', () => Promise.reject()],
@@ -340,7 +337,7 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     const { deliver, errors } = setUp(open, { sinks: [slack.sink] });
     await Promise.all([deliver(), settled()]);
     await vi.advanceTimersByTimeAsync(2 * seconds);
-    expect(slack.told).toHaveLength(2);
+    expect(slack.calls).toHaveLength(2);
     expect(errors).toEqual([]);
   });
 });
@@ -355,7 +352,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     const { event, context } = anEvent();
     await Promise.all([deliver({ event, context }), settled()]);
     await vi.advanceTimersByTimeAsync(60 * minutes);
-    expect([slack.told.length, audit.told.length]).toEqual([1, 1]);
+    expect([slack.calls.length, audit.calls.length]).toEqual([1, 1]);
     expect(rows().map(({ state }) => state)).toEqual(['dead', 'told']);
     const [letter, ...others] = outbox.deadLetters();
     expect(others).toEqual([]);
@@ -364,7 +361,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
       sink: 'slack',
       attempts: 1,
       error: 'the channel is gone',
-      failedAt: slack.told[0]?.at,
+      failedAt: slack.calls[0]?.at,
       delivery: { ...context.delivery, rawBody: expect.anything() },
     });
     expect(errors).toEqual([
@@ -377,7 +374,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     const { deliver, outbox } = setUp(open, { sinks: [slack.sink], giveUpOnPermanent: false });
     await Promise.all([deliver(), settled()]);
     await vi.advanceTimersByTimeAsync(10 * seconds);
-    expect(slack.told.length).toBeGreaterThan(2);
+    expect(slack.calls.length).toBeGreaterThan(2);
     expect(outbox.deadLetters()).toEqual([]);
   });
 
@@ -388,14 +385,14 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     await Promise.all([deliver(), settled()]);
     const since = Date.now();
     while (rows()[0]?.state === 'due') await sleepUntil(rows()[0]?.due_at ?? 0);
-    const lastAt = slack.told.at(-1)?.at ?? 0;
+    const lastAt = slack.calls.at(-1)?.at ?? 0;
     expect(lastAt).toBeGreaterThan(since + 3 * days - 15 * minutes);
     expect(lastAt).toBeLessThan(since + 3 * days);
-    expect(outbox.deadLetters()).toMatchObject([{ attempts: slack.told.length, error: 'down' }]);
+    expect(outbox.deadLetters()).toMatchObject([{ attempts: slack.calls.length, error: 'down' }]);
     expect(errors).toHaveLength(1);
   });
 
-  it('is an event that could not be delivered for giveUpAfterMs, counted from its arrival', async () => {
+  it('is an event that could not be delivered for giveUpAfterMs after it arrived', async () => {
     const slack = recorder('slack', () => Promise.reject(new Error('down')));
     const { deliver, outbox } = setUp(open, { sinks: [slack.sink], giveUpAfterMs: 20 * seconds, maxBackoffMs: 1_000 });
     await Promise.all([deliver(), settled()]);
@@ -422,7 +419,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     first.crash();
     const second = setUp(open, { sinks: [slack.sink] }, first.file);
     for (let i = 0; i < 200; i++) await Promise.all([second.deliver(event), settled()]);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
     expect(second.outbox.deadLetters()).toMatchObject([{ id: event.event.event_id }]);
   });
 
@@ -437,7 +434,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(outbox.deadLetters().map(({ id }) => id)).toEqual(deliveries.map(({ event }) => event.event_id));
   });
 
-  it('is redelivered by redeliver(id), to the sinks without it, with all its attempts', async () => {
+  it('is delivered by redeliver(id) to the sinks that it had not reached, with all attempts again', async () => {
     let isGone = true;
     const slack = recorder('slack', () => (isGone ? gone() : undefined));
     const audit = recorder('audit');
@@ -451,18 +448,18 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(outbox.redeliver(event.event.event_id)).toBe(0);
     await settled();
     expect(slack.ids().slice(2)).toEqual([event.event.event_id]);
-    expect(audit.told).toHaveLength(2);
+    expect(audit.calls).toHaveLength(2);
     expect(outbox.deadLetters()).toHaveLength(1);
   });
 
-  it('is redelivered by redeliver(), with all others, and is retried as long as a new one', async () => {
+  it('is delivered by redeliver(), as are all others, and is retried as long as a new event', async () => {
     const slack = recorder('slack', (nth) => (nth <= 3 ? gone() : Promise.reject(new Error('down'))));
     const { deliver, outbox, rows } = setUp(open, { sinks: [slack.sink] });
     await Promise.all([deliver(), deliver(), deliver(), settled()]);
     await sleepUntil(Date.now() + 10 * days);
     expect(outbox.redeliver()).toBe(3);
     await settled();
-    expect(slack.told).toHaveLength(6);
+    expect(slack.calls).toHaveLength(6);
     expect(rows().map(({ state, attempts }) => [state, attempts])).toEqual(Array(3).fill(['due', 1]));
     expect(outbox.deadLetters()).toEqual([]);
     expect(outbox.redeliver()).toBe(0);
@@ -486,7 +483,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     const second = setUp(open, { sinks: [slack.sink], concurrency: 1 }, first.file);
     await Promise.all([second.deliver({ ...event, context: { ...context, delivery: foreign } }), settled()]);
     await Promise.all([second.deliver(), settled()]);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
     expect(second.outbox.deadLetters()).toMatchObject([
       { id: foreign.id, error: expect.stringContaining('of a later version') },
     ]);
@@ -539,7 +536,7 @@ describe.each(sqliteHandles())('on $client: a handle whose integers are of type 
     const { deliver, rows } = setUp(bigints, { sinks: [slack.sink] });
     await Promise.all([deliver(), settled()]);
     await vi.advanceTimersByTimeAsync(2 * seconds);
-    expect(slack.told).toHaveLength(2);
+    expect(slack.calls).toHaveLength(2);
     expect(rows()).toMatchObject([{ state: 'told' }]);
   });
 });

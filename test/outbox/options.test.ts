@@ -73,15 +73,15 @@ describe('sqliteOutbox', () => {
     expect(setUp(open, { sinks: [audit], ...options }).outbox.name).toBe('outbox');
   });
 
-  it('has the name that the option gives', () => {
-    expect(setUp(open, { sinks: [audit], name: 'telling' }).outbox.name).toBe('telling');
+  it('has the name of its option', () => {
+    expect(setUp(open, { sinks: [audit], name: 'chats' }).outbox.name).toBe('chats');
   });
 
   it('takes a table whose name is a word of SQL', async () => {
-    const told = vi.fn();
-    const { deliver } = setUp(open, { sinks: [{ name: 'slack', deliver: told }], table: 'order' });
+    const slack = vi.fn();
+    const { deliver } = setUp(open, { sinks: [{ name: 'slack', deliver: slack }], table: 'order' });
     await deliver();
-    await vi.waitUntil(() => told.mock.calls.length === 1);
+    await vi.waitUntil(() => slack.mock.calls.length === 1);
   });
 
   it('touches no file before it is used, and only its own table then, beside others of its kind', async () => {

@@ -56,9 +56,9 @@ describe.each(sqliteHandles())('sqliteOutbox on $client', ({ open }) => {
       const slack = recorder('slack');
       const { outbox, deliver } = setUp(open, { sinks: [slack.sink] }, file);
       await deliver(events[0]);
-      await vi.waitFor(() => expect(slack.told).toHaveLength(1));
+      await vi.waitFor(() => expect(slack.calls).toHaveLength(1));
       expect(outbox.move({ to: 'slack' })).toBe(2);
-      await vi.waitFor(() => expect(slack.told).toHaveLength(2));
+      await vi.waitFor(() => expect(slack.calls).toHaveLength(2));
       await vi.waitFor(() => expect(outbox.stats()).toEqual([{ sink: 'slack', orphaned: false, due: 0, dead: 0 }]));
       expect(new Set(slack.ids()).size).toBe(2);
     });
@@ -139,7 +139,7 @@ describe.each(sqliteHandles())('sqliteOutbox on $client', ({ open }) => {
       }
       for (const outbox of outboxes) await outbox.deliver(event, context);
       for (const outbox of outboxes) await outbox.close();
-      expect([one.told.length, two.told.length]).toEqual([1, 1]);
+      expect([one.calls.length, two.calls.length]).toEqual([1, 1]);
     });
   });
 });

@@ -15,24 +15,24 @@ const often = { interval: 50 };
 describe.each(sqliteHandles())('on $client: processes on one file', ({ client, open }) => {
   function files() {
     const file = temporaryFile('outbox.sqlite');
-    return { client, file, log: join(dirname(file), 'told') };
+    return { client, file, log: join(dirname(file), 'calls') };
   }
 
-  it('deliver each event once, and no event by two at once, although each process accepts all of them', async () => {
+  it('deliver each event once, and none twice at the same time, although each process accepts all of them', async () => {
     const at = files();
     const ids = idsOf(60);
-    const processes = await Promise.all([1, 2, 3].map(() => start({ ...at, role: 'tell', ids })));
+    const processes = await Promise.all([1, 2, 3].map(() => start({ ...at, role: 'deliver', ids })));
     await Promise.all(processes.map(({ ready }) => ready));
     const ended = () => stepsIn(at.log).filter(({ what }) => what === 'end');
     await vi.waitUntil(() => ended().length >= 60, often);
     for (const { process } of processes) process.disconnect();
     expect(await Promise.all(processes.map(({ exited }) => exited))).toEqual([0, 0, 0]);
 
-    const atWork = new Set<string>();
+    const running = new Set<string>();
     for (const { what, id } of stepsIn(at.log)) {
-      expect(atWork.has(id)).toBe(what === 'end');
-      if (what === 'begin') atWork.add(id);
-      else atWork.delete(id);
+      expect(running.has(id)).toBe(what === 'end');
+      if (what === 'begin') running.add(id);
+      else running.delete(id);
     }
     expect(
       ended()
@@ -61,11 +61,11 @@ describe.each(sqliteHandles())('on $client: processes on one file', ({ client, o
     const { rows } = setUp(open, { sinks: [slack.sink] }, at.file);
     expect(rows()).toHaveLength(20);
     const before = new Set(stepsIn(at.log).map(({ id }) => id));
-    await vi.waitUntil(() => before.size + slack.told.length >= 20, often);
+    await vi.waitUntil(() => before.size + slack.calls.length >= 20, often);
     expect(new Set([...before, ...slack.ids()]).size).toBe(20);
   });
 
-  it('tell what a killed one had begun to when its lease is over, and not before', async () => {
+  it('deliver the events of a killed process when its lease is over, and not before', async () => {
     const at = files();
     const killed = await start({ ...at, role: 'hang', leaseMs: 2_000, ids: idsOf(3) });
     await killed.ready;
@@ -77,12 +77,12 @@ describe.each(sqliteHandles())('on $client: processes on one file', ({ client, o
     const { rows } = setUp(open, { sinks: [slack.sink] }, at.file);
     const leases = new Map(rows().map(({ event_id, due_at }) => [event_id, due_at]));
     await vi.waitUntil(() => rows().every(({ state }) => state === 'told'), often);
-    expect(slack.told).toHaveLength(3);
-    for (const { id, at: toldAt } of slack.told) expect(toldAt).toBeGreaterThanOrEqual(leases.get(id) ?? Infinity);
+    expect(slack.calls).toHaveLength(3);
+    for (const { id, at: calledAt } of slack.calls) expect(calledAt).toBeGreaterThanOrEqual(leases.get(id) ?? Infinity);
     expect(rows().map(({ attempts }) => attempts)).toEqual([2, 2, 2]);
   });
 
-  it('lose no event of a digest when one is killed before it is delivered', async () => {
+  it('lose no event of a digest when one is killed before the digest is delivered', async () => {
     const at = files();
     const killed = await start({ ...at, role: 'digest', leaseMs: 2_000, ids: idsOf(500) });
     await killed.ready;
@@ -107,7 +107,7 @@ describe.each(sqliteHandles())('on $client: processes on one file', ({ client, o
     expect(new Set(rows().map(({ state }) => state))).toEqual(new Set(['told']));
   });
 
-  it('end when nothing else holds them, though there is something to tell later', async () => {
+  it('end when nothing else keeps them alive, although an event is due later', async () => {
     const at = files();
     const { exited } = await start({ ...at, role: 'fail', ids: idsOf(1) });
     expect(await exited).toBe(0);

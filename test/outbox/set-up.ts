@@ -110,17 +110,17 @@ export function closeAnyway(handle: SqliteHandle): void {
   }
 }
 
-/** A sink that writes down whom it was told of, and when. */
+/** A sink that records its calls and their times. */
 export function recorder(name: string, answer: (nth: number) => unknown = () => {}) {
-  const told: { id: string; at: number; context: SinkContext }[] = [];
+  const calls: { id: string; at: number; context: SinkContext }[] = [];
   return {
-    told,
-    ids: () => told.map(({ id }) => id),
+    calls,
+    ids: () => calls.map(({ id }) => id),
     sink: {
       name,
       async deliver(event: VastEvent, context: SinkContext) {
-        told.push({ id: String(event.event_id), at: Date.now(), context });
-        await answer(told.length);
+        calls.push({ id: String(event.event_id), at: Date.now(), context });
+        await answer(calls.length);
       },
     },
   };
@@ -129,7 +129,7 @@ export function recorder(name: string, answer: (nth: number) => unknown = () => 
 /** A sink that settles when the test says so. */
 export function slow(name: string) {
   const calls: (Deferred & { readonly id: string; readonly signal: AbortSignal })[] = [];
-  let atWork = 0;
+  let running = 0;
   let most = 0;
   return {
     calls,
@@ -138,22 +138,22 @@ export function slow(name: string) {
       name,
       async deliver(event: VastEvent, { signal }: SinkContext) {
         const settling = deferred();
-        most = Math.max(most, ++atWork);
+        most = Math.max(most, ++running);
         calls.push({ ...settling, id: String(event.event_id), signal });
         try {
           await settling.promise;
         } finally {
-          atWork--;
+          running--;
         }
       },
     },
   };
 }
 
-/** All that is due by now has happened. For fake time, in which each commit takes a millisecond. */
+/** Runs everything that is due. For fake time, where each commit takes a millisecond. */
 export const settled = () => vi.advanceTimersByTimeAsync(20);
 
-/** Goes on at another time, as after a long sleep, up to where something has happened. For fake time. */
+/** Jumps to another time, as after a long sleep, and runs until something has happened. For fake time. */
 export async function sleepUntil(time: number, hasHappened: () => boolean = () => false): Promise<void> {
   vi.setSystemTime(time);
   for (let ms = 0; ms < 1_500 && !hasHappened(); ms += 5) await vi.advanceTimersByTimeAsync(5);

@@ -1,4 +1,4 @@
-/** The database fails as databases do. What must hold then: nothing is lost, nobody is told twice, and it goes on by itself. */
+/** Faults of the database. No event may be lost or delivered twice, and the outbox must recover by itself. */
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { OutboxTable } from '../../src/outbox/outbox-table.js';
@@ -51,7 +51,7 @@ describe.each(sqliteHandles())('on $client: while the file cannot be written', (
     expect(rows()).toMatchObject([{ state: 'told' }]);
   });
 
-  it('what was lost is forgotten a lease later, so that no look at the table reads more rows than before', async () => {
+  it('lost rows are forgotten one lease later, so that no poll reads more rows than before', async () => {
     const due = vi.spyOn(OutboxTable.prototype, 'due');
     const slack = slow('slack');
     const options = { sinks: [slack.sink], leaseMs: 30 * seconds, concurrency: 20 };
@@ -93,10 +93,10 @@ describe.each(sqliteHandles())('on $client: while the file cannot be written', (
     await Promise.all([deliver(), vi.advanceTimersByTimeAsync(0)]);
     faults.set('COMMIT', new Error('disk I/O error'));
     await vi.advanceTimersByTimeAsync(5 * seconds);
-    expect(slack.told).toEqual([]);
+    expect(slack.calls).toEqual([]);
     faults.clear();
     await vi.advanceTimersByTimeAsync(2 * seconds);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
     expect(rows()).toMatchObject([{ state: 'told' }]);
   });
 });
@@ -124,7 +124,7 @@ describe.each(sqliteHandles())('on $client: trouble with the file', ({ open }) =
       faults.clear();
       await vi.advanceTimersByTimeAsync(10 * seconds);
       expect(errors).toEqual(Array(times).fill(trouble(sql)));
-      expect(slack.told).toHaveLength(10 * times);
+      expect(slack.calls).toHaveLength(10 * times);
       expect(audit.calls).toHaveLength(4);
     }
     expect(
@@ -278,16 +278,16 @@ describe.each(sqliteHandles())('on $client, behind the middleware', ({ open }) =
     const running = await run({ sinks: [slack.sink] });
     const { db } = running;
     await expectAccepted(running);
-    await vi.waitUntil(() => slack.told.length === 1);
+    await vi.waitUntil(() => slack.calls.length === 1);
     const { page_count: pages } = db.prepare('PRAGMA page_count').get() as { page_count: number };
     db.prepare(`PRAGMA max_page_count = ${pages}`).get();
     const message = signed(aPayload({ message: 'x'.repeat(50_000) }));
     await expectRefusal(running, /full/, message);
     await expectRefusal(running, /full/, message);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
     db.prepare('PRAGMA max_page_count = 1000000').get();
     await expectAccepted(running, message);
-    await vi.waitUntil(() => slack.told.length === 2);
+    await vi.waitUntil(() => slack.calls.length === 2);
   });
 
   it('a table of another shape', async () => {
@@ -300,19 +300,19 @@ describe.each(sqliteHandles())('on $client, behind the middleware', ({ open }) =
     await expectRefusal(running, /"vast_webhook_outbox" has no column "key".*another table name/);
     running.db.exec('DROP TABLE vast_webhook_outbox');
     await expectAccepted(running);
-    await vi.waitUntil(() => slack.told.length === 1);
+    await vi.waitUntil(() => slack.calls.length === 1);
   });
 
   it('a table that somebody has dropped', async () => {
     const slack = recorder('slack');
     const running = await run({ sinks: [slack.sink] });
     await expectAccepted(running);
-    await vi.waitUntil(() => slack.told.length === 1);
+    await vi.waitUntil(() => slack.calls.length === 1);
     running.db.exec('DROP TABLE vast_webhook_outbox');
     const message = signed(aPayload());
     // The first call after it may be what finds out.
     if ((await running.service.send(message)).status !== 204) await expectAccepted(running, message);
-    await vi.waitUntil(() => slack.told.length === 2);
+    await vi.waitUntil(() => slack.calls.length === 2);
   });
 
   it('a file that is no database', async () => {

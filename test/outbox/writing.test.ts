@@ -27,7 +27,7 @@ describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
     expect(Object.values(handle.prepare('PRAGMA journal_mode').get() as object)).toEqual(['wal']);
   });
 
-  it('not when it cannot be committed: then no sink gets it', async () => {
+  it('not when it cannot be committed: then no sink is called', async () => {
     const slack = recorder('slack');
     const { deliver, rows, faults } = setUp(open, { sinks: [slack.sink] });
     await settled();
@@ -41,12 +41,12 @@ describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
     faults.clear();
     await vi.advanceTimersByTimeAsync(1 * minutes);
     expect(rows()).toEqual([]);
-    expect(slack.told).toEqual([]);
+    expect(slack.calls).toEqual([]);
 
     const again = deliver();
     await settled();
     await again;
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
   });
 
   it('as one row a sink', async () => {
@@ -99,7 +99,7 @@ describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
     expect(rows()).toMatchObject([{ state: 'due', error: 'not today' }]);
     isBroken = false;
     await vi.advanceTimersByTimeAsync(2_000);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
   });
 
   it('with whatever its id and its bytes are', async () => {
@@ -120,12 +120,12 @@ describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
     const delivering = deliver({ event, context: { ...context, delivery } });
     await settled();
     await delivering;
-    expect(slack.told[0]?.context.delivery).toEqual(delivery);
+    expect(slack.calls[0]?.context.delivery).toEqual(delivery);
   });
 });
 
 describe.each(sqliteHandles())('on $client: the same event twice', ({ open }) => {
-  it('is delivered once, while it waits, during the delivery and after it', async () => {
+  it('is delivered once, also if it comes again while it waits, while it is delivered, and afterwards', async () => {
     const slack = slow('slack');
     const { deliver, rows } = setUp(open, { sinks: [slack.sink] });
     const event = anEvent();
@@ -158,10 +158,10 @@ describe.each(sqliteHandles())('on $client: the same event twice', ({ open }) =>
     await settled();
     await deliveringAgain;
     await vi.advanceTimersByTimeAsync(1 * minutes);
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
   });
 
-  it('is delivered to the sink that was not there at the first time', async () => {
+  it('is delivered to a sink that did not exist at the first time', async () => {
     const slack = recorder('slack');
     const audit = recorder('audit');
     const event = anEvent();
@@ -175,10 +175,10 @@ describe.each(sqliteHandles())('on $client: the same event twice', ({ open }) =>
     const deliveringAgain = second.deliver(event);
     await settled();
     await deliveringAgain;
-    expect([slack.told.length, audit.told.length]).toEqual([1, 1]);
+    expect([slack.calls.length, audit.calls.length]).toEqual([1, 1]);
   });
 
-  it('is delivered twice when it comes again after completedTtlMs, because it is forgotten by then', async () => {
+  it('is delivered twice when it comes again after completedTtlMs, because its rows are deleted by then', async () => {
     const slack = recorder('slack');
     const { deliver, rows } = setUp(open, { sinks: [slack.sink], completedTtlMs: 7 * days });
     const event = anEvent();
@@ -190,7 +190,7 @@ describe.each(sqliteHandles())('on $client: the same event twice', ({ open }) =>
     await deliverNow();
     vi.setSystemTime(Date.now() + 7 * days - 1 * minutes);
     for (let i = 0; i < 200; i++) await deliverNow();
-    expect(slack.told).toHaveLength(1);
+    expect(slack.calls).toHaveLength(1);
     vi.setSystemTime(Date.now() + 2 * minutes);
     // Sweeping is every so many deliveries' turn.
     for (let i = 0; i < 200; i++) await deliverNow(anEvent());
@@ -223,8 +223,8 @@ describe.each(sqliteHandles())('on $client: deliveries at a time', ({ open }) =>
       for (let i = 0; i < 10; i++) await deliver();
     };
     await Promise.all(Array.from({ length: 64 }, sender));
-    await vi.waitUntil(() => slack.told.length === 640);
-    // A delivery is written when it comes, when it is taken and when it has been told.
+    await vi.waitUntil(() => slack.calls.length === 640);
+    // A row is written when the event arrives, when it is leased and when it is delivered.
     expect(commits()).toBeLessThan(640 / 5);
   });
 });

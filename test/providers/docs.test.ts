@@ -47,11 +47,11 @@ it('docs/providers.md: what it shows is a provider', async () => {
   });
   const { acme, createForwarder, expressWebhook, signedDelivery } = await import(pathToFileURL(outfile).href);
 
-  const told: unknown[] = [];
+  const delivered: unknown[] = [];
   const worker = createForwarder({
     sinks: [
       function audit(event: unknown) {
-        told.push(event);
+        delivered.push(event);
       },
     ],
   });
@@ -66,5 +66,5 @@ it('docs/providers.md: what it shows is a provider', async () => {
   const post = async (secret: string) =>
     (await fetch(url, { method: 'POST', ...signedDelivery(event, secret, { provider: 'acme' }) })).status;
   expect([await post('another'), await post('a secret'), await post('a secret')]).toEqual([401, 204, 204]);
-  expect(told).toEqual([event]);
+  expect(delivered).toEqual([event]);
 });

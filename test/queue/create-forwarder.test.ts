@@ -19,7 +19,7 @@ function delivered(attempt = 1) {
 }
 
 describe('forward(delivery), for a worker behind a queue', () => {
-  it('parses the event out of the raw body, tells the sinks, and resolves', async () => {
+  it('parses the event out of the raw body, delivers it to the sinks, and resolves', async () => {
     const audit = vi.fn();
     const forward = createForwarder({ sinks: [{ name: 'audit', deliver: audit }] });
     const { event, delivery } = delivered();
@@ -28,11 +28,11 @@ describe('forward(delivery), for a worker behind a queue', () => {
   });
 
   it('takes what a queue made of a delivery', async () => {
-    const told: unknown[] = [];
+    const calls: unknown[] = [];
     const forward = createForwarder({
       sinks: [
         function audit(event, { delivery }) {
-          told.push([event, delivery.rawBody]);
+          calls.push([event, delivery.rawBody]);
         },
       ],
     });
@@ -42,10 +42,10 @@ describe('forward(delivery), for a worker behind a queue', () => {
     await forward({ ...inBase64.delivery, rawBody: inBase64.delivery.rawBody.toString('base64') });
     const asBytes = delivered();
     await forward({ ...asBytes.delivery, rawBody: new Uint8Array(asBytes.delivery.rawBody) });
-    expect(told).toEqual([throughJson, inBase64, asBytes].map(({ event, delivery }) => [event, delivery.rawBody]));
+    expect(calls).toEqual([throughJson, inBase64, asBytes].map(({ event, delivery }) => [event, delivery.rawBody]));
   });
 
-  it('resolves for an event that all sinks have had, and tells nobody again', async () => {
+  it('resolves for an event that was delivered to all sinks, and calls none again', async () => {
     const audit = vi.fn();
     const outcomes: Outcome[] = [];
     const forward = createForwarder({
@@ -59,7 +59,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
     expect(outcomes.map(({ result }) => result)).toEqual(['accepted', 'duplicate']);
   });
 
-  it('rejects when a sink has failed, and tells only that one at the next attempt', async () => {
+  it('rejects when a sink failed, and calls only that sink at the next attempt', async () => {
     const slack = vi.fn(() => Promise.reject(new SinkError('busy', { status: 429, retryAfterMs: 1_000 })));
     const audit = vi.fn();
     const outcomes: Outcome[] = [];
@@ -122,7 +122,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
   });
 });
 
-describe('the error that a queue gets for a failure', () => {
+describe('the error for a queue', () => {
   const permanent = new SinkError('gone', { status: 410, permanent: true });
   const transient = new SinkError('busy', { status: 503 });
 
@@ -154,11 +154,11 @@ describe('the error that a queue gets for a failure', () => {
     ['a sink says nothing', [permanent, new Error('timeout')]],
     ['a sink does not say it with true', [Object.assign(new Error('gone'), { permanent: 'yes' })]],
     ['a sink answers 429, and the queue knows no limit', [new SinkError('busy', { status: 429 })]],
-  ])('is to try again when %s', async (_, failures) => {
+  ])('asks for a retry when %s', async (_, failures) => {
     expect(await rejection(failures)).toMatchObject({ name: 'WebhookError', code: 'sink_failed' });
   });
 
-  it('is to try again when the store fails, or the claim is lost before all sinks have settled', async () => {
+  it('asks for a retry when the store fails, or the lease is lost before all sinks have settled', async () => {
     const unavailable = faultyStore();
     unavailable.fault('claim', fail);
     expect(await rejection([permanent], { store: unavailable.store })).toMatchObject({
@@ -180,9 +180,9 @@ describe('the error that a queue gets for a failure', () => {
 
   it.each([
     ['as long as it was asked', 2_000, 2_000],
-    ['5 s, when it was not told how long', undefined, 5_000],
-    ['5 s, when it was told nothing of use', Number.NaN, 5_000],
-    ['5 s, when it was told not to wait', 0, 5_000],
+    ['5 s, without a time', undefined, 5_000],
+    ['5 s, with a useless time', Number.NaN, 5_000],
+    ['5 s, with a time of 0', 0, 5_000],
     ['whole milliseconds, the next ones', 1_234.5, 1_235],
   ])('is after a 429 to wait %s', async (_, retryAfterMs, ms) => {
     const rateLimit = vi.fn();
@@ -194,7 +194,7 @@ describe('the error that a queue gets for a failure', () => {
     });
   });
 
-  it('is to wait also when another sink failed for good, and not without a 429', async () => {
+  it('asks to wait also when another sink failed for good, and only after a 429', async () => {
     const rateLimit = vi.fn();
     const busy = new SinkError('busy', { status: 429, retryAfterMs: 10 });
     expect((await rejection([permanent, busy], { rateLimit })).message).toBe('bullmq:rateLimitExceeded');
@@ -218,7 +218,7 @@ describe('the error that a queue gets for a failure', () => {
     expect(await rejection([busy], { rateLimit: () => Promise.reject(down) })).toBe(down);
   });
 
-  it('reports the outcome unchanged, whatever error the queue gets', async () => {
+  it('reports the true outcome, whatever error the queue gets', async () => {
     const outcomes: Outcome[] = [];
     const busy = new SinkError('busy', { status: 429 });
     await rejection([busy], { rateLimit: () => {}, onOutcome: (outcome) => outcomes.push(outcome) });

@@ -52,7 +52,7 @@ describe.each([
     ['an object with undefined', { renter: undefined }],
   ];
 
-  it.each(unusable)('throws a TypeError for %s, which tells what is wrong and not the secret', (_, given) => {
+  it.each(unusable)('throws a TypeError for %s, which says what is wrong without the secret', (_, given) => {
     const make = () => create(given as string);
     expect(make).toThrow(TypeError);
     expect(make).toThrow(/secret/);
@@ -138,7 +138,7 @@ describe.each(adapters)('%s: a function for the secret', (_name, adapter) => {
     expect(ask).toHaveBeenCalledTimes(1);
   });
 
-  it('is not asked again within 10 s; what does not match is to be sent again, not lost', async () => {
+  it('is not called again within 10 s; a mismatch asks the sender to retry, so that no event is lost', async () => {
     const clock = steerClock();
     const ask = vi.fn(() => secret);
     const service = await serve(adapter, { secret: ask });

@@ -117,7 +117,7 @@ describe('the window', () => {
     });
   });
 
-  it('uses the clock of the machine unless told otherwise', () => {
+  it('uses the clock of the machine by default', () => {
     const verifyAt = (timestamp: number) => {
       const { body, headers } = signed(anEvent(), { timestamp });
       return () => verifyDelivery({ headers: Object.fromEntries(headers), body, secret });
@@ -266,7 +266,7 @@ describe.each(adapters)('%s: a secret', (_name, adapter) => {
     expect((await service.outcome()).webhook).toBeUndefined();
   });
 
-  it('is never told: neither in an answer nor in an outcome', async () => {
+  it('is in no answer and no outcome', async () => {
     const service = await serve(adapter, { secret: { renter: 'hunter2-the-secret' } });
     const { body, headers } = signed();
     const answers = [

@@ -6,7 +6,7 @@ import { type Deferred, deferred } from '../support/deferred.js';
 
 let events = 0;
 
-/** An event and its delivery, as the middleware or an outbox gives them to a sink. */
+/** An event and its delivery, as the middleware or an outbox passes them to a sink. */
 export function anEvent(fields: object = {}, delivery: Partial<Delivery> = {}) {
   const id = `event-${String(++events).padStart(6, '0')}`;
   const event = { ...sampleEvent('instance_offline'), event_id: id, ...fields } as VastEvent;
@@ -15,40 +15,40 @@ export function anEvent(fields: object = {}, delivery: Partial<Delivery> = {}) {
   return { event, delivery: { ...sent, ...delivery } as Delivery };
 }
 
-/** How one delivery to a sink has ended so far. */
-export interface Told {
+/** One attempt to deliver to a sink, and its result so far. */
+export interface Attempt {
   readonly event: VastEvent;
   readonly delivery: Delivery;
   readonly abort: AbortController;
-  /** Undefined while it is held. */
-  readonly result: 'told' | Error | undefined;
+  /** Undefined until the sink settles. */
+  readonly result: 'delivered' | Error | undefined;
 }
 
-/** Tells a sink of an event. `withinMs`: when the sender wants its answer, if somebody waits for one. */
-export function tell(sink: Sink<VastEvent>, { event, delivery } = anEvent(), withinMs?: number): Told {
+/** Delivers an event to a sink. `withinMs`: the time until the request's deadline, if a request waits. */
+export function deliverTo(sink: Sink<VastEvent>, { event, delivery } = anEvent(), withinMs?: number): Attempt {
   const abort = new AbortController();
-  const told = { event, delivery, abort, result: undefined as Told['result'] };
+  const attempt = { event, delivery, abort, result: undefined as Attempt['result'] };
   const deadlineAt = withinMs === undefined ? undefined : performance.now() + withinMs;
   const failed = (error: Error) => {
-    told.result = error;
+    attempt.result = error;
   };
   try {
-    const telling = sink.deliver(event, { delivery, signal: abort.signal, deadlineAt });
-    if (telling === undefined) told.result = 'told';
+    const delivering = sink.deliver(event, { delivery, signal: abort.signal, deadlineAt });
+    if (delivering === undefined) attempt.result = 'delivered';
     else {
-      telling.then(() => {
-        told.result = 'told';
+      delivering.then(() => {
+        attempt.result = 'delivered';
       }, failed);
     }
   } catch (error) {
     failed(error as Error);
   }
-  return told;
+  return attempt;
 }
 
-export const resultsOf = (all: readonly Told[]) => [...new Set(all.map(({ result }) => result))];
+export const resultsOf = (all: readonly Attempt[]) => [...new Set(all.map(({ result }) => result))];
 
-/** A sink that writes down what it is told, and settles when the test says so if it is slow. */
+/** A sink that records its calls. If it is slow, it settles when the test says so. */
 export function recorder({ isSlow = false } = {}) {
   const calls: (Deferred & { event: VastEvent & Partial<DigestEvent>; context: SinkContext; at: number })[] = [];
   let answer: (nth: number) => unknown = () => {};

@@ -133,10 +133,10 @@ function itIsAQueue(backendOf: () => Backend): void {
       const queue = aQueue();
       const { event, delivery } = aDelivery({ notif_type: type });
       await add(queue, event, delivery);
-      const told = vi.fn();
-      work(queue, { sinks: [{ name: 'chat', deliver: told }] });
-      await expect.poll(() => told.mock.calls.length).toBe(1);
-      expect(told.mock.calls[0]?.[0]).toEqual(event);
+      const deliver = vi.fn();
+      work(queue, { sinks: [{ name: 'chat', deliver }] });
+      await expect.poll(() => deliver.mock.calls.length).toBe(1);
+      expect(deliver.mock.calls[0]?.[0]).toEqual(event);
     });
 
     it('tries 19 times over days, and keeps what is done for a week', async () => {
@@ -193,23 +193,23 @@ function itIsAQueue(backendOf: () => Backend): void {
     it('is not delivered again while the job is kept as completed', async () => {
       const queue = aQueue();
       const { event, delivery } = aDelivery();
-      const told = vi.fn();
+      const deliver = vi.fn();
       // With a store that forgets, so that it is the queue that knows.
-      work(queue, { sinks: [{ name: 'chat', deliver: told }], completedTtlMs: 1 });
+      work(queue, { sinks: [{ name: 'chat', deliver }], completedTtlMs: 1 });
       await add(queue, event, delivery);
       await becomes(queue, 'completed');
       await add(queue, event, delivery);
       await addNew(queue);
       await expect.poll(() => queue.getCompletedCount()).toBe(2);
-      expect(told).toHaveBeenCalledTimes(2);
+      expect(deliver).toHaveBeenCalledTimes(2);
       expect(await queue.getJobs()).toHaveLength(2);
     });
 
     it('is swallowed while the job is kept as failed; that one can be retried', async () => {
       const queue = aQueue();
       const { event, delivery } = aDelivery();
-      const told = vi.fn().mockRejectedValueOnce(new SinkError('no_service', { permanent: true }));
-      work(queue, { sinks: [{ name: 'chat', deliver: told }] });
+      const deliver = vi.fn().mockRejectedValueOnce(new SinkError('no_service', { permanent: true }));
+      work(queue, { sinks: [{ name: 'chat', deliver }] });
       await add(queue, event, delivery);
       await becomes(queue, 'failed');
       await add(queue, event, delivery);
@@ -217,12 +217,12 @@ function itIsAQueue(backendOf: () => Backend): void {
 
       await queue.retryJobs({ state: 'failed' });
       await becomes(queue, 'completed');
-      expect(told).toHaveBeenCalledTimes(2);
+      expect(deliver).toHaveBeenCalledTimes(2);
     });
   });
 
   describe('a worker with createForwarder', () => {
-    it('tells the sinks of the event and the delivery as they were', async () => {
+    it('delivers the event and the delivery unchanged to the sinks', async () => {
       const queue = aQueue();
       const body = Buffer.concat([
         Buffer.from('\ufeff{"event_id":"e1","notif_type":"outbid","subject":"\u2028 é '),
@@ -230,38 +230,38 @@ function itIsAQueue(backendOf: () => Backend): void {
         Buffer.from(' \\ud83d\\ude00","message":"5 > 4","timestamp":1,"user_id":12345678901234567890}'),
       ]);
       const { event, delivery } = verifyBytes(body);
-      const told = vi.fn();
-      work(queue, { sinks: [{ name: 'chat', deliver: told }] });
+      const deliver = vi.fn();
+      work(queue, { sinks: [{ name: 'chat', deliver }] });
       await add(queue, event, delivery);
       await becomes(queue, 'completed');
-      expect(told).toHaveBeenCalledTimes(1);
-      const [toldEvent, context] = told.mock.calls[0] as [VastEvent, { delivery: Delivery }];
-      expect(toldEvent).toEqual(event);
+      expect(deliver).toHaveBeenCalledTimes(1);
+      const [received, context] = deliver.mock.calls[0] as [VastEvent, { delivery: Delivery }];
+      expect(received).toEqual(event);
       expect(context.delivery).toEqual(delivery);
       expect(context.delivery.rawBody.equals(body)).toBe(true);
     });
 
     it('gives a job up at its first attempt when the sink says that no other will help', async () => {
       const queue = aQueue();
-      const told = vi.fn(() => Promise.reject(new SinkError('no_service', { status: 404, permanent: true })));
-      work(queue, { sinks: [{ name: 'chat', deliver: told }] });
+      const deliver = vi.fn(() => Promise.reject(new SinkError('no_service', { status: 404, permanent: true })));
+      work(queue, { sinks: [{ name: 'chat', deliver }] });
       await addNew(queue);
       await becomes(queue, 'failed');
       expect(await onlyJob(queue)).toMatchObject({ attemptsMade: 1, failedReason: 'chat: no_service' });
-      expect(told).toHaveBeenCalledTimes(1);
+      expect(deliver).toHaveBeenCalledTimes(1);
     });
 
     it('tries again after a failure that may pass', async () => {
       const queue = aQueue();
-      const told = vi.fn().mockRejectedValueOnce(new SinkError('busy', { status: 503 }));
-      work(queue, { sinks: [{ name: 'chat', deliver: told }] });
+      const deliver = vi.fn().mockRejectedValueOnce(new SinkError('busy', { status: 503 }));
+      work(queue, { sinks: [{ name: 'chat', deliver }] });
       await addNew(queue);
       await becomes(queue, 'completed');
       expect(await onlyJob(queue)).toMatchObject({ attemptsMade: 2 });
-      expect(told).toHaveBeenCalledTimes(2);
+      expect(deliver).toHaveBeenCalledTimes(2);
     });
 
-    it('tries again when one sink of two can be helped by it, and does not tell a third that has had it', async () => {
+    it('retries when that can help one of two sinks, and does not call a third that was delivered to', async () => {
       const queue = aQueue({ defaultJobOptions: { backoff: 10 } });
       const gone = vi.fn(() => Promise.reject(new SinkError('gone', { status: 410, permanent: true })));
       const busy = vi.fn().mockRejectedValueOnce(new SinkError('busy', { status: 503 }));
@@ -282,25 +282,25 @@ function itIsAQueue(backendOf: () => Backend): void {
 
     it('gives a job up when its attempts are used up', async () => {
       const queue = aQueue({ defaultJobOptions: { attempts: 3, backoff: 10 } });
-      const told = vi.fn(() => Promise.reject(new Error('down')));
-      work(queue, { sinks: [{ name: 'chat', deliver: told }] });
+      const deliver = vi.fn(() => Promise.reject(new Error('down')));
+      work(queue, { sinks: [{ name: 'chat', deliver }] });
       await addNew(queue);
       await becomes(queue, 'failed');
       expect(await onlyJob(queue)).toMatchObject({ attemptsMade: 3 });
-      expect(told).toHaveBeenCalledTimes(3);
+      expect(deliver).toHaveBeenCalledTimes(3);
     });
 
     it('waits after a 429 as long as it was asked to, without spending an attempt', async () => {
       const queue = aQueue({ defaultJobOptions: { attempts: 1 } });
       const calls: number[] = [];
-      const told = vi.fn(async () => {
+      const deliver = vi.fn(async () => {
         calls.push(performance.now());
         // Not a whole number of milliseconds, as one that was seconds may be.
         if (calls.length === 1) throw new SinkError('busy', { status: 429, retryAfterMs: 1_200.5 });
       });
       const outcomes: Outcome[] = [];
       work(queue, {
-        sinks: [{ name: 'chat', deliver: told }],
+        sinks: [{ name: 'chat', deliver }],
         rateLimit: (ms) => queue.rateLimit(ms),
         onOutcome: (outcome) => outcomes.push(outcome),
       });
@@ -489,10 +489,10 @@ async function expectOnceAfter(
 ): Promise<Outcome[]> {
   await queue.waitUntilReady();
   const { send, outcomes } = await serve(queue);
-  const told = vi.fn();
-  startWorker(backend, queue, { sinks: [{ name: 'chat', deliver: told }] }, {});
+  const deliver = vi.fn();
+  startWorker(backend, queue, { sinks: [{ name: 'chat', deliver }] }, {});
   expect((await send(sampleEvent('low_credit'))).status).toBe(204);
-  await expect.poll(() => told.mock.calls.length).toBe(1);
+  await expect.poll(() => deliver.mock.calls.length).toBe(1);
 
   await breakDown();
   const event = sampleEvent('outbid');
@@ -500,11 +500,11 @@ async function expectOnceAfter(
   expect((await send(event)).status).toBeGreaterThanOrEqual(500);
   await recover();
   await expect.poll(async () => (await send(event)).status, { interval: 200 }).toBe(204);
-  await expect.poll(() => told.mock.calls.length).toBe(2);
+  await expect.poll(() => deliver.mock.calls.length).toBe(2);
   await expect.poll(() => queue.getCompletedCount()).toBe(2);
   await sleep(200);
-  expect(told.mock.calls.map(([{ event_id }]) => event_id)).toContain(event.event_id);
-  expect(told).toHaveBeenCalledTimes(2);
+  expect(deliver.mock.calls.map(([{ event_id }]) => event_id)).toContain(event.event_id);
+  expect(deliver).toHaveBeenCalledTimes(2);
   return outcomes.slice(1);
 }
 

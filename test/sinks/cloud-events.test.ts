@@ -3,7 +3,7 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { cloudEvents } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, endpointStandIn } from '../support/chat-stand-in.js';
-import { eventWith, tell } from './deliver.js';
+import { deliverTo, eventWith } from './deliver.js';
 import { nasty } from './nasty.js';
 
 let broker: ChatStandIn<Record<string, unknown>>;
@@ -14,7 +14,7 @@ afterAll(() => broker.close());
 
 async function cloudEventFor(event: object): Promise<Record<string, unknown>> {
   const before = broker.messages.length;
-  await tell(cloudEvents(broker.url), event);
+  await deliverTo(cloudEvents(broker.url), event);
   expect(broker.messages).toHaveLength(before + 1);
   return broker.messages[before] as Record<string, unknown>;
 }

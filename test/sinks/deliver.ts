@@ -4,7 +4,7 @@ import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 
 const secret = 'a-secret-of-the-tests';
 
-/** An event of which only some fields are as they should be. */
+/** A sample event with some fields replaced, possibly by wrong ones. */
 export function eventWith(fields: Readonly<Record<string, unknown>>): object {
   return { ...sampleEvent('instance_offline'), ...fields };
 }
@@ -15,8 +15,8 @@ function deliveryOf(event: object): Delivery {
   return verifyDelivery({ body, headers, secret }).delivery;
 }
 
-/** Tells a sink about an event, as the middleware does. */
-export async function tell(
+/** Delivers an event to a sink, as the middleware does. */
+export async function deliverTo(
   sink: Sink<never>,
   event: object = eventWith({}),
   signal = new AbortController().signal,
@@ -24,9 +24,9 @@ export async function tell(
   await sink.deliver(event as never, { delivery: deliveryOf(event), signal });
 }
 
-/** How a sink fails. */
-export async function failureOf(telling: Promise<unknown>): Promise<Error & Record<string, unknown>> {
-  return telling.then(
+/** The error that an attempt rejects with. */
+export async function failureOf(attempt: Promise<unknown>): Promise<Error & Record<string, unknown>> {
+  return attempt.then(
     () => {
       throw new Error('it did not fail');
     },

@@ -31,21 +31,21 @@ import {
 } from '../support/chat-stand-in.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
-import { anEvent, recorder, resultsOf, tell } from './buffering.js';
+import { anEvent, deliverTo, recorder, resultsOf } from './buffering.js';
 
 type Sent = ReturnType<typeof anEvent>;
 
-/** Tells a sink of all these in one digest. */
-async function tellDigest(sink: Sink<VastEvent>, events: readonly Sent[]): Promise<void> {
-  const gathering = digest({ everyMs: 60_000 }, sink);
-  const told = events.map((event) => tell(gathering, event));
-  await gathering.flush?.();
-  expect(resultsOf(told)).toEqual(['told']);
+/** Delivers all these events to a sink in one digest. */
+async function deliverDigest(sink: Sink<VastEvent>, events: readonly Sent[]): Promise<void> {
+  const buffering = digest({ everyMs: 60_000 }, sink);
+  const attempts = events.map((event) => deliverTo(buffering, event));
+  await buffering.flush?.();
+  expect(resultsOf(attempts)).toEqual(['delivered']);
 }
 
 async function digestOf(events: readonly Sent[]): Promise<{ event: DigestEvent; delivery: Delivery }> {
   const { sink, calls } = recorder();
-  await tellDigest(sink, events);
+  await deliverDigest(sink, events);
   const [{ event, context } = {}] = calls;
   return { event: event as unknown as DigestEvent, delivery: context?.delivery as Delivery };
 }
@@ -180,8 +180,8 @@ describe('a digest passes through', () => {
     ['teams', teamsStandIn, teams, /<!|@everyone/],
   ] as const)('%s, whose mentions and limits hold in it, too', async (_name, standIn, sinkOf, mention) => {
     const chat = await using<object>(standIn());
-    await tellDigest(sinkOf(chat.url), hostile());
-    await tellDigest(sinkOf(chat.url), times(500, offline));
+    await deliverDigest(sinkOf(chat.url), hostile());
+    await deliverDigest(sinkOf(chat.url), times(500, offline));
     expect([chat.messages.length, chat.refusal]).toEqual([2, undefined]);
     const [mean, plain] = chat.messages.map((message) => JSON.stringify(message));
     expect(mean).not.toMatch(mention);
@@ -193,7 +193,7 @@ describe('a digest passes through', () => {
 
   it('pagerDuty, as one alert of its severity', async () => {
     const chat = await using(pagerDutyStandIn());
-    await tellDigest(pagerDuty(chat.token, { url: chat.url }), [...times(3, offline), of('billing_failed')]);
+    await deliverDigest(pagerDuty(chat.token, { url: chat.url }), [...times(3, offline), of('billing_failed')]);
     expect(chat.messages).toMatchObject([
       {
         event_action: 'trigger',
@@ -206,7 +206,7 @@ describe('a digest passes through', () => {
   it('http, signed, with the whole of it as the body', async () => {
     const chat = await using(endpointStandIn());
     const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
-    await tellDigest(http(chat.url, { secret }), times(3, offline));
+    await deliverDigest(http(chat.url, { secret }), times(3, offline));
     const [{ headers, body } = await chat.nextRequest()] = chat.requests;
     const event = new Webhook(secret).verify(body, headers as Record<string, string>);
     expect(event).toMatchObject({ notif_type: 'digest', count: 3, event_id: headers['webhook-id'] });
@@ -214,7 +214,7 @@ describe('a digest passes through', () => {
 
   it('cloudEvents, in a valid envelope', async () => {
     const chat = await using(endpointStandIn('application/cloudevents+json'));
-    await tellDigest(cloudEvents(chat.url), times(3, offline));
+    await deliverDigest(cloudEvents(chat.url), times(3, offline));
     expect(chat.messages).toMatchObject([
       {
         specversion: '1.0',
@@ -229,12 +229,12 @@ describe('a digest passes through', () => {
 
   it('log, as one line', async () => {
     const lines: string[] = [];
-    await tellDigest(log({ write: (line) => lines.push(line) }), hostile());
+    await deliverDigest(log({ write: (line) => lines.push(line) }), hostile());
     expect(lines).toHaveLength(1);
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({ provider: 'vast-webhook', type: 'digest', event: { count: 6 } });
   });
 
-  it('bullmq, whose worker tells it on, filtered as its events would be; the same digest makes the same job', async () => {
+  it('bullmq, whose worker delivers it, filtered like its events; the same digest makes the same job', async () => {
     const jobs: { data: never; options: { jobId: string } }[] = [];
     const queue = {
       name: 'vast',
@@ -243,8 +243,8 @@ describe('a digest passes through', () => {
       },
     };
     const events = times(3, offline);
-    await tellDigest(bullmq(queue), events);
-    await tellDigest(bullmq(queue), [...events].reverse());
+    await deliverDigest(bullmq(queue), events);
+    await deliverDigest(bullmq(queue), [...events].reverse());
     expect(jobs[0]?.options.jobId).toBe(jobs[1]?.options.jobId);
 
     const { sink, subjects } = recorder();
@@ -258,11 +258,11 @@ describe('a digest passes through', () => {
     expect(other.calls).toHaveLength(0);
   });
 
-  it.each(sqliteHandles())('an outbox on $client, which tells it on', async ({ open }) => {
+  it.each(sqliteHandles())('an outbox on $client, which delivers it', async ({ open }) => {
     const db = open(temporaryFile('outbox.sqlite'));
     const { sink, calls, subjects } = recorder();
     const outbox = sqliteOutbox(db, { sinks: [when('client:*', sink), when('host:*', { ...sink, name: 'host' })] });
-    await tellDigest(outbox, times(3, offline));
+    await deliverDigest(outbox, times(3, offline));
     while (calls.length === 0) await sleep(5);
     await outbox.close();
     db.close();

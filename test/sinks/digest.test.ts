@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Sink, SinkError, type VastEvent, when } from '../../src/index.js';
 import { type DigestOptions, digest, quiet } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
-import { after, anEvent, recorder, resultsOf, tell } from './buffering.js';
+import { after, anEvent, deliverTo, recorder, resultsOf } from './buffering.js';
 
 const seconds = 1_000;
 const minutes = 60 * seconds;
@@ -27,46 +27,46 @@ function setUp(options: Partial<DigestOptions> = {}, slack = recorder()) {
 }
 
 describe('digest({ everyMs }, sink)', () => {
-  it('tells of everything since the first event in one, when the time is over, and then begins anew', async () => {
+  it('delivers all events since the first in one digest when the time is over, and then begins anew', async () => {
     const { sink, calls, subjects } = setUp();
-    const storm = [tell(sink), tell(sink)];
+    const storm = [deliverTo(sink), deliverTo(sink)];
     await after(59_999);
-    storm.push(tell(sink));
+    storm.push(deliverTo(sink));
     expect(calls).toHaveLength(0);
     await after(1);
     expect(subjects()).toEqual(['3 notifications: 3 × instance_offline']);
-    expect(resultsOf(storm)).toEqual(['told']);
+    expect(resultsOf(storm)).toEqual(['delivered']);
 
     await after(10 * minutes);
-    const next = [tell(sink), tell(sink)];
+    const next = [deliverTo(sink), deliverTo(sink)];
     await after(60 * seconds);
     expect(subjects()).toEqual([expect.any(String), '2 notifications: 2 × instance_offline']);
-    expect(resultsOf(next)).toEqual(['told']);
+    expect(resultsOf(next)).toEqual(['delivered']);
   });
 
   it('ends its window in time although an isolate has lost the timer of the request that opened it', async () => {
     const { sink, subjects } = setUp();
     const timers = vi.spyOn(globalThis, 'setTimeout');
     const loseTimer = () => clearTimeout(timers.mock.results.at(-1)?.value);
-    tell(sink);
+    deliverTo(sink);
     loseTimer();
     await after(59 * seconds);
-    const second = tell(sink);
+    const second = deliverTo(sink);
     await after(1 * seconds);
     expect(subjects()).toEqual(['2 notifications: 2 × instance_offline']);
-    expect(second.result).toBe('told');
+    expect(second.result).toBe('delivered');
 
-    const third = tell(sink);
+    const third = deliverTo(sink);
     loseTimer();
     await after(61 * seconds);
-    tell(sink);
+    deliverTo(sink);
     await after(0);
-    expect(third.result).toBe('told');
+    expect(third.result).toBe('delivered');
   });
 
   it('passes on an event that remains alone as it is', async () => {
     const { sink, calls } = setUp();
-    const { event, delivery } = tell(sink);
+    const { event, delivery } = deliverTo(sink);
     await after(60 * seconds);
     expect(calls).toMatchObject([{ event, context: { delivery } }]);
     expect(calls[0]?.event).toBe(event);
@@ -76,21 +76,21 @@ describe('digest({ everyMs }, sink)', () => {
   it('counts an event once that comes twice, and answers both', async () => {
     const { sink, calls, subjects } = setUp();
     const twice = anEvent();
-    const told = [tell(sink, twice), tell(sink, twice)];
+    const attempts = [deliverTo(sink, twice), deliverTo(sink, twice)];
     await after(60 * seconds);
     expect(calls[0]?.event).toBe(twice.event);
-    expect(resultsOf(told)).toEqual(['told']);
+    expect(resultsOf(attempts)).toEqual(['delivered']);
 
-    const again = [tell(sink, twice), tell(sink), tell(sink, twice)];
+    const again = [deliverTo(sink, twice), deliverTo(sink), deliverTo(sink, twice)];
     await after(60 * seconds);
     expect(subjects()[1]).toBe('2 notifications: 2 × instance_offline');
-    expect(resultsOf(again)).toEqual(['told']);
+    expect(resultsOf(again)).toEqual(['delivered']);
   });
 
   it('does not take two senders’ events for one because their ids are the same', async () => {
     const { sink, subjects } = setUp();
-    tell(sink, anEvent({}, { id: 'same' }));
-    tell(sink, {
+    deliverTo(sink, anEvent({}, { id: 'same' }));
+    deliverTo(sink, {
       ...anEvent({ notif_type: 'digest', subject: 'x' }),
       delivery: anEvent({}, { id: 'same', provider: 'vast-webhook' }).delivery,
     });
@@ -113,10 +113,10 @@ describe('digest({ everyMs }, sink)', () => {
       audit(event.subject);
     });
     expect(sink.name).toBe('audited');
-    const told = [tell(sink), tell(sink)];
+    const attempts = [deliverTo(sink), deliverTo(sink)];
     await after(1);
     expect(audit).toHaveBeenCalledExactlyOnceWith('2 notifications: 2 × instance_offline');
-    expect(resultsOf(told)).toEqual(['told']);
+    expect(resultsOf(attempts)).toEqual(['delivered']);
   });
 
   it.each([
@@ -129,8 +129,8 @@ describe('digest({ everyMs }, sink)', () => {
     expect(sink.accepts?.(sampleEvent('outbid'), delivery)).toBe(true);
     expect(sink.accepts?.(sampleEvent('low_credit'), delivery)).toBe(false);
     expect(sink.concurrency).toBe(10_000);
-    tell(sink, anEvent(sampleEvent('outbid')));
-    tell(sink, anEvent(sampleEvent('machine_error')));
+    deliverTo(sink, anEvent(sampleEvent('outbid')));
+    deliverTo(sink, anEvent(sampleEvent('machine_error')));
     await sink.flush?.();
     expect(slack.subjects()).toEqual(['2 notifications: 1 × outbid, 1 × machine_error']);
   });
@@ -155,31 +155,31 @@ describe('digest({ everyMs }, sink)', () => {
 });
 
 describe('where the digest can be waited for', () => {
-  it('a request settles only when the digest with its event is delivered', async () => {
+  it('a delivery settles only when its digest is delivered', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
-    const storm = [tell(sink), tell(sink)];
+    const storm = [deliverTo(sink), deliverTo(sink)];
     await after(5 * minutes - 60 * seconds);
     expect(calls).toHaveLength(1);
     expect(resultsOf(storm)).toEqual([undefined]);
     calls[0]?.resolve();
     await after(0);
-    expect(resultsOf(storm)).toEqual(['told']);
+    expect(resultsOf(storm)).toEqual(['delivered']);
   });
 
   it('all of its deliveries fail with it, with the sink’s own error, and it is not tried again: they are', async () => {
     const { sink, calls, answers, errors } = setUp();
     const error = new SinkError('down', { status: 503, retryAfterMs: 1 });
     answers(() => Promise.reject(error));
-    const storm = [tell(sink), tell(sink)];
+    const storm = [deliverTo(sink), deliverTo(sink)];
     await after(60 * seconds);
     expect(resultsOf(storm)).toEqual([error]);
     await after(60 * minutes);
     expect([calls.length, errors]).toEqual([1, []]);
 
     answers(() => {});
-    const again = storm.map(({ event, delivery }) => tell(sink, { event, delivery }));
+    const again = storm.map(({ event, delivery }) => deliverTo(sink, { event, delivery }));
     await after(60 * seconds);
-    expect(resultsOf(again)).toEqual(['told']);
+    expect(resultsOf(again)).toEqual(['delivered']);
     // The same events make the same digest.
     expect(new Set(calls.map(({ context }) => context.delivery.id)).size).toBe(1);
   });
@@ -195,32 +195,32 @@ describe('where the digest can be waited for', () => {
         },
       },
     );
-    const told = tell(thrower);
+    const attempt = deliverTo(thrower);
     await after(1);
-    expect(told.result).toEqual(new Error('no'));
+    expect(attempt.result).toEqual(new Error('no'));
     expect(sink.name).toBe('slack');
   });
 
   it('an event whose claim is lost leaves the digest, and its delivery fails', async () => {
     const { sink, subjects } = setUp();
-    const [lost, ...others] = [tell(sink), tell(sink), tell(sink)];
+    const [lost, ...others] = [deliverTo(sink), deliverTo(sink), deliverTo(sink)];
     const reason = new Error('the claim was lost');
     lost?.abort.abort(reason);
     await after(0);
     expect(lost?.result).toBe(reason);
     await after(60 * seconds);
     expect(subjects()).toEqual(['2 notifications: 2 × instance_offline']);
-    expect(resultsOf(others)).toEqual(['told']);
+    expect(resultsOf(others)).toEqual(['delivered']);
   });
 
-  it('the last one that is left is delivered unchanged, and if none is left nothing is delivered', async () => {
+  it('the last event that is left is delivered unchanged, and without events nothing is delivered', async () => {
     const { sink, calls } = setUp();
-    const [first, second] = [tell(sink), tell(sink)];
+    const [first, second] = [deliverTo(sink), deliverTo(sink)];
     first?.abort.abort();
     await after(60 * seconds);
     expect(calls.map(({ event }) => event)).toEqual([second?.event]);
 
-    tell(sink).abort.abort();
+    deliverTo(sink).abort.abort();
     await after(60 * seconds);
     expect(calls).toHaveLength(1);
   });
@@ -228,10 +228,10 @@ describe('where the digest can be waited for', () => {
   it('an event that comes twice leaves when both claims are lost', async () => {
     const { sink, calls } = setUp();
     const event = anEvent();
-    const [first, second] = [tell(sink, event), tell(sink, event)];
+    const [first, second] = [deliverTo(sink, event), deliverTo(sink, event)];
     first?.abort.abort();
     await after(60 * seconds);
-    expect([calls.length, second?.result]).toEqual([1, 'told']);
+    expect([calls.length, second?.result]).toEqual([1, 'delivered']);
   });
 
   it('a claim that is lost already is not waited for', async () => {
@@ -245,7 +245,7 @@ describe('where the digest can be waited for', () => {
 
   it('the sink’s signal is aborted when nobody is left who waits, and not before', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
-    const storm = [tell(sink), tell(sink)];
+    const storm = [deliverTo(sink), deliverTo(sink)];
     await after(60 * seconds);
     storm[0]?.abort.abort();
     await after(0);
@@ -258,9 +258,9 @@ describe('where the digest can be waited for', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('a claim that is lost while the sink is at work settles as the sink does, which may take the event', async () => {
+  it('a lease that is lost while the sink runs settles as the sink does, which may still succeed', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
-    const [lost, other] = [tell(sink), tell(sink)];
+    const [lost, other] = [deliverTo(sink), deliverTo(sink)];
     await after(60 * seconds);
     lost?.abort.abort();
     other?.abort.abort();
@@ -268,13 +268,13 @@ describe('where the digest can be waited for', () => {
     expect(resultsOf([lost, other] as never)).toEqual([undefined]);
     calls[0]?.resolve();
     await after(0);
-    expect(resultsOf([lost, other] as never)).toEqual(['told']);
+    expect(resultsOf([lost, other] as never)).toEqual(['delivered']);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('that is so in the middleware, too, when a second is left for the telling', async () => {
+  it('the same holds in the middleware, if a second is left for the delivery', async () => {
     const { sink, calls } = setUp({ everyMs: 7 * seconds }, recorder({ isSlow: true }));
-    const storm = [tell(sink, anEvent(), deadline), tell(sink, anEvent(), deadline)];
+    const storm = [deliverTo(sink, anEvent(), deadline), deliverTo(sink, anEvent(), deadline)];
     await after(7 * seconds);
     expect(resultsOf(storm)).toEqual([undefined]);
     expect(calls[0]?.context.deadlineAt).toBe((calls[0]?.at ?? 0) + 1 * seconds);
@@ -285,10 +285,10 @@ describe('where the digest can be waited for', () => {
 });
 
 describe('where the answer is due before', () => {
-  it('the request is answered at once, and the event is delivered later', async () => {
+  it('the request is accepted at once, and the digest is delivered later', async () => {
     const { sink, calls, subjects } = setUp({ everyMs: 7_001 });
-    const storm = [tell(sink, anEvent(), deadline), tell(sink, anEvent(), deadline)];
-    expect(resultsOf(storm)).toEqual(['told']);
+    const storm = [deliverTo(sink, anEvent(), deadline), deliverTo(sink, anEvent(), deadline)];
+    expect(resultsOf(storm)).toEqual(['delivered']);
     expect(calls).toHaveLength(0);
     await after(7_001);
     expect(subjects()).toEqual(['2 notifications: 2 × instance_offline']);
@@ -297,17 +297,17 @@ describe('where the answer is due before', () => {
 
   it('a lone event is passed on as it is', async () => {
     const { sink, calls } = setUp();
-    const { event } = tell(sink, anEvent(), deadline);
+    const { event } = deliverTo(sink, anEvent(), deadline);
     await after(60 * seconds);
     expect(calls.map((call) => call.event)).toEqual([event]);
   });
 
   it('and one that comes late enough is held: the answer still says what became of it', async () => {
     const { sink, calls, answers } = setUp();
-    const early = tell(sink, anEvent(), deadline);
+    const early = deliverTo(sink, anEvent(), deadline);
     await after(55 * seconds);
-    const late = tell(sink, anEvent(), deadline);
-    expect([early.result, late.result]).toEqual(['told', undefined]);
+    const late = deliverTo(sink, anEvent(), deadline);
+    expect([early.result, late.result]).toEqual(['delivered', undefined]);
     answers((nth) => (nth === 1 ? Promise.reject(new Error('down')) : undefined));
     await after(5 * seconds);
     expect(late.result).toEqual(new Error('down'));
@@ -323,8 +323,8 @@ describe('where the answer is due before', () => {
     const { sink, calls, answers, errors } = setUp();
     vi.spyOn(Math, 'random').mockReturnValue(0.999);
     answers((nth) => (nth <= 4 ? Promise.reject(new SinkError('busy', { status: 503 })) : undefined));
-    tell(sink, anEvent(), deadline);
-    tell(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
     await after(60 * seconds);
     expect(calls).toHaveLength(1);
     await after(30 * minutes);
@@ -338,7 +338,7 @@ describe('where the answer is due before', () => {
   it('and not before the sink wants it', async () => {
     const { sink, calls, answers } = setUp();
     answers((nth) => (nth === 1 ? Promise.reject(new SinkError('busy', { status: 429, retryAfterMs: 90_000 })) : 0));
-    tell(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
     await after(60 * seconds + 89_999);
     expect(calls).toHaveLength(1);
     await after(1);
@@ -348,8 +348,8 @@ describe('where the answer is due before', () => {
   it('what still fails after a quarter of an hour is reported, with how many events that were, and forgotten', async () => {
     const { sink, calls, answers, errors } = setUp();
     answers(() => Promise.reject(new Error('down')));
-    tell(sink, anEvent(), deadline);
-    tell(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
     await after(20 * minutes);
     expect(errors).toEqual([
       {
@@ -369,7 +369,7 @@ describe('where the answer is due before', () => {
   ])('what %s is reported at once', async (_what, error) => {
     const { sink, calls, answers, errors } = setUp();
     answers(() => Promise.reject(error));
-    const { event } = tell(sink, anEvent(), deadline);
+    const { event } = deliverTo(sink, anEvent(), deadline);
     await after(60 * seconds);
     expect(errors).toEqual([
       {
@@ -387,7 +387,7 @@ describe('where the answer is due before', () => {
     const print = vi.spyOn(console, 'error').mockImplementation(() => {});
     const slack = recorder();
     slack.answers(() => Promise.reject(new SinkError('go\nne', { permanent: true })));
-    tell(digest({ everyMs: 10 * seconds }, slack.sink), anEvent(), deadline);
+    deliverTo(digest({ everyMs: 10 * seconds }, slack.sink), anEvent(), deadline);
     await after(10 * seconds);
     expect(print).toHaveBeenCalledExactlyOnceWith(
       expect.stringMatching(
@@ -403,16 +403,16 @@ describe('where the answer is due before', () => {
       throw new Error('of the listener');
     });
     const sink = digest({ everyMs: 10 * seconds, onError }, slack.sink);
-    tell(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
     await after(10 * seconds);
-    tell(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
     await after(10 * seconds);
     expect(onError).toHaveBeenCalledTimes(2);
   });
 
-  it('a sink that never settles is aborted after five minutes, and the digest is retried', async () => {
+  it('a sink that never settles is aborted after five minutes and retried', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
-    tell(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
     await after(60 * seconds + 5 * minutes);
     expect(calls[0]?.context.signal.aborted).toBe(true);
     await after(1 * seconds);
@@ -425,8 +425,12 @@ describe('where the answer is due before', () => {
   it('keeps no texts of many, and quotes the gravest of them', async () => {
     const { sink, calls } = setUp();
     for (let n = 0; n < 3_000; n++)
-      tell(sink, anEvent({ ...sampleEvent('instance_created'), subject: `Created ${n}` }, { id: `id-${n}` }), deadline);
-    tell(sink, anEvent({ ...sampleEvent('billing_failed') }), deadline);
+      deliverTo(
+        sink,
+        anEvent({ ...sampleEvent('instance_created'), subject: `Created ${n}` }, { id: `id-${n}` }),
+        deadline,
+      );
+    deliverTo(sink, anEvent({ ...sampleEvent('billing_failed') }), deadline);
     await after(60 * seconds);
     const lines = calls[0]?.event.message.split('\n') ?? [];
     expect(lines[0]).toBe('Your Vast.ai Payment Has Failed');
@@ -435,7 +439,7 @@ describe('where the answer is due before', () => {
     expect(calls[0]?.event.count).toBe(3_001);
   });
 
-  it('does not grow without bounds: 100,000 are delivered before the window ends', async () => {
+  it('does not grow without bounds: 100,000 events are delivered before the window ends', async () => {
     const { sink, calls } = setUp();
     const { event, delivery } = anEvent();
     for (let n = 0; n < 100_001; n++) {
@@ -450,24 +454,24 @@ describe('where the answer is due before', () => {
 });
 
 describe('flush()', () => {
-  it('delivers all buffered events at once, and resolves when they are delivered', async () => {
+  it('delivers the buffered events at once, and resolves when they are delivered', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
-    const held = tell(sink);
-    const taken = tell(sink, anEvent(), 1);
+    const held = deliverTo(sink);
+    const taken = deliverTo(sink, anEvent(), 1);
     const flushed = vi.fn();
     void Promise.resolve(sink.flush?.()).then(flushed);
     await after(0);
     expect([calls.length, flushed.mock.calls.length]).toEqual([1, 0]);
     calls[0]?.resolve();
     await after(0);
-    expect([held.result, taken.result, flushed.mock.calls.length]).toEqual(['told', 'told', 1]);
+    expect([held.result, taken.result, flushed.mock.calls.length]).toEqual(['delivered', 'delivered', 1]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
   it('tries what has failed at once, and then again until it is given up', async () => {
     const { sink, calls, answers, errors } = setUp();
     answers(() => Promise.reject(new SinkError('busy', { retryAfterMs: 5 * minutes })));
-    tell(sink, anEvent(), deadline);
+    deliverTo(sink, anEvent(), deadline);
     await after(60 * seconds);
     expect([calls.length, errors.length]).toEqual([1, 0]);
     const flushing = sink.flush?.();
@@ -483,19 +487,19 @@ describe('flush()', () => {
   it('reaches a sink behind that gathers as well, through when', async () => {
     const slack = recorder();
     const sink = when('*', digest({ everyMs: 1 * minutes }, when('*', quiet({ perMinute: 1 }, slack.sink))));
-    const held = [tell(sink), tell(sink)];
+    const held = [deliverTo(sink), deliverTo(sink)];
     await sink.flush?.();
-    const more = [tell(sink), tell(sink)];
+    const more = [deliverTo(sink), deliverTo(sink)];
     await sink.flush?.();
-    expect(resultsOf([...held, ...more])).toEqual(['told']);
+    expect(resultsOf([...held, ...more])).toEqual(['delivered']);
     expect(slack.subjects()).toEqual(Array(2).fill('2 notifications: 2 × instance_offline'));
   });
 
-  it('is not the end: later events are buffered and delivered as before', async () => {
+  it('is not the end: later events are buffered and delivered as usual', async () => {
     const { sink, calls } = setUp();
     await sink.flush?.();
-    tell(sink);
-    tell(sink);
+    deliverTo(sink);
+    deliverTo(sink);
     await after(60 * seconds);
     expect(calls).toHaveLength(1);
   });

@@ -4,7 +4,7 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { type DiscordOptions, discord } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type DiscordStandInMessage, discordStandIn } from '../support/chat-stand-in.js';
-import { eventWith, failureOf, tell } from './deliver.js';
+import { deliverTo, eventWith, failureOf } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed, nasty, nastyMarkdown, readMarkdown, unescapedIn } from './nasty.js';
 
 let chat: ChatStandIn<DiscordStandInMessage>;
@@ -18,7 +18,7 @@ afterEach(() => {
 
 async function messageFor(event: object, options?: DiscordOptions<never>): Promise<DiscordStandInMessage> {
   const before = chat.messages.length;
-  await tell(discord(chat.url, options), event);
+  await deliverTo(discord(chat.url, options), event);
   expect(chat.messages).toHaveLength(before + 1);
   return chat.messages[before] as DiscordStandInMessage;
 }
@@ -31,7 +31,7 @@ async function embedFor(event: object) {
 
 const everything = [...nasty, ...nastyMarkdown];
 
-describe('discord tells', () => {
+describe('discord shows', () => {
   it.each(Object.keys(vastTypes) as VastType[])('of %s: subject, message, link, type and event id', async (type) => {
     const event = sampleEvent(type);
     const { embeds, ...rest } = await messageFor(event);
@@ -58,7 +58,7 @@ describe('discord tells', () => {
       asked.push(url);
       return new Response('{}');
     };
-    await tell(discord(`https://discord.com/api/webhooks/1/t${query}`, { fetch }));
+    await deliverTo(discord(`https://discord.com/api/webhooks/1/t${query}`, { fetch }));
     expect(asked).toEqual([`https://discord.com/api/webhooks/1/t${sent}`]);
   });
 });
@@ -70,12 +70,12 @@ describe('nothing in an event can ping or be markup in Discord', () => {
   };
 
   it.each(everything)('%j', async (text) => {
-    const told = await embedFor(eventWith({ subject: text, message: text, notif_type: `x ${text}` }));
-    expectSafe(told);
-    expect(readMarkdown(told.title)).toBe(text.replace(/\s+/g, ' ').trim());
-    expect(readMarkdown(told.description)).toBe(text.trim());
+    const embed = await embedFor(eventWith({ subject: text, message: text, notif_type: `x ${text}` }));
+    expectSafe(embed);
+    expect(readMarkdown(embed.title)).toBe(text.replace(/\s+/g, ' ').trim());
+    expect(readMarkdown(embed.description)).toBe(text.trim());
     // A footer is plain text.
-    expect(told.footer.replaceAll('\u200B', '')).toContain(`type=x ${text.replace(/\s+/g, ' ').trim()} event_id=`);
+    expect(embed.footer.replaceAll('\u200B', '')).toContain(`type=x ${text.replace(/\s+/g, ' ').trim()} event_id=`);
   });
 
   it('in any mixture, at any length', async () => {
@@ -192,7 +192,7 @@ describe('Discord at its rate limit', () => {
     ['in broken JSON', {}, '{"retry_after":5', undefined],
   ])('says how long to wait %s', async (_what, headers, body, retryAfterMs) => {
     chat.misbehave = (res) => res.writeHead(429, headers as Record<string, string>).end(body);
-    const error = await failureOf(tell(discord(chat.url)));
+    const error = await failureOf(deliverTo(discord(chat.url)));
     expect(error).toMatchObject({ status: 429, permanent: false, retryAfterMs });
   });
 });

@@ -9,7 +9,7 @@ import {
   type GoogleChatStandInMessage,
   googleChatStandIn,
 } from '../support/chat-stand-in.js';
-import { eventWith, tell } from './deliver.js';
+import { deliverTo, eventWith } from './deliver.js';
 import { clusters, controlsIn, isMadeOf, isWellFormed, markupIn, nasty, seen } from './nasty.js';
 
 let chat: ChatStandIn<GoogleChatStandInMessage>;
@@ -21,14 +21,14 @@ afterAll(() => chat.close());
 /** What Google Chat takes of an event: its text, and the size of the whole message. */
 async function messageFor(event: object, options?: GoogleChatOptions<never>) {
   const before = chat.messages.length;
-  await tell(googleChat(chat.url, options), event);
+  await deliverTo(googleChat(chat.url, options), event);
   expect(chat.messages).toHaveLength(before + 1);
   const message = chat.messages[before] as GoogleChatStandInMessage;
   const { body, ...request } = chat.requests.at(-1) as ChatRequest;
   return { message, text: message.text, bytes: Buffer.byteLength(body), body, request };
 }
 
-describe('googleChat tells', () => {
+describe('googleChat shows', () => {
   it.each(Object.keys(vastTypes) as VastType[])('of %s: subject, message, link, type and event id', async (type) => {
     const event = sampleEvent(type);
     const details = `https://cloud.vast.ai${vastTypes[type].link}\ntype=${type} event_id=${event.event_id}`;
@@ -91,10 +91,10 @@ describe("Google Chat's limit of 32,000 bytes", () => {
   }
 
   it.each([31_999, 32_000])('leaves a message of %i bytes whole', async (bytes) => {
-    const message = 'm'.repeat(bytes - (await overhead()));
-    const told = await messageFor(eventWith({ message }));
-    expect(told.bytes).toBe(bytes);
-    expect(told.text).toContain(message);
+    const text = 'm'.repeat(bytes - (await overhead()));
+    const message = await messageFor(eventWith({ message: text }));
+    expect(message.bytes).toBe(bytes);
+    expect(message.text).toContain(text);
   });
 
   it.each([

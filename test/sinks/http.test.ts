@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type HttpOptions, http } from '../../src/sinks/index.js';
 import { type ChatRequest, type ChatStandIn, endpointStandIn } from '../support/chat-stand-in.js';
-import { eventWith, failureOf, tell } from './deliver.js';
+import { deliverTo, eventWith, failureOf } from './deliver.js';
 
 let endpoint: ChatStandIn<Record<string, unknown>>;
 beforeAll(async () => {
@@ -19,7 +19,7 @@ const secretOf = (byte: number, length = 32) => `whsec_${Buffer.alloc(length, by
 const secret = secretOf(1);
 
 async function requestFor(event: object, options: HttpOptions = { secret }): Promise<ChatRequest> {
-  await tell(http(endpoint.url, options), event);
+  await deliverTo(http(endpoint.url, options), event);
   return endpoint.requests.at(-1) as ChatRequest;
 }
 
@@ -28,7 +28,7 @@ function verified({ body, headers }: ChatRequest, key = secret): unknown {
   return new Webhook(key).verify(body, headers as Record<string, string>);
 }
 
-describe('http hands on', () => {
+describe('http posts', () => {
   it('an event as sent, signed so that standardwebhooks verifies it', async () => {
     const event = eventWith({ subject: 'läuft — 走る 🚀\u2028', big: 1e300, nested: { a: [null] } });
     const request = await requestFor(event);
@@ -94,9 +94,9 @@ describe("http's signature", () => {
     const event = eventWith({});
     const sink = http(endpoint.url, { secret });
     vi.useFakeTimers({ toFake: ['Date'], now: 1_790_000_000_999 });
-    await tell(sink, event);
+    await deliverTo(sink, event);
     vi.setSystemTime(1_790_000_600_000);
-    await tell(sink, event);
+    await deliverTo(sink, event);
     const [first, second] = endpoint.requests.slice(-2) as [ChatRequest, ChatRequest];
     expect(first.headers['webhook-timestamp']).toBe('1790000000');
     expect(second.headers['webhook-timestamp']).toBe('1790000600');
@@ -124,7 +124,7 @@ it('http stops for good at 410, and tries again after 503', async () => {
     [503, false],
   ] as const) {
     endpoint.misbehave = (res) => res.writeHead(status).end();
-    expect(await failureOf(tell(http(endpoint.url, { secret })))).toMatchObject({ status, permanent });
+    expect(await failureOf(deliverTo(http(endpoint.url, { secret })))).toMatchObject({ status, permanent });
   }
 });
 

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { vastWebhook } from '../../src/index.js';
 import { type LogOptions, log } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
-import { eventWith, failureOf, tell } from './deliver.js';
+import { deliverTo, eventWith, failureOf } from './deliver.js';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -14,7 +14,7 @@ afterEach(() => {
 async function linesFor(...events: object[]): Promise<string[]> {
   const lines: string[] = [];
   const sink = log({ write: (line) => lines.push(line) });
-  for (const event of events) await tell(sink, event);
+  for (const event of events) await deliverTo(sink, event);
   return lines;
 }
 
@@ -68,7 +68,7 @@ describe('log writes', () => {
       setImmediate(done);
       return false;
     }) as never);
-    await tell(log());
+    await deliverTo(log());
     expect(written).toEqual([expect.stringMatching(/^\{"time":.*\}\n$/)]);
   });
 
@@ -144,8 +144,8 @@ describe('log fails', () => {
         throw thrown;
       },
     });
-    expect(await failureOf(tell(now))).toBe(thrown);
-    expect(await failureOf(tell(log({ write: () => Promise.reject(thrown) })))).toBe(thrown);
+    expect(await failureOf(deliverTo(now))).toBe(thrown);
+    expect(await failureOf(deliverTo(log({ write: () => Promise.reject(thrown) })))).toBe(thrown);
   });
 
   it('when standard output is gone', async () => {
@@ -153,7 +153,7 @@ describe('log fails', () => {
       setImmediate(done, new Error('EPIPE'));
       return true;
     }) as never);
-    expect((await failureOf(tell(log()))).message).toBe('EPIPE');
+    expect((await failureOf(deliverTo(log()))).message).toBe('EPIPE');
   });
 });
 

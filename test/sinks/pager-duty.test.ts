@@ -4,7 +4,7 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { pagerDuty } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type PagerDutyStandInMessage, pagerDutyStandIn } from '../support/chat-stand-in.js';
-import { eventWith, tell } from './deliver.js';
+import { deliverTo, eventWith } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed } from './nasty.js';
 
 let chat: ChatStandIn<PagerDutyStandInMessage>;
@@ -15,7 +15,7 @@ afterAll(() => chat.close());
 
 async function alertFor(event: object): Promise<PagerDutyStandInMessage> {
   const before = chat.messages.length;
-  await tell(pagerDuty(chat.token, { url: chat.url }), event);
+  await deliverTo(pagerDuty(chat.token, { url: chat.url }), event);
   expect(chat.messages).toHaveLength(before + 1);
   return chat.messages[before] as PagerDutyStandInMessage;
 }
@@ -230,14 +230,14 @@ describe("PagerDuty's limits", () => {
 });
 
 describe('pagerDuty', () => {
-  it('posts to the service, or to the option url', async () => {
+  it('posts to the service, or to the url option', async () => {
     const asked: unknown[] = [];
     const fetch = async (url: unknown) => {
       asked.push(url);
       return new Response('', { status: 202 });
     };
-    await tell(pagerDuty('key', { fetch }));
-    await tell(pagerDuty('key', { fetch, url: 'https://events.eu.pagerduty.com/v2/enqueue' }));
+    await deliverTo(pagerDuty('key', { fetch }));
+    await deliverTo(pagerDuty('key', { fetch, url: 'https://events.eu.pagerduty.com/v2/enqueue' }));
     expect(asked).toEqual(['https://events.pagerduty.com/v2/enqueue', 'https://events.eu.pagerduty.com/v2/enqueue']);
   });
 

@@ -28,7 +28,7 @@ import {
   slackWorkflowStandIn,
   teamsStandIn,
 } from '../support/chat-stand-in.js';
-import { failureOf, tell } from './deliver.js';
+import { deliverTo, failureOf } from './deliver.js';
 
 const secret = 'a-secret-of-the-tests';
 
@@ -93,7 +93,7 @@ describe.each([
 
   /** How the sink fails; nothing of it may hold what is secret in the URL. */
   async function failure(options?: HttpSinkOptions, url = chat.url, signal?: AbortSignal) {
-    const error = await failureOf(tell(sinkWith(options, url), undefined, signal));
+    const error = await failureOf(deliverTo(sinkWith(options, url), undefined, signal));
     for (let at: unknown = error; at instanceof Error; at = at.cause) expectNoSecret(at);
     return error;
   }
@@ -107,15 +107,15 @@ describe.each([
     }
   }
 
-  describe('succeeds', () => {
+  describe('delivers', () => {
     it.each([200, 201, 202, 204, 299])('when the answer is %i', async (status) => {
       answering(status);
-      await expect(tell(sinkWith())).resolves.toBeUndefined();
+      await expect(deliverTo(sinkWith())).resolves.toBeUndefined();
     });
 
     it('whatever stands in the answer', async () => {
       answering(200, { 'Content-Type': 'application/json' }, '{"ok": false');
-      await expect(tell(sinkWith())).resolves.toBeUndefined();
+      await expect(deliverTo(sinkWith())).resolves.toBeUndefined();
     });
 
     it('though the body never ends, whose connection is closed then', async () => {
@@ -124,7 +124,7 @@ describe.each([
         closed = once(res, 'close');
         res.writeHead(200).write('{"o');
       };
-      await expect(tell(sinkWith())).resolves.toBeUndefined();
+      await expect(deliverTo(sinkWith())).resolves.toBeUndefined();
       await closed;
     });
 
@@ -133,7 +133,7 @@ describe.each([
         res.writeHead(200, { 'Content-Length': 100 }).write('{"ok"');
         setTimeout(() => res.destroy(), 20);
       };
-      await expect(tell(sinkWith())).resolves.toBeUndefined();
+      await expect(deliverTo(sinkWith())).resolves.toBeUndefined();
     });
 
     describe('by a fetch of another make', () => {
@@ -157,7 +157,7 @@ describe.each([
       ])('which gives a %s', async (_, fetch, write) => {
         const end = (res: ServerResponse) => res.end('ok');
         chat.misbehave = (res) => void (write ?? end)(res.writeHead(200));
-        await expect(tell(sinkWith({ fetch }))).resolves.toBeUndefined();
+        await expect(deliverTo(sinkWith({ fetch }))).resolves.toBeUndefined();
       });
 
       it('which does not heed the signal, in time', async () => {
@@ -168,7 +168,7 @@ describe.each([
 
     it('with one request', async () => {
       const before = chat.requests.length;
-      await tell(sinkWith());
+      await deliverTo(sinkWith());
       expect(chat.requests.slice(before)).toMatchObject([{ method: 'POST' }]);
     });
   });
@@ -262,7 +262,7 @@ describe.each([
     });
   });
 
-  describe('hands on Retry-After', () => {
+  describe('passes Retry-After on', () => {
     it.each([
       ['0', 0],
       ['1', 1_000],
@@ -377,7 +377,7 @@ describe.each([
 
   it('leaves no listener on the signal', async () => {
     const { signal } = new AbortController();
-    await tell(sinkWith(), undefined, signal);
+    await deliverTo(sinkWith(), undefined, signal);
     answering(404);
     await failure(undefined, undefined, signal);
     expect(getEventListeners(signal, 'abort')).toEqual([]);
@@ -386,7 +386,7 @@ describe.each([
   it('leaves no timer behind', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
-      await tell(sinkWith({ fetch: async () => new Response('ok') }));
+      await deliverTo(sinkWith({ fetch: async () => new Response('ok') }));
       await failure({ fetch: async () => new Response('no_service', { status: 404 }) });
       expect(vi.getTimerCount()).toBe(0);
     } finally {
@@ -411,7 +411,7 @@ describe.each([
           return new Response('ok');
         },
       });
-      await tell(sink);
+      await deliverTo(sink);
       expect(asked).toEqual([[chat.url, expect.objectContaining({ method: 'POST', redirect: 'manual' })]]);
       expect(asked[0]?.[1]?.signal).toBeInstanceOf(AbortSignal);
       expect(chat.requests).toHaveLength(before);
@@ -472,7 +472,7 @@ describe.each([
 });
 
 describe('through the middleware', () => {
-  it('the sender hears which chat failed and how, and a retry tells only that one', async () => {
+  it('the answer names the chat that failed and its status, and a retry delivers only to that chat', async () => {
     const [slackChat, googleChatChat] = [await slackStandIn(), await googleChatStandIn()];
     const app = express();
     const errors: unknown[] = [];

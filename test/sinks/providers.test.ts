@@ -42,7 +42,7 @@ const [, express5] = adapters.find(([name]) => name === 'Express 5') as readonly
 const shodaiFields = { apiVersion: '2026-06-01', createdAt: '2026-06-01T00:00:00.000Z' };
 const agreement = { agreementId: 'agr_1', agreementName: 'Lease of flat 7', templateId: 'tpl_1' };
 
-/** Events of other senders, and what people are told of each. */
+/** Events of other senders, and the texts that people see of each. */
 const samples = [
   {
     what: 'shodai: a notification',
@@ -133,17 +133,17 @@ describe.each(chats)('$name', ({ standIn, sink }) => {
   });
   afterAll(() => chat.close());
 
-  it.each(samples)('tells of $what', async ({ provider, event, subject, link }) => {
+  it.each(samples)('shows $what', async ({ provider, event, subject, link }) => {
     const before = chat.messages.length;
     const { id } = await deliver({ provider, event } as never, sink(chat));
-    const told = JSON.stringify(chat.messages[before]);
-    for (const part of [subject, link, id]) expect(told).toContain(part);
-    expect(told).not.toContain(keys[provider]);
+    const text = JSON.stringify(chat.messages[before]);
+    for (const part of [subject, link, id]) expect(text).toContain(part);
+    expect(text).not.toContain(keys[provider]);
   });
 });
 
 describe('cloudEvents and log', () => {
-  it.each(samples)('tell of $what', async ({ provider, event }) => {
+  it.each(samples)('show $what', async ({ provider, event }) => {
     const broker = await endpointStandIn('application/cloudevents+json');
     onTestFinished(() => broker.close());
     const { id } = await deliver({ provider, event } as never, cloudEvents(broker.url));
@@ -209,21 +209,21 @@ describe('a delivery that a queue keeps', () => {
   });
 
   it.each(samples)('goes through an outbox: $what', async ({ provider, event }) => {
-    let told = (_: unknown) => {};
-    const telling = new Promise((resolve) => {
-      told = resolve;
+    let receive = (_: unknown) => {};
+    const received = new Promise((resolve) => {
+      receive = resolve;
     });
     const db = sqliteHandles()[0].open(temporaryFile('outbox.sqlite'));
     const outbox = sqliteOutbox<object>(db, {
       sinks: [
         function audit(given, { delivery }) {
-          told({ event: given, delivery });
+          receive({ event: given, delivery });
         },
       ],
     });
     onTestFinished(() => outbox.close(0));
     const delivery = await deliver({ provider, event } as never, outbox);
-    expect(await telling).toEqual({ event, delivery });
+    expect(await received).toEqual({ event, delivery });
   });
 });
 
@@ -231,14 +231,14 @@ describeWithRedis('bullmq', () => {
   it.each(samples)('takes to a worker: $what', async ({ provider, event }) => {
     const connection = { url: redisUrl() };
     const queue = new Queue(uniqueName(), { connection });
-    let told = (_: unknown) => {};
-    const telling = new Promise((resolve) => {
-      told = resolve;
+    let receive = (_: unknown) => {};
+    const received = new Promise((resolve) => {
+      receive = resolve;
     });
     const forward = createForwarder<object>({
       sinks: [
         function audit(given, { delivery }) {
-          told({ event: given, delivery });
+          receive({ event: given, delivery });
         },
       ],
     });
@@ -249,6 +249,6 @@ describeWithRedis('bullmq', () => {
       await queue.close();
     });
     const delivery = await deliver({ provider, event } as never, bullmq(queue));
-    expect(await telling).toEqual({ event, delivery });
+    expect(await received).toEqual({ event, delivery });
   });
 });

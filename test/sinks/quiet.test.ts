@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Sink, SinkError, type VastEvent, when } from '../../src/index.js';
 import { type QuietOptions, quiet } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
-import { after, anEvent, recorder, resultsOf, tell } from './buffering.js';
+import { after, anEvent, deliverTo, recorder, resultsOf } from './buffering.js';
 
 const seconds = 1_000;
 
@@ -19,20 +19,20 @@ function setUp(perMinute = 2, slack = recorder()) {
   return { ...slack, sink, errors };
 }
 const many = (sink: Sink<VastEvent>, count: number, withinMs?: number) =>
-  Array.from({ length: count }, () => tell(sink, anEvent(), withinMs));
+  Array.from({ length: count }, () => deliverTo(sink, anEvent(), withinMs));
 
 describe('quiet({ perMinute }, sink)', () => {
-  it('tells of so many events as they come, and of the rest in one when the minute is over', async () => {
+  it('delivers the first events at once, and the rest in one digest when the minute is over', async () => {
     const { sink, events, subjects } = setUp();
     const storm = many(sink, 500);
     await after(0);
     expect(events()).toEqual(storm.slice(0, 2).map(({ event }) => event));
-    expect(storm.map(({ result }) => result)).toEqual(['told', 'told', ...Array(498).fill(undefined)]);
+    expect(storm.map(({ result }) => result)).toEqual(['delivered', 'delivered', ...Array(498).fill(undefined)]);
     await after(59_999);
     expect(events()).toHaveLength(2);
     await after(1);
     expect(subjects()[2]).toBe('498 notifications: 498 × instance_offline');
-    expect(resultsOf(storm)).toEqual(['told']);
+    expect(resultsOf(storm)).toEqual(['delivered']);
   });
 
   it('says nothing at the end of a minute that was quiet', async () => {
@@ -53,11 +53,11 @@ describe('quiet({ perMinute }, sink)', () => {
     await after(30 * seconds);
     const [next, surplus] = many(sink, 2);
     await after(0);
-    expect([next?.result, surplus?.result]).toEqual(['told', undefined]);
+    expect([next?.result, surplus?.result]).toEqual(['delivered', undefined]);
     await after(59_999);
     expect(surplus?.result).toBeUndefined();
     await after(1);
-    expect(surplus?.result).toBe('told');
+    expect(surplus?.result).toBe('delivered');
   });
 
   it('passes on one event beyond the number as it is, when the minute is over', async () => {
@@ -71,10 +71,10 @@ describe('quiet({ perMinute }, sink)', () => {
     const { sink, calls, answers } = setUp();
     const error = new SinkError('down');
     answers(() => Promise.reject(error));
-    const told = tell(sink, anEvent(), 8 * seconds);
-    const { abort, delivery } = told;
+    const attempt = deliverTo(sink, anEvent(), 8 * seconds);
+    const { abort, delivery } = attempt;
     await after(0);
-    expect(told.result).toBe(error);
+    expect(attempt.result).toBe(error);
     expect(calls[0]?.context).toEqual({ delivery, signal: abort.signal, deadlineAt: performance.now() + 8 * seconds });
   });
 
@@ -82,16 +82,16 @@ describe('quiet({ perMinute }, sink)', () => {
     const { sink, events } = setUp(1);
     many(sink, 1);
     const [taken] = many(sink, 1, 8 * seconds);
-    expect(taken?.result).toBe('told');
+    expect(taken?.result).toBe('delivered');
     await after(53 * seconds);
     const [held] = many(sink, 1, 8 * seconds);
     expect(held?.result).toBeUndefined();
     await after(7 * seconds);
-    expect(held?.result).toBe('told');
+    expect(held?.result).toBe('delivered');
     expect(events()[1]?.subject).toBe('2 notifications: 2 × instance_offline');
   });
 
-  it('reports answered events that could not be delivered', async () => {
+  it('reports accepted events that could not be delivered', async () => {
     const { sink, answers, errors } = setUp(1);
     answers((nth) => nth > 1 && Promise.reject(new SinkError('gone', { permanent: true })));
     many(sink, 3, 8 * seconds);
@@ -110,7 +110,7 @@ describe('quiet({ perMinute }, sink)', () => {
     expect(sink.accepts?.(sampleEvent('low_credit'), delivery)).toBe(false);
     expect(sink.accepts?.(sampleEvent('outbid'), delivery)).toBe(true);
     expect(sink.concurrency).toBe(10_000);
-    for (let n = 0; n < 3; n++) tell(sink, anEvent(sampleEvent('outbid')));
+    for (let n = 0; n < 3; n++) deliverTo(sink, anEvent(sampleEvent('outbid')));
     await sink.flush?.();
     expect(slack.subjects()[1]).toBe('2 notifications: 2 × outbid');
   });

@@ -1,17 +1,17 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { discord, googleChat, pagerDuty, slack, slackWorkflow, teams } from '../../src/sinks/index.js';
 import { type ChatStandIn, endpointStandIn } from '../support/chat-stand-in.js';
-import { failureOf, tell } from './deliver.js';
+import { deliverTo, failureOf } from './deliver.js';
 
 const pagerDutyAt = (url: string) => pagerDuty<object>('key', { url });
 
 describe('a refusal that can be read in the body of a 2xx is a failure for good', () => {
   let chat: ChatStandIn<unknown> | undefined;
   afterEach(() => chat?.close());
-  const toldWith = async (makeSink: (url: string) => ReturnType<typeof slack<object>>, body: string) => {
+  const deliverWith = async (makeSink: (url: string) => ReturnType<typeof slack<object>>, body: string) => {
     chat = await endpointStandIn('application/json');
     chat.misbehave = (res) => res.writeHead(200).end(body);
-    return tell(makeSink(chat.url) as never);
+    return deliverTo(makeSink(chat.url) as never);
   };
 
   it.each([
@@ -23,7 +23,7 @@ describe('a refusal that can be read in the body of a 2xx is a failure for good'
     ['Teams', teams, 'Webhook message delivery failed with error: Bad payload'],
     ['PagerDuty', pagerDutyAt, '{"status":"invalid event","message":"Event object is invalid"}'],
   ])('%s', async (_, makeSink, body) => {
-    expect(await failureOf(toldWith(makeSink as never, body))).toMatchObject({ status: 200, permanent: true });
+    expect(await failureOf(deliverWith(makeSink as never, body))).toMatchObject({ status: 200, permanent: true });
   });
 
   it.each([
@@ -35,6 +35,6 @@ describe('a refusal that can be read in the body of a 2xx is a failure for good'
     ['Teams', teams, '1'],
     ['PagerDuty', pagerDutyAt, '{"status":"success","message":"Event processed","dedup_key":"a"}'],
   ])('%s: not what says that the message is there', async (_, makeSink, body) => {
-    await expect(toldWith(makeSink as never, body)).resolves.toBeUndefined();
+    await expect(deliverWith(makeSink as never, body)).resolves.toBeUndefined();
   });
 });

@@ -3,7 +3,7 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { type SlackWorkflowOptions, slackWorkflow } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type SlackWorkflowStandInMessage, slackWorkflowStandIn } from '../support/chat-stand-in.js';
-import { eventWith, failureOf, tell } from './deliver.js';
+import { deliverTo, eventWith, failureOf } from './deliver.js';
 import { clusters, controlsIn, isMadeOf, isWellFormed, markupIn, nasty, seen } from './nasty.js';
 
 let chat: ChatStandIn<SlackWorkflowStandInMessage>;
@@ -18,7 +18,7 @@ afterEach(() => {
 /** What the workflow is started with. */
 async function variablesFor(event: object, options?: SlackWorkflowOptions<never>) {
   const before = chat.messages.length;
-  await tell(slackWorkflow(chat.url, options), event);
+  await deliverTo(slackWorkflow(chat.url, options), event);
   expect(chat.messages).toHaveLength(before + 1);
   return chat.messages[before] as SlackWorkflowStandInMessage;
 }
@@ -27,7 +27,7 @@ async function textFor(event: object): Promise<string> {
   return (await variablesFor(event)).vast_notification_message ?? '';
 }
 
-describe('slackWorkflow tells', () => {
+describe('slackWorkflow shows', () => {
   it.each(Object.keys(vastTypes) as VastType[])("of %s with the guide's two variables", async (type) => {
     const event = sampleEvent(type);
     expect(await variablesFor(event)).toEqual({
@@ -45,7 +45,7 @@ describe('slackWorkflow fails', () => {
   const answering = (status: number, body: string) => {
     chat.misbehave = (res) => res.writeHead(status).end(body);
   };
-  const failure = () => failureOf(tell(slackWorkflow(chat.url)));
+  const failure = () => failureOf(deliverTo(slackWorkflow(chat.url)));
 
   it.each([
     ['with a reason', '{"ok":false,"error":"invalid_input_format"}', ' (invalid_input_format)'],
@@ -68,7 +68,7 @@ describe('slackWorkflow fails', () => {
     'but not on 200 and %j',
     async (body) => {
       answering(200, body);
-      await expect(tell(slackWorkflow(chat.url))).resolves.toBeUndefined();
+      await expect(deliverTo(slackWorkflow(chat.url))).resolves.toBeUndefined();
     },
   );
 });

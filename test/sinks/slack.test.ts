@@ -4,7 +4,7 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { type SlackOptions, slack } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type SlackStandInMessage, slackStandIn } from '../support/chat-stand-in.js';
-import { eventWith, tell } from './deliver.js';
+import { deliverTo, eventWith } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed, markupIn, nasty, seen } from './nasty.js';
 
 let chat: ChatStandIn<SlackStandInMessage>;
@@ -21,7 +21,7 @@ const consoleLink = '<https://cloud.vast.ai/instances/|Open the console>';
 /** What Slack takes of an event, in parts. */
 async function messageFor(event: object, options?: SlackOptions<never>) {
   const before = chat.messages.length;
-  await tell(slack(chat.url, options), event);
+  await deliverTo(slack(chat.url, options), event);
   expect(chat.messages).toHaveLength(before + 1);
   const message = chat.messages[before] as SlackStandInMessage;
   const { text, blocks = [] } = message;
@@ -40,7 +40,7 @@ async function messageFor(event: object, options?: SlackOptions<never>) {
   };
 }
 
-describe('slack tells', () => {
+describe('slack shows', () => {
   it.each(Object.keys(vastTypes) as VastType[])('of %s: subject, message, link, type and event id', async (type) => {
     const event = sampleEvent(type);
     const url = `https://cloud.vast.ai${vastTypes[type].link}`;
@@ -78,23 +78,23 @@ describe('nothing in an event can ping or be markup in Slack', () => {
   };
 
   it.each(nasty)('in a subject: %j', async (text) => {
-    const told = await messageFor(eventWith({ subject: text, message: 'm' }));
-    expectSafe(told);
+    const message = await messageFor(eventWith({ subject: text, message: 'm' }));
+    expectSafe(message);
     const line = text.replace(/\s+/g, ' ').trim();
-    expect(seen(told.header)).toBe(line);
-    expect(seen(told.text)).toContain(`${line}\nm\n`);
+    expect(seen(message.header)).toBe(line);
+    expect(seen(message.text)).toContain(`${line}\nm\n`);
   });
 
   it.each(nasty)('in a message: %j', async (text) => {
-    const told = await messageFor(eventWith({ subject: 's', message: text }));
-    expectSafe(told);
-    expect(seen(told.section ?? '')).toBe(text.trim());
-    expect(seen(told.text)).toContain(`s\n${text.trim()}\nhttps:`);
+    const message = await messageFor(eventWith({ subject: 's', message: text }));
+    expectSafe(message);
+    expect(seen(message.section ?? '')).toBe(text.trim());
+    expect(seen(message.text)).toContain(`s\n${text.trim()}\nhttps:`);
   });
 
   it.each(nasty)('in a type: %j', async (text) => {
-    const told = await messageFor(eventWith({ notif_type: `instance_ ${text}` }));
-    expectSafe(told);
+    const message = await messageFor(eventWith({ notif_type: `instance_ ${text}` }));
+    expectSafe(message);
   });
 
   it('in any mixture, at any length', async () => {
@@ -330,6 +330,6 @@ describe("slack's option format", () => {
         throw thrown;
       },
     });
-    await expect(tell(sink, event)).rejects.toBe(thrown);
+    await expect(deliverTo(sink, event)).rejects.toBe(thrown);
   });
 });

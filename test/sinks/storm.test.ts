@@ -16,7 +16,7 @@ const aStorm = (count: number, fields: object = {}) =>
     return signed(anEvent({ notif_type: 'instance_offline', subject: `Instance #${number} Is Offline`, ...fields }));
   });
 
-/** A service whose Slack is told through what `wrap` makes of the sink. */
+/** A service whose Slack sink is wrapped by `wrap`. */
 async function serviceWith(wrap: (sink: Sink<VastEvent>) => Sink<VastEvent>, options: WebhookOptions = {}) {
   const chat = await slackStandIn();
   onTestFinished(() => chat.close());
@@ -29,7 +29,7 @@ async function serviceWith(wrap: (sink: Sink<VastEvent>) => Sink<VastEvent>, opt
 const textIn = ({ text }: SlackStandInMessage) => text.replaceAll('\u200B', '');
 
 describe('500 instances that go offline at once', () => {
-  it('are one message, each request is answered 204 when that is delivered, and each event is completed', async () => {
+  it('are one message, whose request answers each request with 204 and completes each event', async () => {
     const { chat, service, sendAll, textsOf } = await serviceWith((sink) => digest({ everyMs: 10_000 }, sink), {
       deadlineMs: 40_000,
     });
@@ -47,7 +47,7 @@ describe('500 instances that go offline at once', () => {
     expect(service.outcomes.slice(500).map(({ result }) => result)).toEqual(Array(500).fill('duplicate'));
   });
 
-  it('are answered at once if the digest comes after the deadline, and delivered by close() at the latest', async () => {
+  it('are accepted at once if the digest is due after the deadline, and close() delivers them at the latest', async () => {
     const { chat, service, sendAll, textsOf } = await serviceWith((sink) =>
       when('*', digest({ everyMs: 240_000 }, sink)),
     );
@@ -57,7 +57,7 @@ describe('500 instances that go offline at once', () => {
     expect(textsOf()).toEqual([expect.stringMatching(/^500 notifications: /)]);
   });
 
-  it('are delivered by close(), also those that were still arriving then', async () => {
+  it('are delivered by close(), also those that are still arriving then', async () => {
     const { service, sendAll, textsOf } = await serviceWith((sink) => digest({ everyMs: 240_000 }, sink));
     await sendAll(aStorm(3));
     const connection = await service.connect();
@@ -82,7 +82,7 @@ describe('500 instances that go offline at once', () => {
     expect(textsOf()).toHaveLength(4);
   });
 
-  it('are sent again when the chat has failed, and are then all delivered', async () => {
+  it('are all sent again and delivered after the chat has failed', async () => {
     const { chat, sendAll, textsOf } = await serviceWith((sink) => digest({ everyMs: 2_000 }, sink), {
       deadlineMs: 40_000,
     });
@@ -102,7 +102,7 @@ describe('500 instances that go offline at once', () => {
     expect(JSON.stringify(chat.messages)).not.toMatch(/<[!@]|\*now\*[^"]*mrkdwn/);
   });
 
-  it('are one message of a worker’s forwarder, which resolves when it is delivered, and at once when it is closed', async () => {
+  it('are one message of a worker’s forwarder, which resolves when that is delivered, and at once when it is closed', async () => {
     const chat = await slackStandIn();
     onTestFinished(() => chat.close());
     const forward = createForwarder({ sinks: [digest({ everyMs: 2_000 }, slack(chat.url))] });
@@ -120,11 +120,11 @@ describe('500 instances that go offline at once', () => {
 
 describe('the labels of the secrets', () => {
   it('route to the one side and the other, through a real service', async () => {
-    const told: string[] = [];
+    const delivered: string[] = [];
     const sinkOf = (name: string): Sink<VastEvent> => ({
       name,
       deliver({ subject }) {
-        told.push(`${name}: ${subject}`);
+        delivered.push(`${name}: ${subject}`);
       },
     });
     const keys = { client: 'the-secret-of-the-client-webhook', host: 'the-secret-of-the-host-webhook' };
@@ -143,7 +143,7 @@ describe('the labels of the secrets', () => {
       const message = signed(anEvent({ notif_type: type, subject: type }), { key, timestamp: nowSeconds });
       expect((await service.send(message)).status).toBe(204);
     }
-    expect(told).toEqual(['renter: low_disk_space', 'hoster: low_disk_space', 'renter: outbid', 'hoster: outbid']);
+    expect(delivered).toEqual(['renter: low_disk_space', 'hoster: low_disk_space', 'renter: outbid', 'hoster: outbid']);
     expect(service.outcomes[0]?.sinks).toEqual({ renter: 'delivered', hoster: 'skipped' });
   });
 });

@@ -3,7 +3,7 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { type TeamsOptions, teams } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type TeamsStandInMessage, teamsStandIn } from '../support/chat-stand-in.js';
-import { eventWith, failureOf, tell } from './deliver.js';
+import { deliverTo, eventWith, failureOf } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed, nasty, nastyMarkdown, unescapedIn } from './nasty.js';
 
 let chat: ChatStandIn<TeamsStandInMessage>;
@@ -15,7 +15,7 @@ afterAll(() => chat.close());
 /** What Teams takes of an event: its texts in order, and the size of the whole message. */
 async function messageFor(event: object, options?: TeamsOptions<never>) {
   const before = chat.messages.length;
-  await tell(teams(chat.url, options), event);
+  await deliverTo(teams(chat.url, options), event);
   expect(chat.messages).toHaveLength(before + 1);
   const message = chat.messages[before] as TeamsStandInMessage;
   const { body = [], actions } = message.attachments[0]?.content ?? {};
@@ -25,7 +25,7 @@ async function messageFor(event: object, options?: TeamsOptions<never>) {
 
 const everything = [...nasty, ...nastyMarkdown];
 
-describe('teams tells', () => {
+describe('teams shows', () => {
   it.each(Object.keys(vastTypes) as VastType[])('of %s: subject, message, link, type and event id', async (type) => {
     const event = sampleEvent(type);
     const { texts, body, actions, message } = await messageFor(event);
@@ -78,9 +78,9 @@ describe("Teams' limit of 28,000 bytes", () => {
   }
 
   it.each([27_999, 28_000])('leaves a message of %i bytes whole', async (bytes) => {
-    const message = 'm'.repeat(bytes - (await overhead()));
-    const told = await messageFor(eventWith({ message }));
-    expect([told.bytes, told.texts[1]]).toEqual([bytes, message]);
+    const text = 'm'.repeat(bytes - (await overhead()));
+    const message = await messageFor(eventWith({ message: text }));
+    expect([message.bytes, message.texts[1]]).toEqual([bytes, text]);
   });
 
   it.each([
@@ -168,16 +168,21 @@ describe('a connector address, which answers 200 whatever became of the message'
   ])('has failed when its text names error %i', async (status, permanent) => {
     answering(200, failing(status));
     const message = `Teams answered 200 (error ${status} in its text)`;
-    expect(await failureOf(tell(teams(chat.url)))).toMatchObject({ name: 'SinkError', status, permanent, message });
+    expect(await failureOf(deliverTo(teams(chat.url)))).toMatchObject({
+      name: 'SinkError',
+      status,
+      permanent,
+      message,
+    });
   });
 
   it('has failed for good when its text names no error', async () => {
     answering(200, 'Webhook message delivery failed with error: Bad payload received by generic incoming webhook.');
-    expect(await failureOf(tell(teams(chat.url)))).toMatchObject({ status: 200, permanent: true });
+    expect(await failureOf(deliverTo(teams(chat.url)))).toMatchObject({ status: 200, permanent: true });
   });
 
   it.each(['1', '', '{}'])('has the message when its text is %j', async (text) => {
     answering(200, text);
-    await expect(tell(teams(chat.url))).resolves.toBeUndefined();
+    await expect(deliverTo(teams(chat.url))).resolves.toBeUndefined();
   });
 });

@@ -44,7 +44,7 @@ describeWithPrivatePostgres('postgresStore', () => {
   describe('while Postgres is away, on a pool with its defaults', () => {
     const storeTimeoutMs = 200;
 
-    it('frozen: 503 in time, a claim that it grants afterwards is released, and it is used again', async () => {
+    it('frozen: 503 in time, late claims are released, and it is used again', async () => {
       const service = await serveWith(postgresStore(defaultPool((await aRoleThatMayCreate()).url)), { storeTimeoutMs });
       await service.takes();
 

@@ -38,7 +38,7 @@ describeWithPostgres('postgresStore', () => {
   });
 
   describe('its table', () => {
-    it('is made by whoever comes first, and of 64 first claims by 6 processes exactly one wins', async () => {
+    it('is made by the first call, and of 64 first claims by 6 processes exactly one wins', async () => {
       const { url } = await aSchema();
       const stores = await Promise.all(
         Array.from({ length: 6 }, (_, i) =>
@@ -56,7 +56,7 @@ describeWithPostgres('postgresStore', () => {
       expect(states.filter((state) => state === 'in_flight')).toHaveLength(63);
     });
 
-    it('is made by whoever comes first, however close the others are', async () => {
+    it('is made by the first call, however close the others are', async () => {
       const { url } = await aSchema();
       const pools = Array.from({ length: 8 }, () => aPool(url));
       await Promise.all(pools.map((pool) => pool.query('SELECT 1')));

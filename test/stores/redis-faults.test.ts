@@ -10,7 +10,7 @@ import { serveWith } from './service.js';
 describeWithPrivateRedis.each(redisClients)('a Redis that is away, behind %s on its defaults', (client) => {
   const storeTimeoutMs = 200;
 
-  it('frozen: 503 in time, a claim that it grants afterwards is released, and it is used again', async () => {
+  it('frozen: 503 in time, late claims are released, and it is used again', async () => {
     const server = await aRedis();
     const service = await serveWith(redisStore(connected(client, server.url).client), { storeTimeoutMs });
     await service.takes();

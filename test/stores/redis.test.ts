@@ -87,7 +87,7 @@ describeWithRedis('a key of redisStore', () => {
     expect(await redis.exists(`${prefix}k`)).toBe(1);
   });
 
-  it('always has a time to live: a day more than the lease, and the given one after that', async () => {
+  it('always has a time to live: the lease and a day, and after settling the given time', async () => {
     const { prefix, store } = setUp();
     const key = `${prefix}k`;
     await store.claim('k', 'a', minute);
@@ -104,7 +104,7 @@ describeWithRedis('a key of redisStore', () => {
     await expectToLast(key, 8 * day);
   });
 
-  it('is gone when an event is released that was delivered to no sink', async () => {
+  it('is deleted when an event is released that was delivered to no sink', async () => {
     const { prefix, store } = setUp();
     await store.claim('k', 'a', minute);
     await store.release('k', 'a', minute);

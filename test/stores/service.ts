@@ -6,7 +6,7 @@ import { type Adapter, adapters, type Message, type Service, serve, signed } fro
 const [, express5] = adapters.find(([name]) => name === 'Express 5') as readonly [string, Adapter];
 
 export interface StoreService extends Service {
-  /** Hands over an event, unless told otherwise a new one, and gives the status. */
+  /** Sends an event, by default a new one, and returns the status of the answer. */
   deliver(message?: Message): Promise<number>;
   /**
    * The event is sent away with a 503, to come again; the outcome names the cause, without the secrets; no handler has

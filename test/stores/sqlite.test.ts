@@ -43,7 +43,7 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
   });
 
   describe('its table', () => {
-    it('is made by whoever comes first, and of 64 first claims by 6 processes exactly one wins', async () => {
+    it('is made by the first call, and of 64 first claims by 6 processes exactly one wins', async () => {
       const file = aFile();
       const clients = handles.map((handle) => handle.client);
       const stores = await Promise.all(

@@ -1,6 +1,6 @@
 /**
- * The frameworks that the package stands in, behind one interface, so that a rule is written once and holds for all.
- * Requests go over real sockets, written byte by byte, since HTTP clients mend what must be seen here.
+ * The frameworks that the package supports, behind one interface, so that a test is written once and runs in all.
+ * Requests go over real sockets, written byte by byte, because HTTP clients would correct them.
  */
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
@@ -72,7 +72,7 @@ export interface Message {
   readonly body?: string | Buffer;
 }
 
-/** Signed without the package's help, so that it is checked against something. */
+/** Computed without the package, so that the tests check the package against something. */
 export function signature(body: string | Buffer, key: string, timestamp: string | number): string {
   return `sha256=${createHmac('sha256', key).update(`${timestamp}.`).update(body).digest('hex')}`;
 }
@@ -99,7 +99,7 @@ export function signed(
   };
 }
 
-/** The headers of a message without some, by name, and with others. */
+/** The headers of a message, with the named ones removed or replaced. */
 export function headersWith(headers: HeaderList, changes: Record<string, string | undefined>): [string, string][] {
   const changed = new Set(Object.keys(changes).map((name) => name.toLowerCase()));
   const kept = headers.filter(([name]) => !changed.has(name.toLowerCase())) as [string, string][];
@@ -168,7 +168,7 @@ export class Connection {
     return new Connection(socket);
   }
 
-  /** Whatever was received that no answer has taken up. */
+  /** Received bytes that belong to no answer yet. */
   get unread(): string {
     return this.#received.toString('latin1');
   }
@@ -177,7 +177,7 @@ export class Connection {
     if (!this.#socket.destroyed) this.#socket.write(bytes);
   }
 
-  /** Hangs up, as a sender that goes away. */
+  /** Closes the connection, like a sender that gives up. */
   destroy(): void {
     this.#socket.destroy();
   }
@@ -225,7 +225,7 @@ function parseAnswer(bytes: Buffer, method: string, over: boolean): { answer: An
 
 // ---------------------------------------------------------------- what receives it
 
-/** What a handler behind the middleware is given, in whatever way its framework does. */
+/** What the framework passes to a handler behind the middleware. */
 export interface Handled {
   readonly vast: Verified<VastEvent> | undefined;
   /** The same, of whatever provider the service is for. */
@@ -247,7 +247,7 @@ const makers = {
   v0: { express: v0Webhook, koa: koaV0Webhook, fetch: fetchV0Webhook },
 } as const;
 
-/** How the middleware is mounted, and the endpoint that makes. */
+/** The ways to mount the middleware, each with its endpoint. */
 export const mountings = {
   'at the top level': '/vast/webhooks',
   'with a path': '/hooks/x',
@@ -261,11 +261,11 @@ export interface Setup {
   readonly secret?: Secret;
   readonly options?: WebhookOptions;
   readonly mounting?: Mounting;
-  /** The service's own handler of the endpoint, which answers 204 unless told otherwise. */
+  /** The service's own handler of the endpoint, which answers 204 by default. */
   readonly handler?: Handler;
   /** Runs before the middleware, and calls it with `next`. */
   readonly around?: (next: () => unknown, req: IncomingMessage, res: ServerResponse) => unknown;
-  /** Body parsers of the framework's before and behind the middleware, by their names in the adapter. */
+  /** Body parsers of the framework before and behind the middleware, by their names in the adapter. */
   readonly parserBefore?: string;
   readonly parserBehind?: string;
 }
@@ -274,20 +274,20 @@ export interface Setup {
 interface Parser<Middleware> {
   readonly make: () => Middleware;
   readonly leaves: 'bytes' | 'text' | 'nothing';
-  /** Whether it reads the stream although there is a body already. */
+  /** Whether it reads the stream although a body is there already. */
   readonly insists?: boolean;
 }
 
-/** A framework, as a place where the middleware can stand. An adapter is one entry in `adapters`. */
+/** The middleware in one version of a framework. `adapters` has one entry for each. */
 export interface Adapter {
-  /** What it hands to the middleware: the request and response of `node:http`, with what others left on them, or a `Request`. */
+  /** What the middleware gets: the request and response of `node:http`, as earlier middleware left them, or a `Request`. */
   readonly takes: 'node' | 'Request';
-  /** What an unsigned request may be answered, however its target is spelt. */
+  /** The statuses that an unsigned request may get, whatever the spelling of its target. */
   readonly refusals: readonly number[];
   readonly parsers: Readonly<Record<string, Omit<Parser<never>, 'make'>>>;
-  /** What an outcome says is to be done when a parser came first. */
+  /** What an outcome advises when a parser came first. */
   readonly advice: string;
-  /** Whether the middleware hears what a handler throws; otherwise only how that was answered. */
+  /** Whether the middleware sees the error of a handler that throws, or only the status of the answer. */
   readonly showsErrors: boolean;
   readonly listen: (setup: Setup, handler: Handler) => { listener: RequestListener; hook: Closable };
 }
@@ -299,9 +299,9 @@ export interface Service {
   readonly hook: Closable;
   /** The outcomes so far. */
   readonly outcomes: readonly Outcome[];
-  /** What `onError` heard. */
+  /** The errors that `onError` got. */
   readonly errors: readonly Error[];
-  /** What reached the handler. */
+  /** The calls of the handler so far. */
   readonly handled: readonly Handled[];
   /** The nth outcome, from 1, when it is there. */
   outcome(nth?: number): Promise<Outcome>;
@@ -634,10 +634,10 @@ const allAdapters: readonly (readonly [name: string, adapter: Adapter])[] = [
   ...Object.keys(fetchServers).map((name) => [name, fetchAdapter(name)] as const),
 ];
 
-/** Fewer for mutation tests, which are about what stands behind all of them: `ADAPTERS='Express 5,Koa 3'`. */
+/** Mutation tests use fewer, because they are about the code behind all adapters: `ADAPTERS='Express 5,Koa 3'`. */
 const chosen = process.env.ADAPTERS?.split(',');
 
-/** Every rule of an adapter is tested through each of these: `describe.each(adapters)('%s ...', (name, adapter) => ...)`. */
+/** Every rule is tested through each of these: `describe.each(adapters)('%s ...', (name, adapter) => ...)`. */
 export const adapters = allAdapters.filter(([name]) => chosen === undefined || chosen.includes(name));
 
 /** Those of `node:http`, for what others do to its requests. */

@@ -51,7 +51,7 @@ export function watchChannels() {
   };
 }
 
-/** A context that a tracer starts for each delivery: its number. Gives what tells the one that is active. */
+/** A context that a tracer starts for each delivery: its number. Returns a function for the active one. */
 export function traceDeliveries(): () => number | undefined {
   const storage = new AsyncLocalStorage<number>();
   const { start } = tracingChannel<number, DeliveryMessage>('vast-webhook.delivery');

@@ -48,7 +48,7 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** What tells the services apart. */
+/** The differences between the services. */
 export interface ManagementService<Webhook> {
   /** Below which all paths lie. */
   readonly basePath: string;

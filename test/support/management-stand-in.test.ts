@@ -48,7 +48,7 @@ describe('the Vast.ai stand-in', () => {
     expect(violations).toHaveLength(1);
   });
 
-  it('takes loopback when it is told to', async () => {
+  it('accepts loopback addresses if its option allows them', async () => {
     const { url, apiKey } = await started(startVastManagement({ allowLoopback: true }));
     const body = { ...good, webhook_url: 'http://127.0.0.1:8787/vast/webhooks' };
     expect(await send(`${url}/webhooks/`, `Bearer ${apiKey}`, 'POST', body)).toMatchObject({ status: 200 });
@@ -81,7 +81,7 @@ describe('the Vast.ai stand-in', () => {
     expect(await get()).toEqual({ status: 429, type: 'application/json', text: expect.stringContaining('{"detail"') });
   });
 
-  it('fails as it is told, and then works again', async () => {
+  it('fails as the test asks, and then works again', async () => {
     const { url, apiKey, ...standIn } = await started(startVastManagement());
     standIn.failNext(failures.html(503));
     standIn.failNext(failures.json(500, {}), 2);

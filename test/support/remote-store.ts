@@ -8,7 +8,7 @@ import type { Answer, Request } from './remote-store-child.js';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const childScript = fileURLToPath(new URL('remote-store-child.ts', import.meta.url));
 
-/** What a factory gives: a store, and how to give back what it holds. */
+/** The result of a factory: a store, and a function that closes it. */
 export interface MadeStore {
   readonly store: IdempotencyStore;
   close?(): unknown;

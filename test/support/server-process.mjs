@@ -113,7 +113,7 @@ export async function watchFolder(folder, end) {
     fi
     # A Postgres that was killed leaves its lock: a System V segment, of which a machine has only so many.
     segment=$(sed -n '7s/.* //p' "$1/data/postmaster.pid") && [ -n "$segment" ] && ipcrm -m "$segment"
-    # Again, when something that made the folder ready was still at work.
+    # A second time, because a program that prepared the folder may still have been running.
     rm -rf "$1" || { sleep 2; rm -rf "$1"; }`;
   const shell = spawn('sh', ['-c', script, 'sh', folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   await once(shell, 'spawn');

@@ -49,7 +49,7 @@ export async function startRedis({ password, cluster = false, appendfsync = 'alw
     const ask = (/** @type {string[][]} */ ...commands) =>
       redisReplies(port, password === undefined ? commands : [['AUTH', password], ...commands]);
     const answers = async (/** @type {number} */ pid) => {
-      // The number tells it from another server that took the port. PING is refused while data are being loaded.
+      // The number distinguishes it from another server that took the port. PING is refused while data are being loaded.
       const replies = await ask(['PING'], ['INFO', 'server']);
       if (!replies.includes('+PONG\r\n') || !replies.includes(`process_id:${pid}\r\n`)) return false;
       return !cluster || clusterAnswers(ask);
@@ -162,7 +162,7 @@ function redisArguments({ port, folder, password, cluster, appendfsync }) {
     save: '',
     'maxmemory-policy': 'noeviction',
     ...(password !== undefined && { requirepass: password }),
-    // A node that has met no other does not know its address, and would tell clients none.
+    // A node that has met no other does not know its own address, and would send clients none.
     ...(cluster && { 'cluster-enabled': 'yes', 'cluster-announce-ip': '127.0.0.1' }),
   };
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);

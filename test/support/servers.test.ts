@@ -57,14 +57,14 @@ describeWithPrivateRedis('a private Redis', () => {
 
   it('keeps its data over a stop', async () => {
     const server = await aRedis();
-    await redisClient(server.url).set('event', 'told');
+    await redisClient(server.url).set('event', 'kept');
 
     await server.stop();
     expect(server.pid).toBeUndefined();
     expect(await isOpen(server.port)).toBe(false);
 
     await server.start();
-    expect(await redisClient(server.url).get('event')).toBe('told');
+    expect(await redisClient(server.url).get('event')).toBe('kept');
   });
 
   it('keeps what it has acknowledged when it is killed', async () => {
@@ -143,7 +143,7 @@ describeWithPrivatePostgres('a private Postgres', () => {
 
   it('keeps its data over a stop, for which it waits for no client', async () => {
     const client = await postgresClient(server.url);
-    await client.query("CREATE TABLE stopped AS SELECT 'told' AS state");
+    await client.query("CREATE TABLE stopped AS SELECT 'kept' AS state");
 
     await server.stop();
     expect(server.pid).toBeUndefined();
@@ -151,12 +151,12 @@ describeWithPrivatePostgres('a private Postgres', () => {
 
     await server.start();
     const { rows } = await (await postgresClient(server.url)).query('SELECT state FROM stopped');
-    expect(rows).toEqual([{ state: 'told' }]);
+    expect(rows).toEqual([{ state: 'kept' }]);
   });
 
   it('is killed with all its children, and keeps what it has acknowledged', async () => {
     const client = await postgresClient(server.url);
-    await client.query("CREATE TABLE killed AS SELECT 'told' AS state");
+    await client.query("CREATE TABLE killed AS SELECT 'kept' AS state");
     const pids = await postgresPids(client);
 
     await server.stop('SIGKILL');
@@ -164,7 +164,7 @@ describeWithPrivatePostgres('a private Postgres', () => {
 
     await server.start();
     const { rows } = await (await postgresClient(server.url)).query('SELECT state FROM killed');
-    expect(rows).toEqual([{ state: 'told' }]);
+    expect(rows).toEqual([{ state: 'kept' }]);
   });
 
   it('leaves nothing behind', async () => {

@@ -305,7 +305,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
       for (const name of [...delivered, sink]) names[name] = true;
       return Object.keys(names);
     },
-    'as often as they are recorded': (delivered, sink) => [...delivered, sink],
+    'once for each call': (delivered, sink) => [...delivered, sink],
   }).map(
     ([how, record]) =>
       [

@@ -142,7 +142,7 @@ describe('signedDelivery', () => {
     expect(() => signedDelivery({}, secret, { provider: 'acme' })).toThrow(/acme.*vast/);
   });
 
-  it('refuses a secret that nobody can have meant', () => {
+  it('refuses an invalid secret', () => {
     expect(() => signedDelivery(sampleEvent('outbid'), '')).toThrow(TypeError);
   });
 });

@@ -42,7 +42,7 @@ export function costsService(pool: pg.Pool, secret: string): Express {
   return app;
 }
 
-/** Has `then` run when the pool's clients have had a query that begins so. It may throw. */
+/** Calls `then`, which may throw, after the pool's clients ran a query that begins so. */
 export function afterQuery(pool: pg.Pool, beginning: string, then: () => unknown): void {
   pool.on('connect', (client) => {
     const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;

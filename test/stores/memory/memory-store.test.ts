@@ -100,7 +100,7 @@ describe('a completed event', () => {
 });
 
 describe('a released event', () => {
-  it('can be claimed at once, and keeps which sinks have had it', () => {
+  it('can be claimed at once, and keeps the sinks that were delivered to', () => {
     const store = memoryStore();
     store.claim('k', 'a', lease);
     store.delivered('k', 'a', 'slack');
@@ -160,7 +160,7 @@ describe('maxCompleted', () => {
     const store = memoryStore({ maxCompleted: 2 });
     process(store, 'old');
     process(store, 'second');
-    process(store, 'third'); // evicts old: from here the eviction is under way
+    process(store, 'third'); // evicts old: eviction has begun
     vi.advanceTimersByTime(ttl + 1);
     expect(process(store, 'second')).toEqual(acquired());
     process(store, 'fourth'); // evicts third
