@@ -5,9 +5,9 @@ import { path, secret } from './deliveries.mjs';
 const limit = 64 * 1024;
 
 // Frameworks and the package are imported by the candidate that uses them: each runs in a process of its own,
-// and what it does not need must not be in it.
+// and must not contain what it does not need.
 
-/** What each candidate is: whether it verifies, and how to make its `http.Server`. */
+/** For each candidate: whether it verifies, and a function that makes its `http.Server`. */
 export const candidates = {
   bare: {
     verifies: false,
@@ -203,7 +203,7 @@ function readBody(req, done) {
   req.on('end', () => done(Buffer.concat(chunks)));
 }
 
-/** Within a limit, since `arrayBuffer()` has none. */
+/** Reads up to a limit, because `arrayBuffer()` has none. */
 async function readStream(request, limit) {
   const chunks = [];
   let length = 0;

@@ -37,7 +37,7 @@ export class Child {
   }
 }
 
-/** In the child: `answer` is called with each message, and what it gives is sent back. */
+/** In the child: calls `answer` with each message, and sends its result. */
 export function serve(answer) {
   process.on('message', async (message) => process.send(await answer(message)));
   process.on('disconnect', () => process.exit());

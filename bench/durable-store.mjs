@@ -14,7 +14,7 @@ import { serve } from './child.mjs';
 const concurrency = 64;
 const name = process.argv[2];
 
-/** Each gives what is done with one event, and an end. */
+/** Each returns a function that handles one event, and a function that ends it. */
 const makes = {
   async redis() {
     const server = await startRedis({ appendfsync: 'everysec' });
@@ -24,7 +24,7 @@ const makes = {
   async postgres() {
     const server = await startPostgres();
     const pool = new pg.Pool({ connectionString: server.url, max: concurrency });
-    // The disk is not what is measured.
+    // This benchmark does not measure the disk.
     pool.on('connect', (client) => client.query('SET synchronous_commit = off'));
     pool.on('error', () => {});
     return { one: claimAndComplete(postgresStore(pool)), end: () => server.close() };

@@ -47,7 +47,7 @@ export async function importCost(quick) {
 }
 
 function cpuMs(script) {
-  // What the process took is read before anything is loaded to print it.
+  // Memory is read before loading anything that prints it.
   const source = `Promise.resolve(${script}).then(() => {
     const { user, system } = process.cpuUsage();
     process.stdout.write(String((user + system) / 1000));

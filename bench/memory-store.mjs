@@ -7,7 +7,7 @@ const leaseMs = 30_000;
 const ttlMs = 7 * 24 * 60 * 60_000;
 const perBlock = 1000;
 
-/** What the same takes without a store: it remembers what is in flight. */
+/** The baseline without a store, which remembers only running events. */
 const forgetful = () => {
   const held = new Map();
   return {
@@ -26,7 +26,7 @@ serve(({ events, sampleEvery, remembers }) => {
   let completesMs = 0;
   let worstClaimsMs = 0;
   let worstCompletesMs = 0;
-  // Room for the keys' own garbage is taken before the store's is measured.
+  // Memory for the garbage of the keys is allocated before the store is measured.
   for (let block = 0; block < 300; block++) newKeys();
   globalThis.gc?.();
   const rssBefore = process.memoryUsage.rss();

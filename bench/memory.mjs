@@ -13,7 +13,7 @@ export async function memory(quick) {
     const sampled = { events, sampleEvery: 200_000 };
     const withStore = await once({ ...sampled, remembers: true }, ['--expose-gc']);
     const without = await once({ ...sampled, remembers: false }, ['--expose-gc']);
-    // By itself: a collection that is forced throws away compiled code, too.
+    // We wait for a natural collection, because a forced one also drops compiled code.
     const timed = await once({ events, remembers: true });
     results.push({ ...timed, samples: withStore.samples, without: without.samples });
   }

@@ -17,7 +17,7 @@ export function pairedRatios(rounds, above, below) {
   return rounds.map((round) => round[above] / round[below]);
 }
 
-/** What has been measured, part by part, as `results.json` keeps it. */
+/** The measurements of each part, as `results.json` keeps them. */
 export const measured = {};
 let part = { figures: [], goals: [] };
 

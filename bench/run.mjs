@@ -1,6 +1,6 @@
 // npm run bench -- [--quick] [cpu] [load] [memory] [import] [stores] [store-memory] [serve-start]
 //   [trigger-rate]
-// What it has measured goes into results.json, where parts that were not run stay as they are.
+// Results go into results.json. Parts that were not run keep their results.
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { cpu } from './cpu.mjs';

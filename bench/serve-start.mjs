@@ -32,7 +32,7 @@ async function startMs() {
   return ms;
 }
 
-/** What Node.js itself takes, whatever it runs. */
+/** The time that Node.js itself needs. */
 async function emptyMs() {
   const startedAt = performance.now();
   await once(spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' }), 'exit');

@@ -127,7 +127,7 @@ async function postgres(rounds, events) {
 async function outbox(rounds, events) {
   const folder = await mkdtemp(join(tmpdir(), 'vast-webhook-bench-'));
   const db = new Database(join(folder, 'outbox.db'));
-  // One that never answers: measured is how fast events are taken.
+  // A chat that never answers, because we measure how fast events are accepted.
   const sink = { name: 'slow', deliver: () => new Promise(() => {}) };
   const box = sqliteOutbox(db, { sinks: [sink] });
   const bareDb = new Database(join(folder, 'bare.db'));

@@ -4,7 +4,7 @@
  */
 export const turns = 4;
 
-/** What `measure` gives for each candidate, the mean of its turns. */
+/** The result of `measure` for each candidate, as the mean of its turns. */
 export async function inTurns(candidates, measure) {
   const sums = {};
   for (let turn = 0; turn < turns; turn++) {

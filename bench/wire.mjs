@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 
 /**
- * A keep-alive connection to a server in this process. No socket, and so no kernel: what is left is the time that
+ * A keep-alive connection to a server in this process. Without a socket and the kernel it measures only the time that
  * the server's own JavaScript takes, which varies far less from run to run.
  */
 export class Wire extends Duplex {
@@ -26,7 +26,7 @@ export class Wire extends Duplex {
       };
       send();
     });
-    // What a candidate still does after its last answer is its own cost, too.
+    // Work after its last answer is also a cost of the candidate.
     await new Promise((resolve) => setImmediate(resolve));
   }
 

@@ -78,12 +78,12 @@ function makeReport(config, types, compilerState) {
   return report.replace(/\n```\n$/, `\n${globalsOf(types)}\`\`\`\n`);
 }
 
-/** Docstrings are not what is reported. */
+/** The reports contain no docstrings. */
 function withoutNote(line) {
   return line.includes('@public') ? '// @public\n' : '';
 }
 
-/** API Extractor passes over what is declared for everybody, such as `req.vast`. */
+/** API Extractor skips global declarations such as `req.vast`. */
 function globalsOf(types) {
   const texts = [...withImports(types)].map((file) => readFileSync(file, 'utf8'));
   const blocks = texts.flatMap((text) => text.match(/^declare global \{\n[\s\S]*?^\}\n/gm) ?? []);
@@ -150,7 +150,7 @@ function textOf(file) {
   return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
 }
 
-/** Where this branch has left main; `changeset status` counts from there, too. */
+/** The commit where this branch left main, which `changeset status` also uses. */
 function baseCommit() {
   for (const ref of ['origin/main', 'main']) {
     try {
@@ -160,7 +160,7 @@ function baseCommit() {
   return undefined;
 }
 
-/** By a changeset that main has not, or by a version that was made of it since. */
+/** By a changeset that main lacks, or by a version that was made from it. */
 function isAnnounced(base) {
   const isNew = (file) =>
     /\.md$/.test(file) && file !== 'README.md' && textAt(base, `.changeset/${file}`) === undefined;

@@ -165,7 +165,7 @@ async function bundleCommand() {
   const { metafile } = await bundle({
     entryPoints: ['src/cli/main.ts'],
     bundle: true,
-    // What one subcommand needs is loaded with it.
+    // The modules of one subcommand are loaded with it.
     splitting: true,
     format: 'esm',
     platform: 'node',

@@ -1,6 +1,6 @@
 /**
  * Checks what users get: the packed tarball, in projects that hold nothing else. Needs no network. With a folder as its
- * argument, it leaves the tarball there, so that what was checked can be published.
+ * argument, it leaves the tarball there, so that the checked tarball can be published.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -23,7 +23,7 @@ export const entries = [
   'testing/index',
 ];
 
-/** What comes after the package's name where an entry is imported: '' for the first one. */
+/** The subpath of an entry after the package's name: '' for the first one. */
 export function subpathOf(entry) {
   return entry.replace(/\/?\bindex$/, '');
 }

@@ -8,7 +8,7 @@ const headings = { Major: 'Changed', Minor: 'Added', Patch: 'Fixed' };
 const changelog = readFileSync('CHANGELOG.md', 'utf8');
 let section;
 try {
-  // It would write below the first line of a file that is there. So it writes a new one, of which the section is taken.
+  // It would write below the first line of an existing file. So it writes a new file, and we copy the section.
   rmSync('CHANGELOG.md');
   execFileSync(process.execPath, ['node_modules/@changesets/cli/bin.js', 'version'], { stdio: 'inherit' });
   if (existsSync('CHANGELOG.md')) section = inOurForm(readFileSync('CHANGELOG.md', 'utf8'));

@@ -14,7 +14,7 @@ import { temporaryFile } from './support/temporary-file.js';
 
 const minutes = 60_000;
 
-describe.each(adapters)('%s: what is published of a delivery', (_name, adapter) => {
+describe.each(adapters)('%s: the published messages of a delivery', (_name, adapter) => {
   it('is one object from its arrival to its answer', async () => {
     const { published, nth } = watchChannels();
     const service = await serve(adapter);
@@ -199,7 +199,7 @@ describe.each(adapters)('%s: the context that a tracer starts with a delivery', 
   });
 });
 
-describe('what is published of a sink', () => {
+describe('the published messages of a sink', () => {
   const [, adapter] = adapters[1] as (typeof adapters)[number];
 
   it('is one object from the call of the sink to its result, in the context of its delivery', async () => {
@@ -229,7 +229,7 @@ describe('what is published of a sink', () => {
     expect(contexts).toEqual([1, 1]);
   });
 
-  it('is a context for what it does in turn, and for its end', async () => {
+  it('is a context for the work of the sink, and for its end', async () => {
     const storage = new AsyncLocalStorage<string>();
     const { start, asyncEnd } = tracingChannel<string, SinkMessage>('vast-webhook.sink');
     start.bindStore(storage, ({ sink }) => sink);

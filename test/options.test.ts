@@ -31,7 +31,7 @@ const redis = { evalsha: async () => null, eval: async () => null };
 const openDatabase = () => sqliteHandles()[0].open(':memory:');
 async function audit() {}
 
-/** Each public function that takes options, called with options that are right but for what is given. */
+/** Each public function with options, called with valid options and the given ones. */
 const calls: Readonly<Record<string, (options: object) => unknown>> = {
   'vastWebhook, Express': (options) => vastWebhook('secret', options),
   'vastWebhook, Koa': (options) => koaWebhook('secret', options),
@@ -89,7 +89,7 @@ describe.each([...sinks, 'bullmq', 'sqliteOutbox'])('the name of %s', (of) => {
     expect(() => calls[of]?.({ name })).toThrow(TypeError);
   });
 
-  it('is what is given', () => {
+  it('is the given value', () => {
     expect(calls[of]?.({ name: 'x'.repeat(255) })).toMatchObject({ name: 'x'.repeat(255) });
   });
 });

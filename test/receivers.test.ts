@@ -24,7 +24,7 @@ async function send(to: ReturnType<typeof hook>, event: object): Promise<number>
 }
 
 describe('two receivers on one store', () => {
-  it('with different sinks are refused, since the second would answer 204 and deliver nothing', () => {
+  it('with different sinks are refused, because the second would answer 204 and deliver nothing', () => {
     const store = memoryStore();
     hook(secret, { store, sinks: [aSink('slack')] });
     expect(() => vastWebhook(secret, { store, sinks: [aSink('pager')] })).toThrow(shared);
@@ -44,7 +44,7 @@ describe('two receivers on one store', () => {
     expect([slack.ids, pager.ids]).toEqual([[event.event_id], [event.event_id]]);
   });
 
-  it('with the same sinks share what they remember', async () => {
+  it('with the same sinks share their memory', async () => {
     const store = memoryStore();
     const slack = aSink('slack');
     const both = [hook(secret, { store, sinks: [slack] }), hook(secret, { store, sinks: [slack] })];

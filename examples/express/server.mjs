@@ -10,7 +10,7 @@ if (!VAST_WEBHOOK_SECRET || !SLACK_WEBHOOK_URL) {
 
 const webhook = vastWebhook(VAST_WEBHOOK_SECRET, {
   sinks: [
-    // Slack hears what somebody has to act on, the log hears everything.
+    // Slack gets events that need action, the log gets every event.
     when(['outbid', 'instance_*', 'low_credit', 'billing_failed'], slack(SLACK_WEBHOOK_URL)),
     async function log(event) {
       console.log(`${event.notif_type}: ${event.subject}`);

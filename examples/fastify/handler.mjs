@@ -16,7 +16,7 @@ app.use('/vast/webhooks', webhook);
 app.addHook('preClose', () => webhook.close()); // running handlers finish first
 app.post('/orders', async ({ body }) => ({ ordered: body }));
 
-// A scope of its own, since Fastify's parsers would wait for ever for a body that the middleware has read.
+// A separate scope, because Fastify's parsers would wait forever for a body that the middleware has read.
 app.register(async (scope) => {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser('*', (request, _payload, done) => done(null, request.raw.body));

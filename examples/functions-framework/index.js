@@ -7,7 +7,7 @@ if (!VAST_WEBHOOK_SECRET) {
   process.exit(1);
 }
 
-// Made once for all requests. Without `path`, what is signed is taken on every path.
+// Created once for all requests. Without `path`, signed requests are accepted on every path.
 const webhook = vastWebhook(VAST_WEBHOOK_SECRET, {
   path: '/vast/webhooks',
   sinks: [

@@ -26,7 +26,7 @@ export default {
   treatWarningsAsErrors: true,
   validation: { notExported: true, invalidLink: true, invalidPath: true, rewrittenLink: true, notDocumented: true },
   intentionallyNotDocumented: [...catalogue, ...parts],
-  // Shapes of a line, which nobody has to name.
+  // One-line types that users do not need by name.
   intentionallyNotExported: [
     'Awaitable',
     'FetchHandler',

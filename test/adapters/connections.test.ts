@@ -68,7 +68,7 @@ describe.each(adapters)('%s: a delivery', (_name, adapter) => {
 });
 
 describe.each(nodeAdapters)('%s: a sender', (_name, adapter) => {
-  it('that never ends a body which somebody in front has whole is answered in time', async () => {
+  it('that never ends a body is answered in time if earlier middleware has all of it', async () => {
     const { body, headers } = signed();
     const service = await serve(adapter, {
       options: { bodyTimeoutMs: 100 },

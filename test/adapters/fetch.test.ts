@@ -122,7 +122,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
       return sent;
     }
 
-    it('is taken', async () => {
+    it('is accepted', async () => {
       const { hook } = webhook();
       expect((await hook(declared())).status).toBe(204);
     });
@@ -161,7 +161,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
       expect(outcomes).toMatchObject([{ code: 'aborted', status: 0, permanent: false }]);
     });
 
-    it('that is too large, whatever its length was said to be: 413', async () => {
+    it('that is too large, whatever length was declared: 413', async () => {
       const { hook, outcomes } = webhook({ limit: 10 });
       const { init } = stream((controller) => {
         controller.enqueue(new Uint8Array(11));
@@ -171,7 +171,7 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
       expect(codeOf(outcomes)).toEqual(['payload_too_large']);
     });
 
-    it('that does not come: 408, and what comes then changes nothing', async () => {
+    it('that does not arrive: 408, and later bytes change nothing', async () => {
       const { hook, outcomes } = webhook({ bodyTimeoutMs: 20 });
       const late = deferred<ReadableStreamDefaultController<unknown>>();
       const { init } = stream(late.resolve);
@@ -243,7 +243,7 @@ describe('the body of a Request', () => {
     expect(codeOf(outcomes)).toEqual(['aborted']);
   });
 
-  it('of a sender that hangs up when it is there: taken', async () => {
+  it('of a sender that hangs up after sending it: accepted', async () => {
     const sender = new AbortController();
     const { hook, outcomes } = webhook({}, () => {
       sender.abort();
@@ -271,7 +271,7 @@ describe('the body of a Request', () => {
 });
 
 describe('a platform that may freeze the process after the answer', () => {
-  /** A platform: what it has been given to wait for, and whether all of that has settled. */
+  /** A platform that records the promises that it must wait for, and whether all have settled. */
   function platform() {
     const waitingFor: Promise<unknown>[] = [];
     let isIdle = false;

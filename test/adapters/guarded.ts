@@ -1,4 +1,4 @@
-/** What every way to mount the middleware must do: guard its endpoint, and let other requests pass. */
+/** Every way to mount the middleware must guard its endpoint and let other requests pass. */
 import { createServer, type RequestListener } from 'node:http';
 import { expect, onTestFinished } from 'vitest';
 import { type Outcome, vastWebhook } from '../../src/index.js';

@@ -14,7 +14,7 @@ import {
   signed,
 } from '../support/adapters.js';
 
-/** A memory store that writes down what it was asked, and can be waited for. */
+/** A memory store that records its calls, which a test can wait for. */
 function watchedStore() {
   const store = memoryStore();
   const calls: string[] = [];
@@ -362,7 +362,7 @@ describe.each(adapters)('%s: a handler behind sinks', (_name, adapter) => {
     open();
     await asked('release', 1);
     expect(service.handled).toHaveLength(0);
-    // What the sink had is known to the next try, which the handler gets.
+    // The next attempt knows that the sink was delivered to, and calls the handler.
     expect((await service.send(message)).status).toBe(204);
     expect(await service.outcome(3)).toMatchObject({ result: 'accepted', sinks: { slow: 'already' } });
     expect(service.handled).toHaveLength(1);

@@ -4,7 +4,7 @@ import { vastWebhook } from '../../src/index.js';
 import type { WebhookOptions } from '../../src/options.js';
 import { anEvent, bytesOf, Connection, listen, type Message, nowMs, secret, signed } from '../support/adapters.js';
 
-/** A service without `onOutcome` and `onError`: what it prints is caught. */
+/** A service without `onOutcome` and `onError`, whose output is captured. */
 async function quietly(options: WebhookOptions, handlerStatus = 204) {
   const real = performance.now.bind(performance);
   let ahead = 0;
@@ -41,8 +41,8 @@ async function quietly(options: WebhookOptions, handlerStatus = 204) {
   };
 }
 
-describe('what is printed when nobody listens to outcomes', () => {
-  it('is nothing for deliveries that are taken', async () => {
+describe('the output without onOutcome and onError', () => {
+  it('is empty for accepted deliveries', async () => {
     const { send, warned, failed } = await quietly({});
     const message = signed();
     await send(message);
@@ -101,7 +101,7 @@ describe('what is printed when nobody listens to outcomes', () => {
     expect(printed).not.toContain(secret);
   });
 
-  it('is an error for what comes after the answer: a sink that fails late', async () => {
+  it('is an error for a sink that fails after the answer', async () => {
     let fail = () => {};
     const { send, failed } = await quietly({
       deadlineMs: 30,

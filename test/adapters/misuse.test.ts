@@ -113,7 +113,7 @@ describe('the middleware as the listener of a server', () => {
     expect((await ask(hook as never, { method: 'GET', target })).status).toBe(404);
   });
 
-  it('answers 401 to a forgery, and 500 to an event that there is nobody to hand to', async () => {
+  it('answers 401 to a forgery, and 500 to an event without a handler', async () => {
     const outcomes: Outcome[] = [];
     const hook = vastWebhook(secret, { ...quiet, onOutcome: (outcome) => outcomes.push(outcome) });
     expect((await ask(hook as never, { target: path, ...signed({}, { key: 'forged' }) })).status).toBe(401);
@@ -138,7 +138,7 @@ describe('the middleware as the listener of a server', () => {
     expect(delivered).toHaveLength(1);
   });
 
-  it('needs nobody behind it with sinks', async () => {
+  it('needs no handler if it has sinks', async () => {
     const delivered: unknown[] = [];
     const hook = vastWebhook(secret, {
       ...quiet,
@@ -153,7 +153,7 @@ describe('the middleware as the listener of a server', () => {
   });
 });
 
-describe('what is said once', () => {
+describe('a warning that is printed once', () => {
   it('a signed request that is passed on, with its path and the endpoint', async () => {
     const errors: Error[] = [];
     const app = (Object.values(expresses)[0] as (typeof expresses)['Express 4'])();
@@ -209,7 +209,7 @@ describe('what is said once', () => {
 });
 
 describe('an outcome', () => {
-  it('has the status that was answered, also by somebody else', async () => {
+  it('has the status of the answer, also if other middleware answered', async () => {
     const outcomes: Outcome[] = [];
     let go = () => {};
     const hook = vastWebhook(secret, {

@@ -20,7 +20,7 @@ const duration = {
 const createFetch: typeof fetchVastWebhook = (key, given) =>
   fetchVastWebhook(key, given, isHandedOn(Object(given)) ? () => new Response() : undefined);
 
-/** What each option takes and what it does not. */
+/** The valid and invalid values of each option. */
 const options: Record<string, { good: unknown[]; bad: unknown[] }> = {
   path: {
     good: ['/', '/x', '/vast/webhooks/'],

@@ -39,7 +39,7 @@ afterAll(() => {
 
 // ---------------------------------------------------------------- what anybody may send
 
-/** What a header value may hold: no controls, no white space at the ends, which the parser takes off. */
+/** Header values: no control characters, and no white space at the ends, which the parser removes. */
 const value = fc
   .string({ unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)), maxLength: 40 })
   .map((text) => text.replace(/[\x7f-\x9f]/g, '').trim());
@@ -127,7 +127,7 @@ function headersOf({ signatures, timestamps, encodings, others, body }: Anything
   ];
 }
 
-/** What the contract has for it, said a second time and in other words. */
+/** The contract, implemented a second time in another way. */
 function expected({ method, signatures, timestamps, encodings, body }: Anything): number {
   if (method !== 'POST') return 405;
   const timestamp = timestamps.join(', ');
@@ -213,7 +213,7 @@ describe.each(adapters)('%s, whatever is sent', (_name, adapter) => {
     );
   });
 
-  it('outlives what is no HTTP', async () => {
+  it('survives bytes that are not HTTP', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(
@@ -269,7 +269,7 @@ const oddities = [
 const seldom = <T>(values: fc.Arbitrary<T>) =>
   fc.oneof({ weight: 3, arbitrary: fc.constant<T[]>([]) }, fc.array(values, { maxLength: 2 }));
 
-/** The endpoint, spelt so that somebody might take it for something else. */
+/** The endpoint in spellings that a router might take for another path. */
 const spelling = (endpoint: string) =>
   fc
     .record({

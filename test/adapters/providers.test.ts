@@ -287,7 +287,7 @@ describe.each(adapters)('%s: v0Webhook', (_name, adapter) => {
     expect((await service.send({ ...fromV0(), ...change })).status).toBe(status);
   });
 
-  it('is on a route, too, with the same token', async () => {
+  it('also works on a route, with the same token', async () => {
     const service = await serve(adapter, v0({ mounting: 'on a route' }));
     const connection = await service.connect();
     connection.write(bytesOf({ ...fromV0(), target: `${service.endpoint}${tokenQuery(token)}` }));

@@ -39,7 +39,7 @@ const keeping = (rawBody: Buffer): Setup['around'] => before((req) => void Objec
 
 describe.each(adapters)('%s: the raw body', (_name, adapter) => {
   describe('read by the middleware', () => {
-    it('is what was signed, and the delivery has it', async () => {
+    it('is the signed bytes, and the delivery has it', async () => {
       const service = await serve(adapter);
       const message = signed();
       await service.send(message);
@@ -199,7 +199,7 @@ describe.each(nodeAdapters)('%s: the raw body', (_name, adapter) => {
       expect((await service.send({ headers, body })).status).toBe(401);
     });
 
-    it('is held to the limit', async () => {
+    it('must keep to the limit', async () => {
       const { body, headers } = signed();
       const around = keeping(body);
       const service = await serve(adapter, { around, options: { limit: body.length - 1 } });
@@ -301,7 +301,7 @@ describe.each(adapters)('%s: the raw body', (_name, adapter) => {
 
 describe.each(nodeAdapters)('%s: the raw body', (_name, adapter) => {
   describe('touched by others', () => {
-    it('answers 500 at once when somebody has read a part and paused', async () => {
+    it('answers 500 at once when earlier middleware read a part and paused', async () => {
       const around: Setup['around'] = (next, req) =>
         new Promise((resolve) => {
           req.once('data', () => {
@@ -318,7 +318,7 @@ describe.each(nodeAdapters)('%s: the raw body', (_name, adapter) => {
       expect(await service.outcome()).toMatchObject({ code: 'raw_body_unavailable' });
     });
 
-    it('answers 500 at once when somebody has drained it', async () => {
+    it('answers 500 at once when earlier middleware read all of it', async () => {
       const around = before(async (req) => {
         for await (const _ of req);
       });
@@ -327,7 +327,7 @@ describe.each(nodeAdapters)('%s: the raw body', (_name, adapter) => {
       expect(await service.outcome()).toMatchObject({ code: 'raw_body_unavailable' });
     });
 
-    it('answers 500 when somebody has set an encoding', async () => {
+    it('answers 500 when earlier middleware set an encoding', async () => {
       const service = await serve(adapter, { around: before((req) => void req.setEncoding('utf8')) });
       expect((await service.send(signed())).status).toBe(500);
       expect(await service.outcome()).toMatchObject({ code: 'raw_body_unavailable' });
@@ -346,12 +346,12 @@ describe.each(nodeAdapters)('%s: the raw body', (_name, adapter) => {
       });
     });
 
-    it('reads it when somebody has paused it before a byte was taken, and left it so', async () => {
+    it('reads it when earlier middleware paused it before reading a byte', async () => {
       const service = await serve(adapter, { around: before((req) => void req.pause()) });
       expect((await service.send(signed())).status).toBe(204);
     });
 
-    it('loses nothing of what came while somebody in front took time', async () => {
+    it('loses no bytes that arrive while earlier middleware is slow', async () => {
       const service = await serve(adapter, { around: before(() => new Promise(setImmediate)) });
       expect((await service.send(signed())).status).toBe(204);
     });
@@ -496,7 +496,7 @@ describe.each(Object.entries(expresses))('%s: keepRawBody', (_version, express) 
     expect(outcomes).toMatchObject([{ reason: 'signature_mismatch' }]);
   });
 
-  it('is held to the limit', async () => {
+  it('must keep to the limit', async () => {
     const { send } = await serveParsed(express.json({ verify: keepRawBody, limit: '1mb' }));
     const { body, headers } = signed(anEvent({ message: 'x'.repeat(70_000) }));
     expect((await send({ body, headers })).status).toBe(413);

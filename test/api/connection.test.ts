@@ -70,7 +70,7 @@ describe('a service that', () => {
     while (!hasEnded) await sleep(5);
   });
 
-  it('explains an error without an end is cut off, too', async () => {
+  it('sends an endless error answer is also cut off', async () => {
     const { standIn, api } = await setUp({ timeoutMs: 2 ** 31 - 1 });
     standIn.failNext((res, req) => {
       const writeHead = res.writeHead.bind(res);
@@ -80,7 +80,7 @@ describe('a service that', () => {
     expect(await errorOf(api.listWebhooks())).toMatchObject({ status: 400, message: 'Vast.ai answered 400.' });
   });
 
-  it('sends a list of a million bytes is heard out', async () => {
+  it('sends a list of a million bytes is read to the end', async () => {
     const { standIn, api } = await setUp();
     const webhook = { id: 1, name: 'x'.repeat(1_000_000) };
     standIn.failNext(failures.json(200, { success: true, webhooks: [webhook] }));

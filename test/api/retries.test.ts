@@ -94,7 +94,7 @@ it.each([400, 401, 403, 404, 408, 409, 500, 501, 505])('%i is final', async (sta
   expect(standIn.requests).toHaveLength(1);
 });
 
-it('Shodai and v0 repeat an update, which sets what it says, and not a creation', async () => {
+it('Shodai and v0 repeat an update, which is idempotent, and no creation', async () => {
   const shodai = await started(startShodaiManagement());
   const ofShodai = shodaiApi({ apiKey: shodai.apiKey, baseUrl: shodai.url });
   const { id } = await ofShodai.createWebhook({ url: input.webhook_url });
@@ -116,7 +116,7 @@ it('Shodai and v0 repeat an update, which sets what it says, and not a creation'
   expect(v0.requests).toHaveLength(1 + 4 + 1);
 });
 
-it('nobody repeats a call within the service’s rate limit', async () => {
+it('no client repeats a call within the service’s rate limit', async () => {
   const standIn = await started(startVastManagement({ rateLimit: { calls: 1, perMs: 60_000 } }));
   const api = vastApi({ apiKey: standIn.apiKey, baseUrl: standIn.url });
   await api.listTypes();

@@ -50,7 +50,7 @@ it('creates with all, and updates', async () => {
   expect(standIn.violations).toEqual([]);
 });
 
-it('disables what is deleted, and brings it back', async () => {
+it('disables a deleted webhook, and restores it', async () => {
   const { standIn, api } = await setUp();
   const { id } = await api.createWebhook(input);
   expect(await api.deleteWebhook(id)).toMatchObject({ id, status: 'disabled' });

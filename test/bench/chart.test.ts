@@ -53,7 +53,7 @@ describe('the chart of the benchmark', () => {
     ]);
   });
 
-  it('says each figure with its unit, and what it is of', () => {
+  it('labels each figure with its unit and its subject', () => {
     expect(texts(chart(results))).toEqual(
       expect.arrayContaining(['express-ours', '100.0 µs', 'with the middleware', 'front-ours', '31,163 requests/s']),
     );
@@ -100,7 +100,7 @@ describe('the chart of the benchmark', () => {
     expect(svg).not.toMatch(/(fill|stroke)="/);
   });
 
-  it('leaves out what has not been measured, and says what to run when that is all', () => {
+  it('omits missing measurements, and names the command to run when all are missing', () => {
     expect(chart({ cpu: results.cpu })).not.toContain('Requests a second');
     expect(() => chart({})).toThrow('npm run bench -- cpu load');
   });

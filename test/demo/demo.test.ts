@@ -55,7 +55,7 @@ describe('npm run demo', () => {
     expect(stdout).not.toMatch(/[0-9a-f]{32}/);
   });
 
-  it('marks what is not as it should be, says what should have been, and ends with status 1', async () => {
+  it('marks wrong results, prints the expected ones, and ends with status 1', async () => {
     const { status, stdout } = await runDemo('--slack-status', '500');
     const outbid = stdout.indexOf('✗ outbid  ');
     expect(stdout.slice(outbid).split('\n').slice(0, 2)).toEqual([

@@ -10,7 +10,7 @@ const parts = ['package.json', 'tsconfig.json', 'scripts', 'src', 'examples', 't
 
 export interface Checkout {
   readonly folder: string;
-  /** Starts a program in it, with nothing in the environment but what is given. */
+  /** Starts a program in it, with only the given environment. */
   start(args: readonly string[], env?: Readonly<Record<string, string>>): Program;
   remove(): Promise<void>;
 }
@@ -41,7 +41,7 @@ export async function checkout(): Promise<Checkout> {
   };
 }
 
-/** A running `node`, and what it has printed. */
+/** A running `node` and its output. */
 export class Program {
   stdout = '';
   stderr = '';
@@ -82,7 +82,7 @@ export class Program {
     return Promise.race([found, over]);
   }
 
-  /** What it prints from now on finds nobody. */
+  /** Closes the readers of its output. */
   stopReading(): void {
     this.#process.stdout?.destroy();
   }

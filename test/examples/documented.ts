@@ -55,7 +55,7 @@ export async function readmeOf(example: string): Promise<string> {
   return readFile(new URL(`../../examples/${example}/README.md`, import.meta.url), 'utf8');
 }
 
-/** What the README's command runs after `npm run build`: arguments of `node`, the last ones start the example. */
+/** The arguments of `node` in the README's command after `npm run build`. The last ones start the example. */
 export async function commandOf(example: string, file = ''): Promise<{ steps: string[][]; start: string[] }> {
   const commands = [...(await readmeOf(example)).matchAll(/^```sh\n(.*)\n```$/gm)]
     .map(([, command]) => command ?? '')

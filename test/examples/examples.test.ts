@@ -35,12 +35,12 @@ describe.each([
     for (const name of variables) expect(program.stderr).toContain(name);
   });
 
-  it('documents what it reads from the environment', async () => {
+  it('documents the environment variables that it reads', async () => {
     const readme = await readmeOf(example);
     for (const name of [...variables, 'PORT']) expect(readme).toContain(`\`${name}\``);
   });
 
-  it('stops on SIGINT, too', async () => {
+  it('also stops on SIGINT', async () => {
     const env = Object.fromEntries(variables.slice(1).map((name) => [name, 'https://chat.example/hook']));
     const { program } = await start(example, env);
     await expectCleanStop(program, 'SIGINT');
@@ -81,7 +81,7 @@ describe('examples/express', () => {
     await expectCleanStop(program);
   });
 
-  it('finishes what is in flight before it stops', async () => {
+  it('finishes running deliveries before it stops', async () => {
     const { program, url } = await start('express', { SLACK_WEBHOOK_URL: slack.url });
     const asked = new Promise<ServerResponse>((resolve) => {
       slack.misbehave = resolve;
@@ -153,7 +153,7 @@ describe('examples/custom-sink', () => {
     pager.closeAllConnections();
   });
 
-  it('pages for grave events only, and says what is known of a failure', async () => {
+  it('pages for critical events only, and reports the details of a failure', async () => {
     const { program, url } = await start('custom-sink', { PAGER_URL: pagerUrl });
     answer = (res) => res.writeHead(202).end();
     const grave = sampleEvent('billing_failed');
@@ -236,7 +236,7 @@ describe('examples/outbox', () => {
   });
 });
 
-// On a Redis of its own, since the name of its queue is its own, too.
+// On a separate Redis, because the name of its queue is fixed.
 describeWithPrivateRedis('examples/bullmq', () => {
   let slack: ChatStandIn<SlackStandInMessage>;
   let redis: Awaited<ReturnType<typeof startRedis>>;

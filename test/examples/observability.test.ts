@@ -44,7 +44,7 @@ describe.each([
   ['metrics', ['PORT', 'METRICS_PORT']],
   ['opentelemetry', ['PORT']],
 ])('examples/%s', (example, ports) => {
-  it('says in one sentence what is missing', async () => {
+  it('names the missing variable in one sentence', async () => {
     const program = await run(example, {});
     expect(await program.exited).toBe(1);
     expect([program.stdout, program.stderr]).toEqual([
@@ -53,7 +53,7 @@ describe.each([
     ]);
   });
 
-  it('documents what it reads from the environment', async () => {
+  it('documents the environment variables that it reads', async () => {
     const readme = await readmeOf(example);
     for (const name of ['VAST_WEBHOOK_SECRET', ...ports]) expect(readme).toContain(`\`${name}\``);
   });
@@ -67,7 +67,7 @@ describe.each([
 });
 
 describe('examples/metrics', () => {
-  it('serves what it has counted, and on no port that strangers reach', async () => {
+  it('serves its counters, and on no public port', async () => {
     const { program, url } = await start('metrics');
     const [, metricsUrl = ''] = await program.printed(/^Metrics on (http:\S+)$/m);
     const event = sampleEvent('outbid');
@@ -119,7 +119,7 @@ describe('examples/opentelemetry', () => {
   });
 });
 
-/** What the console exporter has printed. */
+/** The output of the console exporter. */
 function spansIn(text: string) {
   return text
     .split(/^(?=\{$)/m)

@@ -16,7 +16,7 @@ import { nestService } from './nest-service.js';
 const { project, run, start } = documentedExamples();
 const json = { 'Content-Type': 'application/json' };
 
-/** What Vast.ai sends, changed on its way. */
+/** A delivery of Vast.ai's that was changed on its way. */
 function sendTampered(url: string): Promise<Response> {
   const { body, headers } = signedDelivery(sampleEvent('outbid'), secret);
   return fetch(url, { method: 'POST', body: body.replace('outbid', 'topped'), headers });
@@ -42,7 +42,7 @@ const bySink = ({ subject }: SampleEvent) => [`outbid: ${subject}`];
 const byHandler = ({ subject, event_id }: SampleEvent) => [`would raise the bid: ${subject}`, `done with ${event_id}`];
 
 interface Service {
-  /** What it prints of an event. */
+  /** The line that it prints for an event. */
   readonly says: (event: SampleEvent) => string[];
   /** How it ends on SIGTERM: 0. */
   readonly stopped?: NodeJS.Signals;

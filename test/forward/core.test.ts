@@ -17,13 +17,13 @@ function randomOf(seed: number): (below: number) => number {
   };
 }
 
-/** A core in a world without clock, store and sinks: what it asks for is answered in any order, and in any way. */
+/** A core without clock, store and sinks: its calls are answered in any order and in any way. */
 class World implements Effects {
   readonly core: Core;
   readonly #random: (below: number) => number;
   #now = 1_000;
   #wakeAt = Number.POSITIVE_INFINITY;
-  /** What has been asked for, and not been answered. */
+  /** Calls that are not answered yet. */
   readonly #asked: (() => void)[] = [];
   readonly log: string[] = [];
   readonly taken = new Set<number>();
@@ -93,7 +93,7 @@ class World implements Effects {
   }
 
   callHandler(): void {
-    this.log.push('handOn');
+    this.log.push('callHandler');
     expect([this.core.reply, this.core.sinks.some((state) => state instanceof Error)]).toEqual(['due', false]);
     if (this.#random(4) > 0) this.#later(() => this.core.handled([204, 500][this.#random(2)] as number));
   }

@@ -84,7 +84,7 @@ describe('closing, with sinks that gather', () => {
     expect(await isClosed()).toBe(true);
   });
 
-  it('is held up by none that fails', async () => {
+  it('is not delayed by a flush that fails', async () => {
     const thrown = () => {
       throw new Error('no');
     };

@@ -65,7 +65,7 @@ export function setUp(...sinks: (Sink<VastEvent> | SinkFunction<VastEvent>)[]) {
     drain,
     forward: (handler?: Handler) => forwarded(dispatcher, Number.POSITIVE_INFINITY, handler),
     forwardWithin: (ms: number, handler?: Handler) => forwarded(dispatcher, performance.now() + ms, handler),
-    /** What the store would answer to another claim now. */
+    /** The answer of the store to another claim now. */
     state: () => faulty.real.claim(key, 'probe', 1),
   };
 }

@@ -185,7 +185,7 @@ describe('when, with a context', () => {
     expect(when('client:instance_*', audit).accepts?.(untyped, delivery)).toBe(false);
   });
 
-  it('is for Vast.ai, since the events of other senders have no sides, whatever their secrets are labelled', () => {
+  it('is for Vast.ai only, because the events of other senders have no sides, whatever the labels of their secrets', () => {
     expect(accepts('client:*', 'run.failed', client, 'shodai')).toBe(false);
     expect(accepts('*', 'run.failed', client, 'shodai')).toBe(true);
   });
@@ -226,7 +226,7 @@ describe('when, with a context', () => {
     expect(() => when('client:machine_offline', audit)).toThrow(/a type of host/);
   });
 
-  it('takes a type that it does not know, and any prefix, since the list grows', () => {
+  it('accepts an unknown type and any prefix, because the list grows', () => {
     for (const pattern of ['host:a_type_of_next_year', 'host:instance_*', 'client:webhook_test', 'host:toString']) {
       expect(() => when(pattern, audit)).not.toThrow();
     }

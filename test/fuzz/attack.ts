@@ -14,7 +14,7 @@ export async function attack(changes: readonly Change[], options: Omit<FuzzOptio
   }
 }
 
-/** What was found, as text. */
+/** The violations that were found, as text. */
 export function foundBy({ failures }: Result): string {
   return failures
     .flatMap(({ service, violations, bytes }) => [...violations.map((text) => `${service}: ${text}`), ...bytes])

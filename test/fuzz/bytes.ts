@@ -18,7 +18,7 @@ type Signing = 'right' | 'other key' | 'other body' | 'upper case' | 'bare hex' 
 
 export type Framing =
   | { readonly by: 'length' }
-  /** What the header says, whatever is true: a number to add, or a text in its place. */
+  /** The value of the header, which may be false: a number to add, or a text to replace it. */
   | { readonly by: 'lying length'; readonly says: number | string }
   | { readonly by: 'two lengths'; readonly add: number }
   | { readonly by: 'chunks'; readonly sizes: readonly number[]; readonly extra: Extra; readonly says: string }
@@ -32,7 +32,7 @@ export interface Shape {
   /** Which of the real deliveries it is made of, and which of the case's events it carries. */
   readonly vector: number;
   readonly event: number;
-  /** What goes wrong behind the signature. */
+  /** The faults behind the signature. */
   readonly digits: readonly number[];
   /** White space behind the JSON, to come near the limit. */
   readonly padding: number;

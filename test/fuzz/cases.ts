@@ -1,4 +1,4 @@
-/** What is tried: arbitraries of fast-check, so that a seed repeats a run and a failure is shrunk. */
+/** The cases, as arbitraries of fast-check, so that a seed repeats a run and a failure is shrunk. */
 import fc from 'fast-check';
 import { type Edit, type Framing, nowSeconds, type Shape } from './bytes.js';
 import { faulty } from './faults.js';
@@ -7,7 +7,7 @@ import { terms } from './observer.js';
 /** How bytes go out on one connection: in pieces, and how that ends. */
 export interface Lane {
   readonly requests: readonly Shape[];
-  /** Done to all bytes together, start lines and headers too. */
+  /** Changes to all bytes together, including start lines and headers. */
   readonly edits: readonly Edit[];
   /** Sends only so many thousandths. */
   readonly part: number;
@@ -237,7 +237,7 @@ export function singles(): Case[] {
     const changed = { ...plainShape, event: 2 * i, ...change };
     return { ...plainLane, requests: [changed, { ...plainShape, event: 2 * i + 1 }] };
   });
-  // What comes behind would pass for the rest of these.
+  // Later bytes would count as the rest of these.
   const alone = framings.map((change, i): Lane => {
     return { ...plainLane, requests: [{ ...plainShape, event: 2 * changes.length + i, ...change }] };
   });

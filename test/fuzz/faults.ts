@@ -18,13 +18,13 @@ export function idOf(serial: string, digits: readonly number[]): string {
   return `${serial}.${digits.join('')}`;
 }
 
-/** What the id says of one that may misbehave. */
+/** The faults of a sink or handler, which are encoded in the id. */
 function digitOf(id: string, name: Faulty): number {
   const digits = /^[0-9a-f]+\.(\d{7})$/.exec(id)?.[1];
   return Number(digits?.[names.indexOf(name)] ?? 0);
 }
 
-/** Whether nothing goes wrong with an event by its id, so that it must be taken. */
+/** Whether the id of an event encodes no fault, so that the event must be accepted. */
 export function isPlain(id: unknown): boolean {
   return typeof id === 'string' && /^[0-9a-f]{8}\.0{7}$/.test(id);
 }
@@ -43,7 +43,7 @@ export class Behaviour {
   readonly calls: Call[] = [];
   /** How often a claim was granted, by id. */
   readonly granted: Record<string, number> = {};
-  /** Tokens of claims that nobody has ended. */
+  /** Tokens of claims that are not settled. */
   readonly held = new Set<string>();
   /** Store calls that have not settled. */
   open = 0;
@@ -56,7 +56,7 @@ export class Behaviour {
         const id = idIn(key);
         if (result.state !== 'acquired') return result;
         this.granted[id] = (this.granted[id] ?? 0) + 1;
-        // One whose grant was lost on its way is nobody's, until its lease is over.
+        // A claim whose answer was lost has no holder until its lease expires.
         if (digitOf(id, 'claim') === 7) this.#endLater(key, token);
         else this.held.add(token);
         return result;
@@ -150,7 +150,7 @@ export class Behaviour {
     }
   }
 
-  /** Forgets what it has noted, and not what the store knows. */
+  /** Forgets its notes, and keeps the store's data. */
   clear(): void {
     this.calls.length = 0;
     this.held.clear();

@@ -26,7 +26,7 @@ export interface FuzzOptions {
   readonly crowdSize?: number;
   /** As fast-check gave it: only this case is run. */
   readonly path?: string;
-  /** Whether to look for the smallest bytes that show what is found. */
+  /** Whether to shrink the bytes that show a violation. */
   readonly shrink?: boolean;
   readonly onProgress?: (figures: Figures) => void;
 }
@@ -67,7 +67,7 @@ const warmUp = 1_000_000;
 /** Services that are attacked at a time. */
 const atOnce = 7;
 const shrinkMs = 30_000;
-/** What a heap may have grown by: compiled code and what V8 keeps of hidden classes, but no request. */
+/** Allowed growth of the heap: compiled code and hidden classes of V8, but no request. */
 // Each service remembers which sinks took an event that is not done, of up to 10,000 events.
 const heapToleranceBytes = 8_000_000;
 /** And for each request: of events whose record the store has failed to take, a process remembers the last 10,000. */
@@ -97,7 +97,7 @@ class Fuzzer {
     this.#target = target;
     this.#options = options;
     const { service = '', oneOfEach = false } = options;
-    // What a failure named is a whole name, which others may begin with.
+    // A failure names a whole service name, which may be the beginning of others.
     const names = Object.keys(target.ports).filter((name, _, all) =>
       all.includes(service) ? name === service : name.includes(service),
     );
@@ -277,7 +277,7 @@ class Fuzzer {
     if (violations.length > 0) this.#fail('all', violations);
   }
 
-  /** Only what was counted in and out rightly comes to rest. */
+  /** A service whose counters are wrong never comes to rest. */
   async #close(): Promise<void> {
     for (const service of this.#services) {
       const isAtRest = await this.#target.call('close', service);

@@ -1,4 +1,4 @@
-/** What must hold, whatever was sent. */
+/** The rules that must hold, whatever was sent. */
 import { isPlain } from './faults.js';
 import { type Seen, terms } from './observer.js';
 import type { Report } from './server.js';
@@ -11,7 +11,7 @@ export interface Evidence {
   readonly after: Report;
 }
 
-/** What must not be, as sentences. */
+/** Violations, as sentences. */
 export function violationsOf({ wires, during, after }: Evidence): string[] {
   const violations = [
     ...wires.flatMap((wire) => onTheWire(wire, during, after)),
@@ -76,7 +76,7 @@ function ofRequest({ reach, flaw, status, event, isWhole, bodyMs, method, target
   const what = `${method} ${target}`;
   if (flaw !== undefined) {
     if (status < 300) return [`${what} was answered ${status} in spite of ${flaw}`];
-    // Of odd targets a framework may think what it likes.
+    // Frameworks may parse odd targets in their own way.
     if (status >= 500 && reach === 'endpoint') return [`${what} was answered ${status}, but is merely wrong: ${flaw}`];
     return [];
   }
@@ -113,7 +113,7 @@ function ofOutcomes({ requests, outcomes }: Report): string[] {
   return violations;
 }
 
-/** Nobody is called for what is not genuine, or more often than somebody was entitled to. */
+/** No sink and no handler is called for a forgery, or more often than allowed. */
 function ofCalls({ requests, calls, granted }: Report): string[] {
   const genuine = new Set(requests.filter(({ flaw }) => flaw === undefined).map(({ hash }) => hash));
   const violations: string[] = [];
@@ -131,7 +131,7 @@ function ofCalls({ requests, calls, granted }: Report): string[] {
   return violations;
 }
 
-/** Where nothing is wrong, the event is taken. */
+/** Without a fault, the event is accepted. */
 function ofPlainEvents(wires: readonly Wire[], { requests, stumbled }: Report): string[] {
   const waited = new Set(wires.filter(({ lane }) => lane.end === 'wait').map(({ port }) => port));
   const violations: string[] = [];

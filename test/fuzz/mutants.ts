@@ -3,7 +3,7 @@ import type { Change } from './bundle.mjs';
 
 export interface Mutant {
   readonly changes: readonly Change[];
-  /** What is said of it. */
+  /** The violation that must be found. */
   readonly finds: RegExp;
   /** Where it shows, unless everywhere. */
   readonly service?: string;

@@ -5,7 +5,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** What a service is set up with. Times are short, so that a run waits for nothing long. */
+/** The options of a service. Times are short, so that a run never waits long. */
 export const terms = {
   secret: '9f2c6d1e5b7a48c3a0d4f86b21e97c53',
   path: '/vast/webhooks',
@@ -29,7 +29,7 @@ export interface Seen {
   readonly method: string;
   readonly target: string;
   readonly reach: Reach;
-  /** What it is not genuine for; undefined for one that is. */
+  /** The reason why it is not genuine, or undefined. */
   readonly flaw: string | undefined;
   /** Whether its body has arrived. */
   readonly isWhole: boolean;
@@ -39,7 +39,7 @@ export interface Seen {
   readonly event: { readonly id: unknown } | undefined;
   /** Of its body, in hex. */
   readonly hash: string;
-  /** What it was answered with, once that is out. */
+  /** The answer, once it was sent. */
   readonly status: number | undefined;
   /** How long that took. */
   readonly answerMs: number | undefined;

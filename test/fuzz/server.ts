@@ -15,15 +15,15 @@ export interface Report {
   readonly outcomes: readonly Pick<Outcome, 'result' | 'status' | 'code' | 'reason' | 'id'>[];
   readonly calls: readonly Call[];
   readonly granted: Readonly<Record<string, number>>;
-  /** How many claims nobody has ended. */
+  /** The number of claims that are not settled. */
   readonly held: number;
   /** Ports of the connections on which the server's parser stumbled. */
   readonly stumbled: readonly number[];
-  /** What no outcome carries and nobody caught: warnings, too. */
+  /** Errors that no outcome carries and no code caught, and warnings. */
   readonly troubles: readonly string[];
   /** Whether handlers answer, who take their time. */
   readonly isHandedOn: boolean;
-  /** How long the process itself was held up lately. */
+  /** How long the process itself was blocked recently. */
   readonly stallMs: number;
   /** Whether everything came to its end in time. */
   readonly isSettled: boolean;
@@ -118,14 +118,14 @@ class Service {
         this.#requests.push(new Observed(req, res, adapter.takes === 'Request'));
       listener(req, res);
     });
-    // Longer than anything is waited for: what is closed for being idle would hide what hangs.
+    // Longer than any wait, because closing an idle connection would hide a hang.
     this.#server.keepAliveTimeout = 60_000;
     this.#server.on('connection', (socket) => {
       const port = socket.remotePort ?? 0;
       this.#sockets.set(port, socket);
       socket.once('close', () => this.#sockets.delete(port));
     });
-    // Not by listening, since that would change what the server does.
+    // Not with a listener, because that would change the server's behaviour.
     const { emit } = this.#server;
     this.#server.emit = (name: string, ...args: unknown[]) => {
       if (name === 'clientError') this.#stumbled.push((args[1] as Socket).remotePort ?? 0);
@@ -158,7 +158,7 @@ class Service {
         const socket = this.#sockets.get(Number(port));
         return socket === undefined || socket.bytesRead >= bytes;
       });
-      // What else there is may wait for a body that never comes.
+      // Other requests may wait for a body that never arrives.
       return isRead && this.#requests.every(({ isOver, reach }) => isOver || reach !== 'endpoint');
     });
     return this.#report(isSettled);
@@ -179,7 +179,7 @@ class Service {
     return this.#report(isSettled);
   }
 
-  /** Resolves to whether it is at rest: what is counted in has been counted out. */
+  /** Resolves to whether it is at rest: every request that began has ended. */
   async close(): Promise<boolean> {
     let isClosed = false;
     void this.#hook.close().then(() => {
@@ -225,7 +225,7 @@ for (const [name, adapter] of [...frameworks, ['node:http', bare] as const]) {
   for (const [kind, options] of Object.entries(kinds)) services.set(`${name}, ${kind}`, new Service(adapter, options));
 }
 
-/** What the attacker may ask for, each with plain data as its arguments and its answer. */
+/** The calls of the attacker, each with plain data as its arguments and its result. */
 const operations = {
   begin: (name: string) => serviceOf(name).begin(),
   accepted: (name: string, ports: number[]) => serviceOf(name).accepted(ports),

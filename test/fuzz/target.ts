@@ -39,7 +39,7 @@ export class Target {
     return target;
   }
 
-  /** What its process has printed last. */
+  /** The last output of its process. */
   get said(): string {
     return this.#said;
   }

@@ -128,7 +128,7 @@ describe.each(adapters)('%s: deliveries', (_name, adapter) => {
 });
 
 describe('an event that is lost', () => {
-  it('is counted, from 0 on, and what is rejected or sent again is not', async () => {
+  it('is counted, from 0 on, and rejected or repeated deliveries are not', async () => {
     const { samplesOf } = measure();
     expect(await samplesOf('permanent_failures_total')).toEqual({ '{}': 0 });
     let status = 503;
@@ -204,7 +204,7 @@ describe('sinks', () => {
     expect((await samplesOf('sink_duration_seconds_sum'))['{sink="slow"}']).toBe(durationMs / 1000);
   });
 
-  it('of a forwarder are counted, too, and are no deliveries', async () => {
+  it('of a forwarder are also counted, and are no deliveries', async () => {
     const { samplesOf } = measure();
     const forward = createForwarder({ sinks: [async function audit() {}] });
     await forward(verifyDelivery({ ...signedDelivery(sampleEvent('outbid'), secret), secret }).delivery);
@@ -346,7 +346,7 @@ describe('in a registry of prom-client', () => {
     expect(await samplesOf('permanent_failures_total')).toEqual({ '{}': 0 });
   });
 
-  it('resetMetrics() sets the counts back, and not what is in flight', async () => {
+  it('resetMetrics() resets the counters, and not the gauge of running deliveries', async () => {
     const registry = new Registry();
     const { read, inFlight } = measure(registry);
     const opened = deferred();
@@ -400,7 +400,7 @@ describe('in a registry of prom-client', () => {
     expect((await other.read()).samples['hooks_deliveries_total{provider="vast",result="accepted"}']).toBe(1);
   });
 
-  it('names that are taken are refused, and nothing is left behind', () => {
+  it('names that are in use are refused, and nothing stays registered', () => {
     const registry = new Registry();
     const taken = new Counter({ name: 'vast_webhook_sink_deliveries_total', help: 'x', registers: [registry] });
     expect(() => outcomeMetrics(registry)).toThrow(/already been registered/);

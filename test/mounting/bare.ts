@@ -69,7 +69,7 @@ const behinds: Readonly<Record<string, Behind>> = {
   },
   async Fastify(observer, random) {
     const app = fastify({
-      // What was the default before, and ends the path.
+      // The former default, which matches the end of the path.
       useSemicolonDelimiter: random.chance(0.5),
       routerOptions: {
         caseSensitive: random.chance(0.3),

@@ -26,7 +26,7 @@ const wrappings: Readonly<Record<string, (hook: Hook) => RequestHandler>> = {
 };
 
 interface Leaf {
-  /** What comes behind the container's own path. */
+  /** The path below the container. */
   readonly endpoint: string;
   readonly isWide?: boolean;
   /** Whether the container's other routes are left alone. */

@@ -147,7 +147,7 @@ class Client {
     this.#connection.write(bytes);
     try {
       const answer = await this.#connection.answer(message.method);
-      // What the server's parser refuses ends its connection.
+      // A request that the server's parser refuses ends its connection.
       if (answer.headers.connection === 'close') this.close();
       return answer;
     } catch {

@@ -27,7 +27,7 @@ interface Kit {
   readonly Koa: Koa;
   readonly wrap: (hook: Middleware) => Middleware;
   readonly handler: Middleware;
-  /** Runs the handler for what it reads as this path. */
+  /** Runs the handler for targets that it parses as this path. */
   readonly at: (path: string) => Middleware;
   readonly random: Random;
 }
@@ -83,7 +83,7 @@ const leaves: Readonly<Record<string, (kit: Kit) => Leaf>> = {
   },
   'router.use(hook)'({ app, wrap, handler, random }) {
     const prefix = random.pick(['', '/api']);
-    // Below a prefix, @koa/router compares the case of what is used, and otherwise not that of its routes.
+    // @koa/router compares case for middleware below a prefix, and not for its routes.
     const routes = router(prefix === '' ? {} : { prefix, sensitive: true });
     const hook = hookWith();
     const used = wrap(hook);

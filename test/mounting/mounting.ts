@@ -1,9 +1,9 @@
 import type { RequestListener } from 'node:http';
 import type { Random } from './random.js';
 
-/** What a random mounting is built from: the same for every framework. */
+/** The parts of a random mounting, which are the same for every framework. */
 export interface Observer {
-  /** What the guarded handler does: notes what the middleware has left for it, and answers 204. */
+  /** The guarded handler, which records what the middleware left for it, and answers 204. */
   handled(vast: unknown): void;
 }
 

@@ -51,7 +51,7 @@ describe.each(sqliteHandles())('on $client: close()', ({ open }) => {
     expect(slack.calls).toHaveLength(2);
   });
 
-  it('waits for what is being written', async () => {
+  it('waits for running writes', async () => {
     const slack = slow('slack');
     const { deliver, outbox, rows } = setUp(open, { sinks: [slack.sink] });
     await settled();

@@ -273,7 +273,7 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     await vi.advanceTimersByTimeAsync(10 * seconds);
     const times = slack.calls.map(({ at }) => at);
     const waits = times.slice(1).map((at, index) => at - (times[index] ?? 0));
-    // Fake time goes on by a millisecond while an event is taken from the table.
+    // Fake time advances by a millisecond while a row is leased.
     expect(waits.map((wait) => wait - 1)).toEqual([1_000, 2_000, 4_000]);
     expect(rows()).toMatchObject([{ state: 'told', attempts: 4 }]);
   });
@@ -345,7 +345,7 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
 describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
   const gone = () => Promise.reject(new SinkError('the channel is gone', { status: 404, permanent: true }));
 
-  it('is what fails for good, at once, and onError hears of it', async () => {
+  it('is an event that fails for good, at once, and onError gets it', async () => {
     const slack = recorder('slack', gone);
     const audit = recorder('audit');
     const { deliver, outbox, errors, rows } = setUp(open, { sinks: [slack.sink, audit.sink] });

@@ -1,4 +1,4 @@
-/** Several processes on one file, and what is left of those that end. In real time. */
+/** Several processes on one file, some of which end early. In real time. */
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
@@ -53,7 +53,7 @@ describe.each(sqliteHandles())('on $client: processes on one file', ({ client, o
     }
   });
 
-  it('lose nothing that was taken when one is killed at that moment', async () => {
+  it('lose no accepted event when one is killed while it accepts', async () => {
     const at = files();
     const { exited } = await start({ ...at, role: 'die', ids: idsOf(20) });
     expect(await exited).toBe('SIGKILL');
@@ -115,7 +115,7 @@ describe.each(sqliteHandles())('on $client: processes on one file', ({ client, o
     expect(rows()).toMatchObject([{ state: 'due', error: 'down' }]);
   });
 
-  it('wait while another holds the file: nothing is repeated, what is delivered is refused for now, and all goes on', async () => {
+  it('wait while another locks the file: no delivery is repeated, new events are refused for now, and all go on', async () => {
     const at = files();
     const slack = slow('slack');
     const { outbox, rows, errors } = setUp(open, { sinks: [slack.sink], leaseMs: 2_000 }, at.file);

@@ -13,7 +13,7 @@ let code: Promise<string> | undefined;
 /** A process on the file, which ends with the test at the latest. */
 export interface Running {
   readonly process: ChildProcess;
-  /** Resolves when it has done what it begins with. Rejects when it ends before that. */
+  /** Resolves when its first task is done. Rejects when it ends before that. */
   readonly ready: Promise<void>;
   /** The exit status, or the signal that ended it. */
   readonly exited: Promise<number | NodeJS.Signals>;
@@ -47,7 +47,7 @@ export interface Step {
   readonly pid: string;
 }
 
-/** What the sinks of all processes wrote down, in the order of time. */
+/** The calls of the sinks of all processes, in the order of time. */
 export function stepsIn(log: string): Step[] {
   if (!existsSync(log)) return [];
   const lines = readFileSync(log, 'utf8').trimEnd().split('\n');

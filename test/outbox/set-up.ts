@@ -29,7 +29,7 @@ export function anEvent(fields: object = {}): { event: VastEvent; context: SinkC
   return { event, context: { delivery, signal: new AbortController().signal } };
 }
 
-/** What an outbox knows of an event and a sink. */
+/** The row of an event and a sink. */
 interface StoredRow {
   readonly event_id: string;
   readonly sink: string;
@@ -54,7 +54,7 @@ export function setUp(
     onError: ({ message }, context) => errors.push({ message, ...context }),
     ...options,
   });
-  /** Another handle of the file, which sees what is committed. */
+  /** Another handle of the file, which sees only committed data. */
   const reader = open(file);
   onTestFinished(async () => {
     await outbox.close(0);
@@ -76,7 +76,7 @@ export function setUp(
   };
 }
 
-/** The handle, with what it is asked to execute written down and made to fail on demand. */
+/** The handle, which records its statements and fails on demand. */
 function watch(db: SqliteHandle) {
   const executed: string[] = [];
   let attempts = 0;

@@ -147,7 +147,7 @@ describe.each(sqliteHandles())('on $client: trouble with the file', ({ open }) =
     expect(attempts() - before).toBeGreaterThan(5);
   });
 
-  it('is said once of a handle that somebody has closed', async () => {
+  it('is reported once for a closed handle', async () => {
     const { deliver, errors, handle } = setUp(open, { sinks: [recorder('slack').sink] });
     await Promise.all([deliver(), settled()]);
     handle.close();
@@ -303,7 +303,7 @@ describe.each(sqliteHandles())('on $client, behind the middleware', ({ open }) =
     await vi.waitUntil(() => slack.calls.length === 1);
   });
 
-  it('a table that somebody has dropped', async () => {
+  it('a table that was dropped', async () => {
     const slack = recorder('slack');
     const running = await run({ sinks: [slack.sink] });
     await expectAccepted(running);
@@ -325,7 +325,7 @@ describe.each(sqliteHandles())('on $client, behind the middleware', ({ open }) =
     await expectAccepted(running);
   });
 
-  it('a handle that somebody has closed', async () => {
+  it('a handle that was closed', async () => {
     const running = await run();
     await expectAccepted(running);
     running.db.close();
@@ -333,7 +333,7 @@ describe.each(sqliteHandles())('on $client, behind the middleware', ({ open }) =
     await expectRefusal(running, /not open/);
   });
 
-  it('a transaction of somebody else on the same handle', async () => {
+  it('another transaction on the same handle', async () => {
     const running = await run();
     await expectAccepted(running);
     running.db.exec('BEGIN');

@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
+describe.each(sqliteHandles())('on $client: an event is accepted', ({ open }) => {
   it('when it is committed, with a sync of the disk, and not before', async () => {
     const { deliver, rows, executed, handle } = setUp(open, { sinks: [slow('slack').sink] });
     handle.exec('PRAGMA synchronous = OFF');
@@ -85,7 +85,7 @@ describe.each(sqliteHandles())('on $client: an event is taken', ({ open }) => {
     expect(rows()).toMatchObject([{ sink: 'hoster' }]);
   });
 
-  it('for a sink that throws when it is asked whether it accepts it, and hears of that by its errors', async () => {
+  it('for a sink whose accepts() throws, which becomes an error of that sink', async () => {
     const slack = recorder('slack');
     let isBroken = true;
     const accepts = () => {

@@ -25,7 +25,7 @@ async function sourcesWithAcme(): Promise<string> {
   return folder;
 }
 
-it('docs/providers.md: what it shows is a provider', async () => {
+it('docs/providers.md: its example is a provider', async () => {
   const folder = await sourcesWithAcme();
   await writeFile(
     join(folder, 'src/all.ts'),

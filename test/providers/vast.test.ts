@@ -4,7 +4,7 @@ import { eventFormat } from '../../src/providers/index.js';
 import { vast, vastTypeInfo } from '../../src/providers/vast.js';
 import { sampleEvent } from '../../src/testing/index.js';
 
-/** The live list of 2026-08-27, and what is only ever delivered. */
+/** The live list of 2026-08-27, and types that are delivered without being listed. */
 const host = [
   'machine_offline',
   'machine_unverified',
@@ -125,7 +125,7 @@ describe('the summary of an event', () => {
     });
   });
 
-  it('has what is no text as JSON, the payload in place of a message, and an unknown type as informative', () => {
+  it('shows other values as JSON, the payload in place of a message, and an unknown type as informative', () => {
     const event = { subject: 7, message: null, notif_type: ['outbid'] };
     expect(vast.summarize(event as never)).toEqual({
       subject: '7',

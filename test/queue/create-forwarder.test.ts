@@ -107,7 +107,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
     expect([audit.deliver.mock.calls.length, pager.deliver.mock.calls.length]).toEqual([1, 1]);
   });
 
-  it('refuses what is no delivery', async () => {
+  it('refuses a value that is no delivery', async () => {
     const forward = createForwarder({ sinks: [] });
     const { delivery } = delivered();
     await expect(forward({ ...delivery, rawBody: undefined as never })).rejects.toThrow(/must be a delivery/);
@@ -115,7 +115,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
     await expect(forward({ ...delivery, rawBody: Buffer.from('{') })).rejects.toMatchObject({ code: 'invalid_json' });
   });
 
-  it('refuses at creation what is no option of it', () => {
+  it('refuses unknown options at creation', () => {
     expect(() => createForwarder({ sinks: [], deadlineMs: 1 } as never)).toThrow(/unknown option "deadlineMs"/);
     expect(() => createForwarder({ sinks: [async () => {}] })).toThrow(/has no name/);
     expect(() => createForwarder({ leaseMs: 0 })).toThrow(/leaseMs must be/);
@@ -227,7 +227,7 @@ describe('the error for a queue', () => {
 });
 
 describe('close()', () => {
-  it('waits for what is in flight and refuses what comes after', async () => {
+  it('waits for running calls and refuses later ones', async () => {
     const sent = deferred();
     const forward = createForwarder({ sinks: [{ name: 'slack', deliver: () => sent.promise }], onOutcome: () => {} });
     const forwarding = forward(delivered().delivery);

@@ -55,7 +55,7 @@ describe('whatever stands before the endpoint, and whichever separator is betwee
   });
 });
 
-describe('a target that nobody takes for it is not', () => {
+describe('a target that no router takes for the endpoint', () => {
   it.each([
     '/',
     '/users',

@@ -124,7 +124,7 @@ describe.each(adapters)('%s: a function for the secret', (_name, adapter) => {
     const service = await serve(adapter, { secret: ask });
     const answers = [service.send(signed()), service.send(signed()), service.send(forged())];
     await vi.waitFor(() => expect(ask).toHaveBeenCalled());
-    // A delivery that is answered shows that the others have come as far, since all take the same way.
+    // An answered delivery shows that the others have come as far, because all take the same way.
     expect((await service.send({})).status).toBe(401);
     give(secret);
     expect((await Promise.all(answers)).map(({ status }) => status).slice(0, 2)).toEqual([204, 204]);
@@ -174,7 +174,7 @@ describe.each(adapters)('%s: a function for the secret', (_name, adapter) => {
     expect(ask).toHaveBeenCalledTimes(3);
   });
 
-  it('is asked by a forgery, too, which does not cost a genuine delivery its life', async () => {
+  it('is also called for a forgery, which does not make a genuine delivery fail', async () => {
     const clock = steerClock();
     let current = 'first';
     const ask = vi.fn(() => current);
@@ -266,7 +266,7 @@ describe.each(adapters)('%s: a function for the secret', (_name, adapter) => {
       clock.pass(seconds * 1_000 - 100);
       await forgeries();
       expect(ask).toHaveBeenCalledTimes(asked);
-      // A little more, since sums of times are rounded.
+      // A little more, because sums of times are rounded.
       clock.pass(101);
       await forgeries();
       expect(ask).toHaveBeenCalledTimes(++asked);

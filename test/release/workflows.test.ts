@@ -1,4 +1,4 @@
-/** What runs on GitHub cannot be run here. What it names can be looked for. */
+/** Workflows run only on GitHub, but the names in them can be checked here. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

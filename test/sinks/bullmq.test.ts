@@ -38,7 +38,7 @@ interface QueueSettings {
   readonly defaultJobOptions?: object;
 }
 
-/** What BullMQ keeps its queues in. Its classes have the same methods on both. */
+/** The databases of BullMQ's queues. Its classes have the same methods on both. */
 interface Backend {
   queue(name: string, settings: QueueSettings): Queue;
   worker(name: string, work: (job: Job) => Promise<void>, settings: Partial<WorkerOptions>): Worker;
@@ -139,7 +139,7 @@ function itIsAQueue(backendOf: () => Backend): void {
       expect(deliver.mock.calls[0]?.[0]).toEqual(event);
     });
 
-    it('tries 19 times over days, and keeps what is done for a week', async () => {
+    it('tries 19 times over days, and keeps completed jobs for a week', async () => {
       const queue = aQueue();
       await addNew(queue);
       expect((await onlyJob(queue)).opts).toMatchObject({
@@ -384,7 +384,7 @@ describeWithPrivateRedis('a delivery while Redis is', () => {
     expect(outcomes[0]).toMatchObject({ code: 'sink_failed' });
   });
 
-  it('stopped reaches the queue by itself when Redis is back, as ioredis queues what it cannot send', async () => {
+  it('stopped reaches the queue when Redis is back, because ioredis queues unsent commands', async () => {
     const { server, backend } = await open();
     const queue = openQueue(backend, {});
     await queue.waitUntilReady();
@@ -480,7 +480,7 @@ async function serve(queue: Queue): Promise<{ send: (event: object) => Promise<R
   return { send: (event) => fetch(url, { method: 'POST', ...signedDelivery(event, secret) }), outcomes };
 }
 
-/** Sends an event during an outage, and again until it is taken, as the sender does. */
+/** Sends an event during an outage, and again until it is accepted, as the sender does. */
 async function expectOnceAfter(
   backend: Backend,
   queue: Queue,

@@ -47,7 +47,7 @@ describe('cloudEvents posts', () => {
     expect(await cloudEventFor(eventWith(fields))).toMatchObject(expected);
   });
 
-  it('nasty texts as they are, since they are data', async () => {
+  it('nasty texts unchanged, because they are data', async () => {
     const event = eventWith({ subject: nasty.join('\n'), message: '"},{"\u2028' });
     expect((await cloudEventFor(event)).data).toEqual(event);
   });

@@ -1,4 +1,4 @@
-/** What a digest says, and that it passes through whatever events do. */
+/** The text of a digest, and that a digest passes through everything that events pass through. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -133,14 +133,14 @@ describe('a digest', () => {
     expect((await digestOf([of('outbid'), anEvent({ user_id: 7 })])).event.user_id).toBe(0);
   });
 
-  it('is made of events without type or texts, too', async () => {
+  it('is also made of events without type or texts', async () => {
     const bare = () => anEvent({ notif_type: undefined, subject: undefined, message: 7, user_id: 'x' });
     const { event } = await digestOf([bare(), bare()]);
     expect(event.subject).toBe('2 notifications: 2 × without a type');
     expect(event.message).toBe('2 × Notification');
   });
 
-  it('is matched by when like the events in it, since a queue may stand between', async () => {
+  it('is matched by when like its events, because a queue may be in between', async () => {
     const { event, delivery } = await digestOf([
       of('outbid'),
       of('low_disk_space', { webhook: 'host' }),

@@ -148,7 +148,7 @@ describe('digest({ everyMs }, sink)', () => {
     expect(() => digest(options as never, recorder().sink)).toThrow(message);
   });
 
-  it('refuses what is no sink', () => {
+  it('refuses a value that is no sink', () => {
     expect(() => digest({ everyMs: 1 }, async () => {})).toThrow(/has no name/);
     expect(() => digest({ everyMs: 1 }, {} as never)).toThrow(/named function or an object/);
   });
@@ -243,7 +243,7 @@ describe('where the digest can be waited for', () => {
     expect(calls).toHaveLength(0);
   });
 
-  it('the sink’s signal is aborted when nobody is left who waits, and not before', async () => {
+  it('the sink’s signal is aborted when no delivery waits any more, and not before', async () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
     const storm = [deliverTo(sink), deliverTo(sink)];
     await after(60 * seconds);
@@ -302,7 +302,7 @@ describe('where the answer is due before', () => {
     expect(calls.map((call) => call.event)).toEqual([event]);
   });
 
-  it('and one that comes late enough is held: the answer still says what became of it', async () => {
+  it('and a late one waits for the digest, so that the answer has its result', async () => {
     const { sink, calls, answers } = setUp();
     const early = deliverTo(sink, anEvent(), deadline);
     await after(55 * seconds);
@@ -311,7 +311,7 @@ describe('where the answer is due before', () => {
     answers((nth) => (nth === 1 ? Promise.reject(new Error('down')) : undefined));
     await after(5 * seconds);
     expect(late.result).toEqual(new Error('down'));
-    // What was taken is tried again here, without the one that will come again.
+    // Accepted events are retried here, without the one that the sender will retry.
     await after(1 * seconds);
     expect(calls.map(({ event }) => event.subject)).toEqual([
       '2 notifications: 2 × instance_offline',
@@ -468,7 +468,7 @@ describe('flush()', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('tries what has failed at once, and then again until it is given up', async () => {
+  it('retries failed digests at once, and then until they are given up', async () => {
     const { sink, calls, answers, errors } = setUp();
     answers(() => Promise.reject(new SinkError('busy', { retryAfterMs: 5 * minutes })));
     deliverTo(sink, anEvent(), deadline);
@@ -484,7 +484,7 @@ describe('flush()', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('reaches a sink behind that gathers as well, through when', async () => {
+  it('reaches a sink behind it that also buffers, through when', async () => {
     const slack = recorder();
     const sink = when('*', digest({ everyMs: 1 * minutes }, when('*', quiet({ perMinute: 1 }, slack.sink))));
     const held = [deliverTo(sink), deliverTo(sink)];

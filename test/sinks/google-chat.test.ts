@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => chat.close());
 
-/** What Google Chat takes of an event: its text, and the size of the whole message. */
+/** The message of an event as Google Chat accepts it: its text and its size. */
 async function messageFor(event: object, options?: GoogleChatOptions<never>) {
   const before = chat.messages.length;
   await deliverTo(googleChat(chat.url, options), event);

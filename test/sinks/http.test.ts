@@ -23,7 +23,7 @@ async function requestFor(event: object, options: HttpOptions = { secret }): Pro
   return endpoint.requests.at(-1) as ChatRequest;
 }
 
-/** What the package of Standard Webhooks makes of a request; throws if it does not verify. */
+/** The payload that the package of Standard Webhooks reads. Throws if the request does not verify. */
 function verified({ body, headers }: ChatRequest, key = secret): unknown {
   return new Webhook(key).verify(body, headers as Record<string, string>);
 }

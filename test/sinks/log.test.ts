@@ -97,7 +97,7 @@ describe('log writes', () => {
 });
 
 describe('nothing in an event can break its line', () => {
-  /** What ends a line somewhere, moves a terminal's cursor or turns the text around. */
+  /** Characters that end a line, move a terminal's cursor or reverse the text. */
   const harmful = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/u;
 
   it.each([

@@ -1,4 +1,4 @@
-/** What a chat would read as a mention, a link or markup. */
+/** Texts that a chat would read as a mention, a link or markup. */
 export const nasty = [
   '<!channel>',
   '<!here>',
@@ -78,7 +78,7 @@ export function isWellFormed(text: string): boolean {
   return !/\p{Cs}/u.test(text);
 }
 
-/** What Discord and Teams would read besides. */
+/** Further texts that Discord and Teams would interpret. */
 export const nastyMarkdown = [
   '@everyone',
   '@here',

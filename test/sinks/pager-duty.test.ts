@@ -20,7 +20,7 @@ async function alertFor(event: object): Promise<PagerDutyStandInMessage> {
   return chat.messages[before] as PagerDutyStandInMessage;
 }
 
-/** What an event of a type and a text does to which alert. */
+/** The action of an event of this type and text, and its alert. */
 async function actionOf(notif_type: string, subject: string, message = '') {
   const { event_action, dedup_key } = await alertFor(eventWith({ notif_type, subject, message, event_id: 'e1' }));
   return [event_action, dedup_key];

@@ -91,7 +91,7 @@ describe.each([
     chat.misbehave = (res) => res.writeHead(status, headers).end(body);
   };
 
-  /** How the sink fails; nothing of it may hold what is secret in the URL. */
+  /** The error of the sink, which must not contain the secret part of the URL. */
   async function failure(options?: HttpSinkOptions, url = chat.url, signal?: AbortSignal) {
     const error = await failureOf(deliverTo(sinkWith(options, url), undefined, signal));
     for (let at: unknown = error; at instanceof Error; at = at.cause) expectNoSecret(at);
@@ -335,7 +335,7 @@ describe.each([
       expect(await failure()).toMatchObject(unreachable);
     });
 
-    it('because nobody listens there', async () => {
+    it('because no server listens there', async () => {
       const gone = createTcpServer().listen(0, '127.0.0.1');
       await once(gone, 'listening');
       const { port } = gone.address() as AddressInfo;

@@ -201,7 +201,7 @@ describe('a delivery that a queue keeps', () => {
     expect(seen[0]?.delivery).toEqual(delivery);
   });
 
-  it('of v0 that does not say so is not taken for verified', async () => {
+  it('of v0 without that mark does not count as verified', async () => {
     const { seen, audit } = collect();
     const queued = { provider: 'v0', id: 'x', attempt: 1, timestamp: 0, receivedAt: 0, rawBody: 'e30=' };
     await createForwarder<object>({ sinks: [audit] })(queued satisfies QueuedDelivery);

@@ -67,7 +67,7 @@ describe('quiet({ perMinute }, sink)', () => {
     expect(events()[1]).toBe(surplus?.event);
   });
 
-  it('gives what it passes on the sink’s own context and failure', async () => {
+  it('passes an event with the sink’s own context, and its failure back', async () => {
     const { sink, calls, answers } = setUp();
     const error = new SinkError('down');
     answers(() => Promise.reject(error));

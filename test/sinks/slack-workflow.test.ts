@@ -15,7 +15,7 @@ afterEach(() => {
   chat.misbehave = undefined;
 });
 
-/** What the workflow is started with. */
+/** The variables that the workflow starts with. */
 async function variablesFor(event: object, options?: SlackWorkflowOptions<never>) {
   const before = chat.messages.length;
   await deliverTo(slackWorkflow(chat.url, options), event);

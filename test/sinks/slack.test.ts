@@ -18,7 +18,7 @@ afterEach(() => {
 
 const consoleLink = '<https://cloud.vast.ai/instances/|Open the console>';
 
-/** What Slack takes of an event, in parts. */
+/** The message of an event as Slack accepts it, in parts. */
 async function messageFor(event: object, options?: SlackOptions<never>) {
   const before = chat.messages.length;
   await deliverTo(slack(chat.url, options), event);
@@ -152,7 +152,7 @@ describe("Slack's limits", () => {
     expect(text).toContain('m'.repeat(length));
   });
 
-  it('show the whole of a subject that is too long for a header, above the message', async () => {
+  it('show a subject that is too long for a header in full above the message', async () => {
     const subject = `${'s'.repeat(100)} ${'t'.repeat(100)}`;
     const { header, sections } = await messageFor(eventWith({ subject, message: 'm' }));
     expect(header).toHaveLength(150);
@@ -205,7 +205,7 @@ describe("Slack's limits", () => {
     });
   });
 
-  it('cut the text between whole characters, too', async () => {
+  it('also cut the text between whole characters', async () => {
     const family = clusters['a family'];
     for (const before of [0, 1, 5, 12]) {
       const event = eventWith({ subject: 's'.repeat(before + 1), message: family.repeat(4_000) });
@@ -323,7 +323,7 @@ describe("slack's option format", () => {
     expect(text).toBe(`${'x'.repeat(39_999)}…`);
   });
 
-  it('fails the sink with what it throws', async () => {
+  it('fails the sink with the thrown value', async () => {
     const thrown = new Error('my mistake');
     const sink = slack(chat.url, {
       format: () => {

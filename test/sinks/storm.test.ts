@@ -95,7 +95,7 @@ describe('500 instances that go offline at once', () => {
     for (let n = 0; n < 15; n++) expect(textsOf().join('\n')).toContain(`Instance #${String(n).padStart(3, '0')} `);
   });
 
-  it('ping nobody, whatever their subjects are', async () => {
+  it('mention no one, whatever their subjects are', async () => {
     const { sendAll, chat } = await serviceWith((sink) => digest({ everyMs: 1_000 }, sink));
     await sendAll(aStorm(5, { subject: '<!channel> <@U0123ABCD> *now*' }));
     expect(chat.messages.length).toBeGreaterThan(0);

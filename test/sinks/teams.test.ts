@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => chat.close());
 
-/** What Teams takes of an event: its texts in order, and the size of the whole message. */
+/** The message of an event as Teams accepts it: its texts in order, and its size. */
 async function messageFor(event: object, options?: TeamsOptions<never>) {
   const before = chat.messages.length;
   await deliverTo(teams(chat.url, options), event);

@@ -56,7 +56,7 @@ describeWithPostgres('postgresStore is linearizable', () => {
 describe.each(sqliteHandles())('sqliteStore on $client is linearizable', ({ client }) => {
   const folder = mkdtempSync(join(tmpdir(), 'vast-webhook-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  // An event that is released between the attempt and the look at its holder is in flight once more.
+  // An event that is released between the claim and the read of its holder is in flight again.
   isHeldToTheModel(() => remoteStore(factoryOf('sqlite'), 'make', { client, file: join(folder, 'events.sqlite') }), {
     mayBeBusy: true,
   });

@@ -13,7 +13,7 @@ export interface Step {
 /** Who acts, each at one store and one step after the other. The last has the first one's token: it repeats its calls. */
 const tokens = ['a', 'b', 'c', 'a'] as const;
 
-/** For each of them, what they do. */
+/** The calls of each process. */
 export const plans = fc.tuple(
   ...tokens.map(() =>
     fc.array(fc.record<Step>({ operation: fc.constantFrom(...operations, 'claim'), sink: fc.constantFrom('x', 'y') }), {
@@ -30,7 +30,7 @@ interface Call extends Step {
   readonly answer: ClaimResult | boolean;
 }
 
-/** What the contract says of one event whose leases do not end. */
+/** The contract for one event whose leases never expire. */
 interface Model {
   readonly state: 'free' | 'held' | 'completed';
   readonly token?: string;

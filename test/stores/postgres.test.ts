@@ -67,7 +67,7 @@ describeWithPostgres('postgresStore', () => {
       }
     });
 
-    it('is made again when somebody has dropped it', async () => {
+    it('is created again after it was dropped', async () => {
       const { url } = await aSchema();
       const pool = aPool(url);
       const store = postgresStore(pool);
@@ -105,7 +105,7 @@ describeWithPostgres('postgresStore', () => {
       expect(await tablesOf(pool, name)).toEqual([table]);
     });
 
-    it('is shared with no store of another name, and has an index of its own for what has expired', async () => {
+    it('is shared with no store of another name, and has its own index of expired rows', async () => {
       const { url, name } = await aSchema();
       const pool = aPool(url);
       for (const table of oddNames) {
@@ -153,7 +153,7 @@ describeWithPostgres('postgresStore', () => {
       );
     });
 
-    it('is kept small without a separate job: claims delete what has expired, and nothing before', async () => {
+    it('is kept small without a separate job: claims delete expired rows, and no others', async () => {
       const { url } = await aSchema();
       const pool = aPool(url);
       const store = postgresStore(pool);
@@ -182,7 +182,7 @@ describeWithPostgres('postgresStore', () => {
       expect(await keys(pool)).toEqual(['another']);
     });
 
-    it('is kept small by stores that live for one event each, too', async () => {
+    it('is also kept small by stores that live for one event each', async () => {
       const { url } = await aSchema();
       const pool = aPool(url);
       await postgresStore(pool).claim('old', 'a', 1);
@@ -290,7 +290,7 @@ describeWithPostgres('postgresStore', () => {
     await store.claim('k', 'a', minute);
     const isLost = change('') === 'DEALLOCATE ALL';
     if (!isLost) {
-      // What the store would prepare next is there already.
+      // The next statement that the store prepares exists already.
       const probe = postgresStore({
         query: async (query) => {
           names.push(query.name ?? '');
@@ -305,11 +305,11 @@ describeWithPostgres('postgresStore', () => {
     expect(await postgresStore(client, { prepare: false }).claim('k', 'a', minute)).toEqual(acquired);
   });
 
-  describe('a claim waits for nobody’s transaction', () => {
+  describe('a claim waits for no other transaction', () => {
     interface Situation {
-      /** What has happened before, by the holder `b` or others. */
+      /** The earlier calls, by the holder `b` or others. */
       readonly before?: (store: IdempotencyStore, client: pg.Client) => Promise<unknown>;
-      /** What `b` does in a transaction. */
+      /** The call of `b` in a transaction. */
       readonly during: (store: IdempotencyStore, client: pg.Client) => Promise<unknown>;
       readonly afterRollback: object;
       readonly afterCommit: object;
@@ -472,7 +472,7 @@ describeWithPostgres('postgresStore', () => {
       expect(await written()).toEqual(['outbid']);
     });
 
-    it('are written once when the connection breaks amid the transaction, which does not end the process', async () => {
+    it('are written once when the connection breaks during the transaction, which does not end the process', async () => {
       const { url, pool, written } = await setUp();
       const breaking = aPool(url);
       const backends: number[] = [];

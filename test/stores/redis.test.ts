@@ -252,7 +252,7 @@ describeWithPrivateRedis.each(redisClients)('the scripts of redisStore on %s', (
     expect(await timesSent()).toBe(5);
   });
 
-  it('are sent once more by as many claims at once as find them missing, of which one wins', async () => {
+  it('are sent again by all claims that find them missing at the same time, and one claim wins', async () => {
     const server = await aRedis();
     const store = redisStore(connected(client, server.url).client);
     const claims = Array.from({ length: 64 }, (_, i) => store.claim('k', `${i}`, minute));

@@ -13,7 +13,7 @@ export interface StoreService extends Service {
    * run, and the other route is served.
    */
   refuses(cause: RegExp, given?: { message?: Message; secrets?: readonly string[] }): Promise<void>;
-  /** The event is taken, sooner or later, without anybody's help. */
+  /** The event is accepted in the end, without any help. */
   takes(message?: Message): Promise<void>;
 }
 
@@ -23,7 +23,7 @@ export async function serveWith(store: IdempotencyStore, options: WebhookOptions
 
   let sent = 0;
 
-  /** Until the event is settled in the store, too, which is after the handler's answer. */
+  /** Also waits until the event is settled in the store, which is after the handler's answer. */
   const send = async (message: Message) => {
     const answer = await service.send(message);
     return { answer, outcome: await service.outcome(++sent) };

@@ -57,7 +57,7 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
       expect(await Promise.all(claims)).toSatisfy(isWonOnce);
     });
 
-    it('is made again when somebody has dropped it', async () => {
+    it('is created again after it was dropped', async () => {
       const db = aDatabase();
       const service = await serveWith(sqliteStore(db));
       await service.takes();
@@ -109,7 +109,7 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
       },
     );
 
-    it('is kept small without a separate job: claims delete what has expired, and nothing before', async () => {
+    it('is kept small without a separate job: claims delete expired rows, and no others', async () => {
       vi.useFakeTimers({ toFake: ['Date'] });
       onTestFinished(() => void vi.useRealTimers());
       const db = aDatabase();
@@ -287,7 +287,7 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
       expect(await store.claim('k', 'b', minute)).toEqual(inFlight);
     });
 
-    it('put back keeps what is completed', async () => {
+    it('that is restored keeps completed events', async () => {
       atTime(noon);
       const store = sqliteStore(aDatabase());
       await store.claim('k', 'a', minute);
@@ -390,7 +390,7 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
       const service = await serveWith(sqliteStore(db));
       await service.takes();
       db.close();
-      // node:sqlite says so of what is prepared.
+      // node:sqlite reports this when it prepares.
       await service.refuses(/not open|statement has been finalized/);
       await service.refuses(/not open/);
     });

@@ -47,7 +47,7 @@ export const secret = '9f2c6d1e5b7a48c3a0d4f86b21e97c53';
 export const nowMs = 1_800_000_000_250;
 export const nowSeconds = 1_800_000_000;
 
-// ---------------------------------------------------------------- what is sent
+// ---------------------------------------------------------------- requests
 
 let events = 0;
 export function anEvent(fields: object = {}): Record<string, unknown> {
@@ -125,7 +125,7 @@ export function chunk(bytes: string | Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${data.length.toString(16)}\r\n`), data, Buffer.from('\r\n')]);
 }
 
-// ---------------------------------------------------------------- what comes back
+// ---------------------------------------------------------------- answers
 
 export interface Answer {
   readonly status: number;
@@ -223,7 +223,7 @@ function parseAnswer(bytes: Buffer, method: string, over: boolean): { answer: An
   return bytes.length < to ? undefined : whole(bytes.subarray(from, to).toString(), to);
 }
 
-// ---------------------------------------------------------------- what receives it
+// ---------------------------------------------------------------- services
 
 /** What the framework passes to a handler behind the middleware. */
 export interface Handled {
@@ -270,7 +270,7 @@ export interface Setup {
   readonly parserBehind?: string;
 }
 
-/** What a parser leaves for the middleware that comes after it. */
+/** The body that a parser leaves for later middleware. */
 interface Parser<Middleware> {
   readonly make: () => Middleware;
   readonly leaves: 'bytes' | 'text' | 'nothing';
@@ -579,7 +579,7 @@ function requestOf(req: IncomingMessage, signal: AbortSignal): Request {
   return new UndiciRequest(url, { method: req.method, headers, body, duplex: 'half', signal } as RequestInit);
 }
 
-/** What reads the body, in front of the webhook or in the handler. */
+/** The readers of the body, in front of the middleware or in the handler. */
 const fetchParsers: Record<string, Parser<(request: Request) => Promise<unknown>>> = {
   'request.json()': { make: () => (request) => request.json(), leaves: 'nothing', insists: true },
   'request.arrayBuffer()': { make: () => (request) => request.arrayBuffer(), leaves: 'nothing', insists: true },

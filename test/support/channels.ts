@@ -1,4 +1,4 @@
-/** What is published for tracers, written down, and the context that one of them would start. */
+/** Records the messages for tracers, and starts a context as a tracer would. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { tracingChannel } from 'node:diagnostics_channel';
 import { onTestFinished, vi } from 'vitest';
@@ -9,7 +9,7 @@ export type Message = Partial<DeliveryMessage & SinkMessage>;
 interface Published {
   /** Such as `delivery:start`. */
   readonly name: string;
-  /** The object itself, and what it held then. */
+  /** The object itself, and a copy of its fields at that time. */
   readonly message: object;
   readonly held: Message;
 }
@@ -36,7 +36,7 @@ export function watchChannels() {
   return {
     published,
     names: () => published.map(({ name }) => name),
-    /** What the messages of one name held. */
+    /** The contents of the messages of one name. */
     all,
     /** Resolves when there have been so many messages of that name, with the last one. */
     nth: (name: string, nth = 1): Promise<Message> =>

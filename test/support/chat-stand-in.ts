@@ -16,7 +16,7 @@ export interface ChatStandIn<Message> {
   /** The part of it that is secret. */
   readonly token: string;
   readonly requests: readonly ChatRequest[];
-  /** What was taken, as the contract wants it. */
+  /** The accepted messages, which satisfy the contract. */
   readonly messages: readonly Message[];
   /** Why the last message was refused. */
   readonly refusal: string | undefined;
@@ -95,7 +95,7 @@ export interface PagerDutyStandInMessage {
   readonly links?: readonly { readonly href: string; readonly text: string }[];
 }
 
-/** What the contract says of a body: why it is refused, or nothing. */
+/** The reason why the contract refuses a body, or undefined. */
 type Contract = (message: Record<string, unknown>, body: string, headers: IncomingHttpHeaders) => string | undefined;
 
 /** A Slack incoming webhook on loopback: `{text, blocks?}` within Slack's limits, 200 `ok`. */

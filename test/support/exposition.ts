@@ -1,4 +1,4 @@
-/** What Prometheus would read: the text format, and OpenMetrics as far as it is the same. */
+/** Parses metrics as Prometheus does: the text format, and OpenMetrics as far as it is the same. */
 export interface Exposition {
   /** By the name that the type is given for. */
   readonly types: Readonly<Record<string, string>>;

@@ -3,7 +3,7 @@ import { memoryStore } from '../../src/stores/memory/memory-store.js';
 
 type Operation = keyof IdempotencyStore;
 
-/** What happens in place of an operation, or beside it: call `real` or leave it. */
+/** Replaces an operation. It may call `real`. */
 type Fault = (real: () => unknown) => unknown;
 
 /** A memory store that answers over promises, as those on a network do, and can be made to fail as they do. */

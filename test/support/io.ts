@@ -2,9 +2,9 @@ import { PassThrough, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CliContext } from '../../src/cli/shared/context.js';
 
-/** What a command has of the world, in a test. */
+/** The context of a command in a test. */
 export interface FakeIo extends CliContext {
-  /** What has been printed so far. */
+  /** The output so far. */
   readonly out: string;
   readonly err: string;
   /** Ctrl-C. */

@@ -29,7 +29,7 @@ export interface ManagementStandIn<Webhook> {
   /** For `baseUrl`. */
   readonly url: string;
   readonly apiKey: string;
-  /** What the service keeps, secrets included. Push to it to begin with some. */
+  /** The webhooks of the service, including secrets. Push to it to add some. */
   readonly webhooks: Webhook[];
   /** All that arrived, the ones answered by `failNext` included. */
   readonly requests: readonly ManagementRequest[];
@@ -70,7 +70,7 @@ const answerWith =
   (res) =>
     res.writeHead(status, { 'Content-Type': type, ...headers }).end(body);
 
-/** What goes wrong with the services, for `failNext`. */
+/** The faults of the services, for `failNext`. */
 export const failures = {
   json: (status: number, body: unknown, headers?: Record<string, string>) =>
     answerWith(status, 'application/json', JSON.stringify(body), headers),

@@ -65,7 +65,7 @@ export function startShodaiManagement(
       id: `wh_${randomUUID()}`,
       status: 'active',
       ...(body as { url: string }),
-      // Null and an empty list mean the default, too.
+      // Null and an empty list also mean the default.
       eventTypes: (body as ShodaiStandInWebhook).eventTypes?.length
         ? (body as ShodaiStandInWebhook).eventTypes
         : ['agreement.transitioned'],

@@ -91,7 +91,7 @@ describe('the Vast.ai stand-in', () => {
   });
 });
 
-it('the Shodai stand-in refuses what is wrong in its own form', async () => {
+it('the Shodai stand-in refuses invalid input in its own form', async () => {
   const { url, apiKey, violations } = await started(startShodaiManagement());
   for (const body of [{}, { url: 'http://example.com' }, { url: 'https://example.com', filters: { x: [] } }]) {
     const headers = { 'X-API-Key': apiKey, 'Content-Type': 'application/json' };
@@ -102,7 +102,7 @@ it('the Shodai stand-in refuses what is wrong in its own form', async () => {
   expect(violations).toHaveLength(3);
 });
 
-it('the v0 stand-in refuses what is wrong in its own form', async () => {
+it('the v0 stand-in refuses invalid input in its own form', async () => {
   const { url, apiKey, violations } = await started(startV0Management());
   for (const body of [{}, { name: 'x', url: 'https://example.com', events: ['chat.x'] }]) {
     expect(await send(`${url}/hooks`, `Bearer ${apiKey}`, 'POST', body)).toMatchObject({

@@ -30,7 +30,7 @@ describe('remoteStore', () => {
     await expect(remoteStore(memory, 'make', { maxCompleted: 0 })).rejects.toThrow('maxCompleted must be a whole');
   });
 
-  it('rejects what is asked of a store that is killed', async () => {
+  it('rejects calls of a store that is killed', async () => {
     const store = await remoteStore(memory, 'make');
     const killed = store.kill();
     await expect(store.claim('k', 'a', 60_000)).rejects.toThrow();

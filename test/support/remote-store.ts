@@ -18,7 +18,7 @@ export interface MadeStore {
 export interface RemoteStore extends IdempotencyStore {
   /** Closes the store there and ends its process. */
   close(): Promise<void>;
-  /** Ends the process as a crash does. What was asked and is not answered rejects, and so does all that is asked then. */
+  /** Ends the process as a crash does. Unanswered and later calls reject. */
   kill(): Promise<void>;
 }
 
@@ -66,7 +66,7 @@ export async function remoteStore(
       try {
         if (child.connected) await ask('close');
       } finally {
-        // It ends when nobody is left to ask it.
+        // It ends when no caller is left.
         if (child.connected) child.disconnect();
         await exited;
       }

@@ -24,7 +24,7 @@ const require = createRequire(import.meta.url);
 const execFile = promisify(execFileCallback);
 const packages = fileURLToPath(new URL('../../node_modules/', import.meta.url));
 const cache = join(packages, '.cache', 'vast-webhook');
-// Nothing else of the surroundings: PGDATA, LC_ALL and the like would change what is started.
+// No other variables, because PGDATA, LC_ALL and the like would change the server.
 const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' };
 
 /**

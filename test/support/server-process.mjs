@@ -167,7 +167,7 @@ function signal(pids, name) {
 }
 
 /**
- * A process that has ended counts as stopped, too.
+ * A process that has ended also counts as stopped.
  *
  * @param {number[]} pids
  * @param {'stopped' | 'gone'} what

@@ -182,7 +182,7 @@ async function clusterAnswers(ask) {
 }
 
 /**
- * What the server says to the commands, or nothing when it does not answer.
+ * The server's replies to the commands, or undefined without a reply.
  *
  * @param {number} port
  * @param {string[][]} commands

@@ -67,7 +67,7 @@ describeWithPrivateRedis('a private Redis', () => {
     expect(await redisClient(server.url).get('event')).toBe('kept');
   });
 
-  it('keeps what it has acknowledged when it is killed', async () => {
+  it('keeps acknowledged writes when it is killed', async () => {
     const server = await aRedis();
     const redis = redisClient(server.url);
     let acknowledged = 0;
@@ -154,7 +154,7 @@ describeWithPrivatePostgres('a private Postgres', () => {
     expect(rows).toEqual([{ state: 'kept' }]);
   });
 
-  it('is killed with all its children, and keeps what it has acknowledged', async () => {
+  it('is killed with all its children, and keeps acknowledged writes', async () => {
     const client = await postgresClient(server.url);
     await client.query("CREATE TABLE killed AS SELECT 'kept' AS state");
     const pids = await postgresPids(client);

@@ -1,4 +1,4 @@
-/** The SQLite clients that the running Node.js has. Without vitest, so that other processes can use it, too. */
+/** The SQLite clients that the running Node.js has. Without vitest, so that other processes can also use it. */
 import { createRequire } from 'node:module';
 import type { SqliteDatabase } from '../../src/stores/sqlite-table.js';
 

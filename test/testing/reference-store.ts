@@ -54,7 +54,7 @@ export class ReferenceStore implements IdempotencyStore {
     return entry?.state === 'held' && entry.token === token;
   }
 
-  /** What a claim is answered with. */
+  /** The answer to a claim. */
   protected look(key: string, token: string): ClaimResult {
     const entry = this.entries.get(this.keyOf(key));
     if (entry === undefined) return { state: 'acquired', delivered: [] };

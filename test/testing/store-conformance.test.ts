@@ -376,7 +376,7 @@ const brokenStores: readonly (readonly [what: string, store: IdempotencyStore, r
   ],
 ];
 
-describe('storeConformance, held against a store that', () => {
+describe('storeConformance of a store that', () => {
   /** Of each store, the rules that it breaks, and how. */
   const broken = new Map<string, Map<string, Error>>();
 

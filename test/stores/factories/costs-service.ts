@@ -64,7 +64,7 @@ function exampleOf(file: string): string {
   return transformSync(example.replace(/^import .*\n/gm, ''), { loader: 'ts' }).code;
 }
 
-/** That nobody listens on. */
+/** A port without a server. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

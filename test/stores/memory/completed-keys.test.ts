@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CompletedKeys } from '../../../src/stores/memory/completed-keys.js';
 import { hashOf } from '../../../src/util/key-map.js';
 
-/** What it must do, said by the simplest means. */
+/** The expected behaviour, in the simplest code. */
 class Model {
   readonly #max: number;
   #kept: { key: string; until: number }[] = [];
@@ -55,7 +55,7 @@ describe('the keys of completed events', () => {
     );
   });
 
-  it('are known while the rings grow, around their ends, too, and others run out meanwhile', () => {
+  it('are known while the rings grow and wrap around, and while others expire', () => {
     const max = 2_000;
     const kept = new CompletedKeys(max, 100);
     const model = new Map<string, number>();

@@ -13,7 +13,7 @@ afterEach(() => {
 });
 
 describe('a claim', () => {
-  it('is granted to the first and refused to others while the lease lasts, with what is left of it', () => {
+  it('is granted to the first and refused to others with the rest of the lease', () => {
     const store = memoryStore();
     expect(store.claim('k', 'a', lease)).toEqual(acquired());
     vi.advanceTimersByTime(400);
@@ -21,7 +21,7 @@ describe('a claim', () => {
     expect(store.claim('other', 'b', lease)).toEqual(acquired());
   });
 
-  it('can be taken over when the lease has run out, and the former holder can change nothing any more', () => {
+  it('can be claimed by another when the lease has expired, and then the former holder changes nothing', () => {
     const store = memoryStore();
     store.claim('k', 'a', lease);
     store.delivered('k', 'a', 'slack');
@@ -34,7 +34,7 @@ describe('a claim', () => {
     expect(store.claim('k', 'c', lease)).toMatchObject({ state: 'in_flight' });
   });
 
-  it('is still its holder’s when the lease has run out but nobody has taken it', () => {
+  it('still belongs to its holder when the lease has expired and no one has claimed it', () => {
     const store = memoryStore();
     store.claim('k', 'a', lease);
     vi.advanceTimersByTime(10 * lease);
@@ -139,7 +139,7 @@ describe('maxCompleted', () => {
     return result;
   };
 
-  it('bounds what is remembered: the oldest goes first', () => {
+  it('bounds its memory and evicts the oldest first', () => {
     const store = memoryStore({ maxCompleted: 3 });
     for (const key of ['1', '2', '3', '4']) process(store, key);
     expect(store.claim('2', 'b', lease)).toEqual({ state: 'completed' });
@@ -147,7 +147,7 @@ describe('maxCompleted', () => {
     expect(store.claim('1', 'b', lease)).toEqual(acquired());
   });
 
-  it('never evicts what is in flight', () => {
+  it('never evicts a running event', () => {
     const store = memoryStore({ maxCompleted: 1 });
     store.claim('held', 'a', lease);
     store.delivered('held', 'a', 'slack');
@@ -169,7 +169,7 @@ describe('maxCompleted', () => {
     expect(store.claim('second', 'b', lease)).toEqual(acquired());
   });
 
-  it('bounds the progress of released events, too', () => {
+  it('also bounds the progress of released events', () => {
     const store = memoryStore({ maxCompleted: 2 });
     for (const key of ['1', '2', '3']) {
       store.claim(key, 'a', lease);

@@ -1,7 +1,7 @@
 import { after } from 'next/server';
 import { vastWebhook } from 'vast-webhook/fetch';
 
-// A function, since `next build` loads this file, too, and need not know the secret.
+// A function, because `next build` also loads this file and need not know the secret.
 const webhook = vastWebhook(() => process.env.VAST_WEBHOOK_SECRET, {
   sinks: [
     {
@@ -13,5 +13,5 @@ const webhook = vastWebhook(() => process.env.VAST_WEBHOOK_SECRET, {
   ],
 });
 
-// What outlives the answer is given to `after`, so that a platform does not freeze it.
+// Work after the answer is passed to `after`, so that the platform does not freeze it.
 export const POST = (request) => webhook(request, { waitUntil: after });
