@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { main, portOf } from './command.mjs';
 import { goals, heading, median, table } from './report.mjs';
 
-/** From the start of the process to the first answer, of `serve` as somebody runs it. */
+/** The time from the start of the process to the first answer, of `serve` as a user runs it. */
 export async function serveStart(quick) {
   const rounds = quick ? 10 : 40;
   heading(`serve: from its start to the first answer, ${rounds} rounds`);

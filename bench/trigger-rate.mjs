@@ -58,7 +58,7 @@ async function trigger(url, seconds) {
   return { ...result, core: cpuSeconds(err) / result.seconds };
 }
 
-/** The second line of the shell's `times` is what its children took: `0m2.500s 0m0.470s`. */
+/** Reads the second line of the shell's `times`, the CPU time of its children: `0m2.500s 0m0.470s`. */
 function cpuSeconds(times) {
   const [, children] = times.trim().split('\n');
   return [...children.matchAll(/(\d+)m([\d.]+)s/g)].reduce((sum, [, m, s]) => sum + Number(m) * 60 + Number(s), 0);

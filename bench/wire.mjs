@@ -21,7 +21,7 @@ export class Wire extends Duplex {
       this.#answered = (answer) => {
         if (!answer.startsWith(`HTTP/1.1 ${status} `)) reject(new Error(`expected ${status}, got: ${answer}`));
         else if (next === deliveries.length) resolve();
-        // In a turn of its own, as a request from the network comes.
+        // In its own turn of the event loop, like a request from the network.
         else setImmediate(send);
       };
       send();

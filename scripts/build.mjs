@@ -72,7 +72,7 @@ async function toJavaScript(source, file) {
     target,
     tsconfigRaw: { compilerOptions: { target: 'ES2022', verbatimModuleSyntax: true } },
   });
-  // In a file of many modules, it says which one a line comes from.
+  // In a file of many modules, it names the module of each line.
   return `// ${posixOf(relative('.', file))}\n${code}`;
 }
 

@@ -127,7 +127,7 @@ function checkConsumer({ folder, type = 'commonjs', args, links = {} }, tarball)
   run(process.execPath, args, project);
 }
 
-/** The package without what only the other entries import. */
+/** The package without modules that only other entries import. */
 function packMiddleware(tarball) {
   const folder = mkdtempSync(join(work, 'middleware-'));
   run('tar', ['-xzf', tarball, '-C', folder]);

@@ -52,7 +52,7 @@ describe.each(adapters)('%s: the published messages of a delivery', (_name, adap
     ]);
   });
 
-  it('comes to an end when the sender hangs up, when the handler throws, and when the service closes', async () => {
+  it('ends when the sender hangs up, when the handler throws, and when the service closes', async () => {
     const { all, nth } = watchChannels();
     const service = await serve(adapter, {
       handler() {
@@ -73,7 +73,7 @@ describe.each(adapters)('%s: the published messages of a delivery', (_name, adap
     expect(all('delivery:start')).toHaveLength(3);
   });
 
-  it('holds nothing that was sent but what the outcome has', async () => {
+  it('contains only those parts of the request that the outcome has', async () => {
     const { published, nth } = watchChannels();
     const service = await serve(adapter, { options: { sinks: [async function audit() {}] } });
     await service.send(signed(anEvent({ message: 'confidential' })));
@@ -169,7 +169,7 @@ describe.each(adapters)('%s: the context that a tracer starts with a delivery', 
       const { headers, body } = signed();
       const arrived = service.arrival();
       connection.write(head('POST', service.endpoint, [...headers, ['Content-Length', String(body.length)]]));
-      // The body comes in events of the socket's.
+      // The body arrives in events of the socket.
       await arrived;
       connection.write(body.subarray(0, 10));
       await sleep(5);
@@ -184,7 +184,7 @@ describe.each(adapters)('%s: the context that a tracer starts with a delivery', 
     );
   });
 
-  it('is active when the store records what the handler has answered', async () => {
+  it('is active when the store records the handler's answer', async () => {
     const active = traceDeliveries();
     const { store, fault } = faultyStore();
     const completedIn: unknown[] = [];

@@ -62,7 +62,7 @@ const calls: Readonly<Record<string, (options: object) => unknown>> = {
 };
 
 describe.each(Object.entries(calls))('%s', (_, call) => {
-  it('takes the options that it has', () => {
+  it('accepts the options that it has', () => {
     expect(() => call({})).not.toThrow();
   });
 
@@ -71,7 +71,7 @@ describe.each(Object.entries(calls))('%s', (_, call) => {
     expect(() => call({ tiemoutMs: 1 })).toThrow(TypeError);
   });
 
-  it('refuses what every object has', () => {
+  it('refuses the names of properties that every object has', () => {
     expect(() => call({ toString: 1 })).toThrow(/unknown option "toString"/);
   });
 });

@@ -2,8 +2,8 @@ import { createServer } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 
 /**
- * Stand-ins for the chats, with their contracts: a message that the real one would refuse is refused here, too.
- * `heard` holds the texts that were taken.
+ * Stand-ins for the chats, with their contracts: a message that the real one refuses is also refused here.
+ * `heard` holds the accepted texts.
  */
 export function startSlack(status) {
   return startChat('Slack', '/services/T000/B000/demo', (body) => {

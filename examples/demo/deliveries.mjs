@@ -44,7 +44,7 @@ export function deliveries(secret) {
   }
 }
 
-/** As the services are set up. */
+/** The sinks that accept a type, as the services are set up. */
 function hearersOf(type) {
   return type === 'outbid' || type.startsWith('instance_') ? ['Slack', 'Google Chat', 'log'] : ['Slack', 'log'];
 }

@@ -21,7 +21,7 @@ app.register(async (scope) => {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser('*', (request, _payload, done) => done(null, request.raw.body));
 
-  // Runs for genuine, new events only. A 2xx settles an event; with a 5xx, or an error, it comes again.
+  // Runs for genuine, new events only. A 2xx completes an event; after a 5xx or an error the sender retries it.
   scope.post('/vast/webhooks', async (request, reply) => {
     const { event, delivery } = request.raw.vast;
     if (event.notif_type === 'outbid') await raiseBid(event);

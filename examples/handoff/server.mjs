@@ -10,7 +10,7 @@ if (!VAST_WEBHOOK_SECRET) {
 const webhook = vastWebhook(VAST_WEBHOOK_SECRET);
 
 const app = express();
-// Runs for genuine, new events only. A 2xx settles an event; with a 5xx, or an error, it comes again.
+// Runs for genuine, new events only. A 2xx completes an event; after a 5xx or an error the sender retries it.
 app.post('/vast/webhooks', webhook, async (req, res) => {
   const { event, delivery } = req.vast;
   try {

@@ -8,7 +8,7 @@ if (!VAST_WEBHOOK_SECRET) {
   process.exit(1);
 }
 
-// Runs for genuine, new events only. A 2xx settles an event; with a 5xx, or an error, it comes again.
+// Runs for genuine, new events only. A 2xx completes an event; after a 5xx or an error the sender retries it.
 const webhook = vastWebhook(VAST_WEBHOOK_SECRET, {}, async ({ event, delivery }) => {
   if (event.notif_type === 'outbid') await raiseBid(event);
   else console.log(`nothing to do for ${event.notif_type}`);

@@ -23,7 +23,7 @@ export async function handler(event) {
   };
 }
 
-/** Of a header that was sent twice, `headers` of a REST API holds the last value only, and would let a forged one pass. */
+/** If a header was sent twice, `headers` of a REST API holds only the last value, which could be forged. */
 function headersOf({ headers, multiValueHeaders }) {
   const pairs = Object.entries(multiValueHeaders ?? headers ?? {});
   return new Headers(pairs.flatMap(([name, values]) => [values].flat().map((value) => [name, value])));

@@ -4,7 +4,7 @@ import type { VastEvent } from 'vast-webhook';
 
 @Controller('vast/webhooks')
 export class VastController {
-  /** Runs for genuine, new events only. A 2xx settles an event; with a 5xx, or an exception, it comes again. */
+  /** Runs for genuine, new events only. A 2xx completes an event; after a 5xx or an exception the sender retries it. */
   @Post()
   @HttpCode(204)
   async receive(@Req() req: Request): Promise<void> {

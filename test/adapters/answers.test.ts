@@ -130,7 +130,7 @@ describe.each(adapters)('%s: the outcome', (_name, adapter) => {
   });
 });
 
-// Express does not show the middleware what a handler throws.
+// Express does not show the middleware the error of a handler.
 describe.each(adapters.filter(([, adapter]) => adapter.showsErrors))(
   '%s: the outcome of a handler that throws',
   (_name, adapter) => {

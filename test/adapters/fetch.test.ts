@@ -45,7 +45,7 @@ function stream(start: (controller: ReadableStreamDefaultController<unknown>) =>
 const codeOf = (outcomes: readonly Outcome[]) => outcomes.map(({ code }) => code);
 
 describe('vastWebhook(secret, options, handler) of vast-webhook/fetch', () => {
-  it('takes every request for the endpoint', async () => {
+  it('treats every request as one for the endpoint', async () => {
     const { hook } = webhook();
     for (const path of ['/', '/anything?at=all']) {
       expect((await hook(request({}, `http://service.test${path}`))).status).toBe(204);
@@ -59,7 +59,7 @@ describe('vastWebhook(secret, options, handler) of vast-webhook/fetch', () => {
     expect((await hook(request({}, 'http://service.test/Hooks/vast/?a=b'))).status).toBe(204);
   });
 
-  it('answers what the handler gives, and hands it the event and the request', async () => {
+  it('returns the response of the handler, which gets the event and the request', async () => {
     const given: unknown[] = [];
     const { hook } = webhook({}, (vast, req) => {
       given.push(vast.event.notif_type, vast.delivery.provider, req);
@@ -213,7 +213,7 @@ describe('the body of a Request', () => {
     expect(codeOf(outcomes)).toEqual(['internal']);
   });
 
-  it('comes also where a Request has no signal, as on some platforms', async () => {
+  it('also happens if a Request has no signal, as on some platforms', async () => {
     const { hook } = webhook();
     const sent = Object.defineProperty(request(), 'signal', { value: undefined });
     expect((await hook(sent)).status).toBe(204);
@@ -308,7 +308,7 @@ describe('a platform that may freeze the process after the answer', () => {
     await answer;
   });
 
-  it('gets it after storeTimeoutMs at the latest, and waits for the record that comes later', async () => {
+  it('is passed a promise after storeTimeoutMs at the latest, which waits for the later record', async () => {
     const store = memoryStore();
     let isUp = false;
     const { hook, errors } = webhook({

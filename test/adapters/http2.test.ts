@@ -84,7 +84,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.each(Object.entries(forms))('HTTP/2, %s', (_name, form) => {
   describe.each(['without TLS', 'with TLS'])('%s', (mode) => {
-    /** `before`: what stands in front of it all, and may call it later. */
+    /** `before`: the first middleware, which may call the next one later. */
     async function serve(options: WebhookOptions, handler: Handler, before = (go: () => void) => go()) {
       const outcomes: Outcome[] = [];
       const { listener: inner, hook } = form.make(
@@ -106,7 +106,7 @@ describe.each(Object.entries(forms))('HTTP/2, %s', (_name, form) => {
       return { session, hook, outcomes };
     }
 
-    it('takes a delivery, and refuses a forged one', async () => {
+    it('accepts a delivery, and rejects a forged one', async () => {
       const handled: unknown[] = [];
       const { session, outcomes } = await serve({}, async (vast) => {
         handled.push(vast);
@@ -204,7 +204,7 @@ describe.each(Object.entries(forms))('HTTP/2, %s', (_name, form) => {
   });
 });
 
-describe('HTTP/2: a target that only another reader takes for the endpoint', () => {
+describe('HTTP/2: a target that only another parser takes for the endpoint', () => {
   it.each([
     // The protocol asks for a slash at the start of the path only with the schemes that it knows.
     ['a path without its slash', { ':scheme': 'x', ':path': 'vast/webhooks' }],

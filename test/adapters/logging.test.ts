@@ -92,7 +92,7 @@ describe('the output without onOutcome and onError', () => {
     expect(failed()[0]).toMatch(/^\P{Cc}+$/u);
   });
 
-  it('holds neither the body nor the secret', async () => {
+  it('contains neither the body nor the secret', async () => {
     const { send, warned, failed } = await quietly({}, 500);
     await send(signed(anEvent({ message: 'confidential' })));
     await send(signed(anEvent({ message: 'confidential' }), { key: 'forged' }));

@@ -62,7 +62,7 @@ describe.each([
       expect(make({ [name]: value })).not.toThrow();
     });
 
-    it('takes undefined for its default', () => {
+    it('replaces undefined by its default', () => {
       expect(make({ [name]: undefined })).not.toThrow();
     });
 

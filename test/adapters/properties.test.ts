@@ -37,7 +37,7 @@ afterAll(() => {
   process.off('uncaughtException', note);
 });
 
-// ---------------------------------------------------------------- what anybody may send
+// ---------------------------------------------------------------- requests that anyone may send
 
 /** Header values: no control characters, and no white space at the ends, which the parser removes. */
 const value = fc
@@ -163,7 +163,7 @@ describe.each(adapters)('%s, whatever is sent', (_name, adapter) => {
   });
   afterAll(() => service.stop());
 
-  it('answers each request once, with what the contract has for it', async () => {
+  it('answers each request once, as the contract says', async () => {
     await fc.assert(
       fc.asyncProperty(anything, async (message) => {
         const before = service.outcomes.length;
@@ -189,7 +189,7 @@ describe.each(adapters)('%s, whatever is sent', (_name, adapter) => {
     await expectAlive(service);
   });
 
-  it('has one outcome for a request that breaks off anywhere, and none before it is one', async () => {
+  it('has one outcome for a request that breaks off anywhere after its head, and none before', async () => {
     await fc.assert(
       fc.asyncProperty(fc.double({ min: 0, max: 1, noNaN: true }), async (part) => {
         const before = service.outcomes.length;

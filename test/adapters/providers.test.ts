@@ -200,7 +200,7 @@ describe.each(adapters)('%s: v0Webhook', (_name, adapter) => {
     expect(service.handled[0]?.received?.delivery.rawBody).toEqual(Buffer.from(body));
   });
 
-  it('takes a token with a question mark in it', async () => {
+  it('accepts a token with a question mark in it', async () => {
     const service = await serve(adapter, v0({ secret: 'is?it' }));
     expect((await service.send(fromV0(undefined, '?token=is?it'))).status).toBe(204);
   });

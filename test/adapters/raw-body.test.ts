@@ -403,7 +403,7 @@ describe.each(nodeAdapters)('%s: the raw body', (_name, adapter) => {
 });
 
 describe.each(adapters)('%s: the raw body', (_name, adapter) => {
-  describe('and what stands behind', () => {
+  describe('and parsers behind the middleware', () => {
     const careful = Object.keys(adapter.parsers).filter((parser) => !adapter.parsers[parser]?.insists);
     const insisting = Object.keys(adapter.parsers).filter((parser) => adapter.parsers[parser]?.insists);
 

@@ -24,7 +24,7 @@ describe('a service that hangs', () => {
     expect(error.message).toMatch(doubt);
   });
 
-  it('is asked again for what can be repeated, after a while', async () => {
+  it('gets a repeatable call again after a while', async () => {
     const { standIn, api } = await setUp({ timeoutMs: 1_000 });
     standIn.failNext(failures.hang);
     const start = performance.now();

@@ -16,7 +16,7 @@ async function setUp(options?: ManagementOptions) {
   return { standIn, api: shodaiApi({ apiKey: standIn.apiKey, baseUrl: standIn.url }) };
 }
 
-it('creates with the least, and gives the secret once', async () => {
+it('creates with the required fields, and returns the secret once', async () => {
   const { standIn, api } = await setUp();
   const { meta, ...created } = await api.createWebhook(input);
   expect(meta?.requestId).toMatch(/^[\da-f-]{36}$/);

@@ -20,7 +20,7 @@ async function setUp(options?: VastManagementOptions) {
 }
 
 describe('listTypes', () => {
-  it('gives the catalogue, in which this package knows every slug', async () => {
+  it('returns the catalogue, in which this package knows every slug', async () => {
     const { standIn, api } = await setUp({ newTypes: ['client:brand_new'] });
     const types = await api.listTypes();
     expect(types).toHaveLength(32);
@@ -40,7 +40,7 @@ describe('listTypes', () => {
 });
 
 describe('createWebhook', () => {
-  it('asks how many there are, creates one and gives its secret, once', async () => {
+  it('counts the webhooks, creates one and returns its secret, once', async () => {
     const { standIn, api } = await setUp();
     const created = await api.createWebhook({ name: 'Ops', ...input });
     expect(created).toEqual({ ...standIn.webhooks[0], enabled_notification_preferences: input.event_types });
@@ -117,7 +117,7 @@ describe('updateWebhook', () => {
 });
 
 describe('rotateSecret', () => {
-  it('gives another secret', async () => {
+  it('returns a new secret', async () => {
     const { standIn, api } = await setUp();
     const created = await api.createWebhook(input);
     const rotated = await api.rotateSecret(created.id);

@@ -81,7 +81,7 @@ describe('npm run demo', () => {
     }
   });
 
-  it('is what package.json runs after a build', async () => {
+  it('is the script that package.json runs after a build', async () => {
     const { scripts } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
     expect(scripts.demo).toMatch(/^npm run build .*&& node examples\/demo\/demo\.mjs$/);
   });

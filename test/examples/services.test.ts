@@ -22,7 +22,7 @@ function sendTampered(url: string): Promise<Response> {
   return fetch(url, { method: 'POST', body: body.replace('outbid', 'topped'), headers });
 }
 
-/** Sends one event twice and a forgery, and expects what every service owes the sender. */
+/** Sends one event twice and a forgery, and expects the answers that every service must give. */
 async function expectDeliveries({ url }: Pick<Started, 'url'>, event: object): Promise<void> {
   expect((await sendTampered(url)).status).toBe(401);
   expect((await fetch(url, { method: 'POST', headers: json, body: '{}' })).status).toBe(401);
@@ -48,7 +48,7 @@ interface Service {
   readonly stopped?: NodeJS.Signals;
   /** Where its framework says the address. */
   readonly listening?: RegExp;
-  /** Whether port 0 gives it a free one: true. */
+  /** Whether port 0 means a free port. */
   readonly picksPort?: boolean;
 }
 
@@ -64,7 +64,7 @@ const services: Record<string, Service> = {
 describe.each(Object.entries(services))('examples/%s', (path, { says, stopped = 0, listening, picksPort = true }) => {
   const [example = '', file] = path.split('/');
 
-  it('takes an event once, refuses forgeries, leaves other routes alone and stops cleanly', async () => {
+  it('accepts an event once, rejects forgeries, lets other routes pass and stops cleanly', async () => {
     const env: Record<string, string> = picksPort ? {} : { PORT: String(await freePort()) };
     const started = await start(example, env, file, listening);
     const outbid = sampleEvent('outbid');

@@ -61,7 +61,7 @@ describe('closing', () => {
   });
 });
 
-describe('closing, with sinks that gather', () => {
+describe('closing, with sinks that buffer', () => {
   it('flushes them again and again while something runs, and once more when nothing does', async () => {
     const inFlight = new Drain();
     const flush = vi.fn();

@@ -32,7 +32,7 @@ describe('when', () => {
     expect([sink.accepts?.(outbid, delivery), sink.accepts?.(stopped, delivery)]).toEqual([ofOutbid, ofStopped]);
   });
 
-  it('takes a predicate', () => {
+  it('accepts a predicate', () => {
     const sink = when((event) => event.subject.includes('Outbid'), audit);
     expect([sink.accepts?.(outbid, delivery), sink.accepts?.(stopped, delivery)]).toEqual([true, false]);
   });
@@ -78,12 +78,12 @@ describe('when', () => {
     expect([sink.accepts?.(outbid, delivery), sink.accepts?.(stopped, delivery)]).toEqual([false, true]);
   });
 
-  it('takes an event whose type is no string for none of the types', () => {
+  it('matches no type for an event whose type is no string', () => {
     const sink = when(['outbid', 'instance_*'], audit);
     expect(sink.accepts?.({ ...outbid, notif_type: 7 as never }, delivery)).toBe(false);
   });
 
-  it('takes a predicate that looks at the delivery', () => {
+  it('accepts a predicate that reads the delivery', () => {
     const sink = when((_event, { webhook }) => webhook === 'host', audit);
     expect(sink.accepts?.(outbid, { ...delivery, webhook: 'host' })).toBe(true);
     expect(sink.accepts?.(outbid, delivery)).toBe(false);
@@ -133,7 +133,7 @@ describe('when, with a context', () => {
     ['client:*', 'webhook_test', host, false],
     ['host:*', 'a_type_of_next_year', host, true],
     ['host:*', 'a_type_of_next_year', client, false],
-    // The webhook is what the user has labelled, and knows better than a catalogue that may be old.
+    // The user labelled the webhook, so the label wins over a catalogue that may be old.
     ['host:*', 'outbid', host, true],
   ])('%s goes by the label of the secret: %s on the webhook %s is accepted: %s', (pattern, type, webhook, expected) => {
     expect(accepts(pattern, type, webhook)).toBe(expected);
@@ -171,7 +171,7 @@ describe('when, with a context', () => {
     expect(sink.accepts?.(sampleEvent('low_disk_space'), { ...delivery, webhook: 'client' })).toBe(false);
   });
 
-  it('takes an event without a type for one of its side by `*` only', () => {
+  it('matches an event without a type by `*` only', () => {
     const untyped = { ...outbid, notif_type: 7 as never };
     expect(when('host:*', audit).accepts?.(untyped, { ...delivery, webhook: 'host' })).toBe(true);
     expect(when('host:*', audit).accepts?.(untyped, { ...delivery, webhook: 'client' })).toBe(false);
@@ -190,7 +190,7 @@ describe('when, with a context', () => {
     expect(accepts('*', 'run.failed', client, 'shodai')).toBe(true);
   });
 
-  it('takes a digest, as a queue may bring it, by the events in it', () => {
+  it('matches a digest from a queue by the events in it', () => {
     const digest = (...types: object[]) =>
       ({ notif_type: 'digest', types: types.map((type) => ({ provider: 'vast', count: 1, ...type })) }) as never;
     const asked = (pattern: string, event: never) =>

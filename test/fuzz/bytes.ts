@@ -1,4 +1,4 @@
-/** From what a case says to the bytes that are sent. */
+/** Turns a case into the bytes to send. */
 import { createHmac } from 'node:crypto';
 import vectors from '../fixtures/vectors.json' with { type: 'json' };
 import { idOf } from './faults.js';

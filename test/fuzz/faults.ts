@@ -1,4 +1,4 @@
-/** Sinks, a handler and a store that do what the digits in an event's id say, so that bytes alone repeat a case. */
+/** Sinks, a handler and a store that read their faults from the event's id, so that bytes alone repeat a case. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaimResult, IdempotencyStore } from '../../src/contracts/store.js';
 import type { Delivery, SinkFunction, VastEvent } from '../../src/index.js';
@@ -11,7 +11,7 @@ export type Faulty = keyof typeof faulty;
 const names = Object.keys(faulty) as Faulty[];
 
 const slowMs = 40;
-/** Past the deadline, and past what a store call has. */
+/** Longer than the deadline and than the timeout of a store call. */
 const longMs = 5 * terms.deadlineMs;
 
 export function idOf(serial: string, digits: readonly number[]): string {
@@ -158,7 +158,7 @@ export class Behaviour {
     for (const id in this.granted) delete this.granted[id];
   }
 
-  /** What nobody has ended the memory would keep for good: it is not made for faults between it and who asks it. */
+  /** Drops claims that are not settled. The memory store would keep them, because it expects no faults in between. */
   #endLater(key: string, token: string): void {
     setTimeout(() => this.#memory.release(key, token, 1), 2 * longMs).unref();
   }

@@ -184,7 +184,7 @@ class Fuzzer {
       path,
       numRuns: Math.ceil(cases * share),
       interruptAfterTimeLimit: cases * 1_000 + shrinkMs,
-      // The ways to what is found are many, and each hang takes its time.
+      // Shrinking tries many cases, and each hang takes its time.
       endOnFailure: path !== undefined || this.#options.shrink === false,
     });
     if (!details.failed || details.counterexample === null) return;
@@ -241,7 +241,7 @@ class Fuzzer {
     };
   }
 
-  /** What the server has written takes a moment. */
+  /** The server's bytes need a moment to arrive. */
   async #arrived(wires: readonly Wire[], { requests }: Report): Promise<void> {
     const isThere = (wire: Wire) => {
       const due = requests.filter(({ port, status }) => port === wire.port && status !== undefined);

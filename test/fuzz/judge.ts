@@ -4,7 +4,7 @@ import { type Seen, terms } from './observer.js';
 import type { Report } from './server.js';
 import type { Wire } from './wire.js';
 
-/** Everything that is known of a case when it is over. `during` is what the service said before we hung up. */
+/** The observations of a case. `during` is the state of the service before we hung up. */
 export interface Evidence {
   readonly wires: readonly Wire[];
   readonly during: Report;

@@ -20,7 +20,7 @@ const close = {
   to: "{ status: 413, result: 'rejected' }",
 };
 
-/** By what each does that the middleware must not do. */
+/** Named by the violation that each mutant causes. */
 export const mutants: Readonly<Record<string, Mutant>> = {
   'leaves a body that is too large unread, and its connection open': {
     changes: [drain, close],

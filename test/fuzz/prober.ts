@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Asks for the services' other route all the time, and notes how long that takes. */
+/** Calls the services' other route all the time, and records the durations. */
 export class Prober {
   readonly #ports: readonly number[];
   #isOver = false;

@@ -25,7 +25,7 @@ export interface Report {
   readonly isHandedOn: boolean;
   /** How long the process itself was blocked recently. */
   readonly stallMs: number;
-  /** Whether everything came to its end in time. */
+  /** Whether everything ended in time. */
   readonly isSettled: boolean;
 }
 
@@ -151,7 +151,7 @@ class Service {
     return within(patienceMs, () => ports.every((port) => this.#sockets.has(port)));
   }
 
-  /** When all bytes that were sent from each port have been read, and what they ask for is answered. */
+  /** Resolves when all bytes from each port have been read, and their requests are answered. */
   async settled(sent: Readonly<Record<number, number>>): Promise<Report> {
     const isSettled = await within(patienceMs, () => {
       const isRead = Object.entries(sent).every(([port, bytes]) => {
@@ -174,7 +174,7 @@ class Service {
         isGone && open === 0 && held.size === 0 && calls.every(({ isOver }) => isOver) && this.#outcomes.length >= due
       );
     });
-    // For what comes too much.
+    // Time for surplus outcomes.
     for (let i = 0; i < 3; i++) await turn();
     return this.#report(isSettled);
   }
@@ -245,7 +245,7 @@ function serviceOf(name: string): Service {
 process.on('unhandledRejection', (reason) => troubles.push(`unhandled rejection: ${textOf(reason)}`));
 process.on('uncaughtException', (error) => troubles.push(`uncaught exception: ${textOf(error)}`));
 process.on('warning', (warning: Error & { code?: string }) => {
-  // The frameworks have targets parsed by url.parse(), which warns of a port that is none.
+  // The frameworks parse targets with url.parse(), which warns about an invalid port.
   if (warning.code !== 'DEP0170') troubles.push(`warning: ${warning.name}: ${warning.message}`);
 });
 process.on('disconnect', () => process.exit());

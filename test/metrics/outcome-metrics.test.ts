@@ -222,7 +222,7 @@ describe('sinks', () => {
   });
 });
 
-describe('what a stranger or the sender writes', () => {
+describe('text from a stranger or the sender', () => {
   it('never becomes a label: there are no more series after any number of requests', async () => {
     const { read } = measure();
     const service = await serve(adapter, { options: { sinks: [async function audit() {}] } });

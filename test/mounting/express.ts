@@ -41,7 +41,7 @@ interface Kit {
   readonly wrap: (hook: Hook) => RequestHandler;
   readonly isWrapped: boolean;
   readonly handler: RequestHandler;
-  /** The path of what the container is in. */
+  /** The path of the parent of the container. */
   readonly prefix: string;
   readonly random: Random;
   readonly observer: Observer;
@@ -56,7 +56,7 @@ const leaves: Readonly<Record<string, (kit: Kit) => Leaf>> = {
     return { endpoint: '/vast/webhooks', leavesOthers: prefix === '' || !isWrapped };
   },
   "use('', hook)"({ to, wrap, isWrapped, handler, prefix, everything, random }) {
-    // Express 5 takes ['/'] for the root alone, and does not call the middleware elsewhere.
+    // In Express 5, ['/'] matches only the root, and the middleware is not called elsewhere.
     const paths = everything === '*' ? ['', '/', ['/']] : ['', '/'];
     to.use(random.pick<never>(paths as never), wrap(hookWith()));
     to.all('/vast/webhooks', handler);
@@ -155,7 +155,7 @@ const leaves: Readonly<Record<string, (kit: Kit) => Leaf>> = {
   },
 };
 
-/** Containers: a name, what goes into the parent's `use`, and the path that makes. */
+/** Containers: a name, the arguments of the parent's `use`, and the resulting path. */
 const paths: readonly (readonly [pattern: unknown, path: string])[] = [
   [undefined, ''],
   ['/', ''],

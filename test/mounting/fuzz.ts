@@ -79,7 +79,7 @@ async function tryMounting(
 
 type Fail = (rule: string, target: string) => void;
 
-/** The handler ran only for what the middleware has verified. */
+/** The handler ran only for verified deliveries. */
 async function checkForged(
   mounting: Mounting,
   random: Random,

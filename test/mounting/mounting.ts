@@ -15,7 +15,7 @@ export interface Mounting {
   readonly endpoint: string;
   /** Whether the handler is also reached below the endpoint. */
   readonly isWide?: boolean;
-  /** Routes that are none of the middleware's business. They answer 200 with their own path, to each method in `methods`. */
+  /** Routes outside the endpoint. They answer 200 with their own path, to each method in `methods`. */
   readonly plain: readonly string[];
   readonly plainMethods: readonly string[];
   /** Changes the service after its first requests. */

@@ -127,7 +127,7 @@ describe.each(sqliteHandles())('on $client: close()', ({ open }) => {
     expect(errors).toEqual([]);
   });
 
-  it('comes in time also before the first turn', async () => {
+  it('is also in time before the first turn', async () => {
     const first = setUp(open, { sinks: [recorder('slack', () => Promise.reject(new Error('down'))).sink] });
     await Promise.all([first.deliver(), settled()]);
     await first.outbox.close();

@@ -59,7 +59,7 @@ describe.each(sqliteHandles())('on $client: each sink is delivered to independen
     ]);
   });
 
-  it('and one that hangs holds up no other', async () => {
+  it('and a hanging sink delays no other sink', async () => {
     const slack = slow('slack');
     const audit = recorder('audit');
     const { deliver } = setUp(open, { sinks: [slack.sink, audit.sink], concurrency: 1 });
@@ -116,7 +116,7 @@ describe.each(sqliteHandles())('on $client: each sink is delivered to independen
     expect(errors).toEqual([]);
   });
 
-  it('the oldest first, and of none twice, however many there are', async () => {
+  it('the oldest first, and none twice, however many there are', async () => {
     const slack = recorder('slack', () => Promise.resolve());
     const { deliver, rows } = setUp(open, { sinks: [slack.sink], concurrency: 1 });
     const ids: unknown[] = [];
@@ -158,7 +158,7 @@ describe.each(sqliteHandles())('on $client: each sink is delivered to independen
     expect(slack.calls).toHaveLength(2);
   });
 
-  it('also of what another process left behind, when that one holds it no more', async () => {
+  it('also from a process that ended, when its lease is over', async () => {
     const lost = slow('slack');
     const first = setUp(open, { sinks: [lost.sink], leaseMs: 30 * seconds });
     await Promise.all([first.deliver(), first.deliver(), first.deliver(), first.deliver(), first.deliver(), settled()]);
@@ -198,7 +198,7 @@ describe.each(sqliteHandles())('on $client: each sink is delivered to independen
     expect(slack.calls).toHaveLength(1);
   });
 
-  it('also of what another process has written, within a second', async () => {
+  it('also from rows that another process wrote, within a second', async () => {
     const another = await anotherProcess();
     const slack = recorder('slack');
     const first = setUp(open, { sinks: [slack.sink] });
@@ -369,7 +369,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     ]);
   });
 
-  it('is not what fails for good with giveUpOnPermanent: false', async () => {
+  it('is no event that fails for good with giveUpOnPermanent: false', async () => {
     const slack = recorder('slack', gone);
     const { deliver, outbox } = setUp(open, { sinks: [slack.sink], giveUpOnPermanent: false });
     await Promise.all([deliver(), settled()]);
@@ -472,7 +472,7 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(outbox.deadLetters()[0]?.error.length).toBeLessThanOrEqual(1_000);
   });
 
-  it('can come of a row that cannot be read, which holds up no other', async () => {
+  it('can be a row that cannot be read, which delays no other row', async () => {
     const slack = recorder('slack');
     const first = setUp(open, { sinks: [slack.sink] });
     await settled();

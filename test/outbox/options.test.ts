@@ -68,7 +68,7 @@ describe('sqliteOutbox', () => {
     expect(make).toThrow(/sqliteOutbox: db must be/);
   });
 
-  it('takes an option that is undefined for one that is not given', async () => {
+  it('ignores an option that is undefined', async () => {
     const options = { name: undefined, table: undefined, concurrency: undefined, giveUpOnPermanent: undefined };
     expect(setUp(open, { sinks: [audit], ...options }).outbox.name).toBe('outbox');
   });
@@ -77,7 +77,7 @@ describe('sqliteOutbox', () => {
     expect(setUp(open, { sinks: [audit], name: 'chats' }).outbox.name).toBe('chats');
   });
 
-  it('takes a table whose name is a word of SQL', async () => {
+  it('accepts a table whose name is a word of SQL', async () => {
     const slack = vi.fn();
     const { deliver } = setUp(open, { sinks: [{ name: 'slack', deliver: slack }], table: 'order' });
     await deliver();

@@ -12,7 +12,7 @@ export const days = 24 * 60 * minutes;
 
 let events = 0;
 
-/** An event and how it came, as the middleware gives them to a sink. */
+/** An event and its context, as the middleware passes them to a sink. */
 export function anEvent(fields: object = {}): { event: VastEvent; context: SinkContext } {
   const id = `event-${++events}`;
   const event: VastEvent = { ...sampleEvent('outbid'), event_id: id, ...fields };

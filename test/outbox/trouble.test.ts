@@ -87,7 +87,7 @@ describe.each(sqliteHandles())('on $client: while the file cannot be written', (
     expect(rows()).toMatchObject([{ state: 'told' }]);
   });
 
-  it('a commit that fails takes back only itself: what stood in it is tried again', async () => {
+  it('a commit that fails loses no other commit, and its writes are retried', async () => {
     const slack = recorder('slack');
     const { deliver, rows, faults } = setUp(open, { sinks: [slack.sink], leaseMs: 30 * seconds });
     await Promise.all([deliver(), vi.advanceTimersByTimeAsync(0)]);
@@ -236,7 +236,7 @@ describe.each(sqliteHandles())('on $client, behind the middleware', ({ open }) =
     slack.calls[0]?.resolve();
   });
 
-  it('a file that another holds', async () => {
+  it('a file that another process locks', async () => {
     const running = await run();
     const { file } = running;
     await expectAccepted(running);
@@ -310,7 +310,7 @@ describe.each(sqliteHandles())('on $client, behind the middleware', ({ open }) =
     await vi.waitUntil(() => slack.calls.length === 1);
     running.db.exec('DROP TABLE vast_webhook_outbox');
     const message = signed(aPayload());
-    // The first call after it may be what finds out.
+    // The first call afterwards may find out.
     if ((await running.service.send(message)).status !== 204) await expectAccepted(running, message);
     await vi.waitUntil(() => slack.calls.length === 2);
   });

@@ -76,7 +76,7 @@ describe.each(sqliteHandles())('on $client: an event is accepted', ({ open }) =>
     expect(audit.ids()).toEqual([deliveries[1]?.event.event_id]);
   });
 
-  it('and by the label of the secret, which says whose webhook it came by', async () => {
+  it('and by the label of the secret, which names the webhook', async () => {
     const [renter, hoster] = [recorder('renter'), recorder('hoster')];
     const { outbox, rows } = setUp(open, { sinks: [when('client:*', renter.sink), when('host:*', hoster.sink)] });
     const { event, context } = anEvent({ notif_type: 'low_disk_space' });

@@ -8,7 +8,7 @@ import { build } from 'esbuild';
 import { expect, it, onTestFinished } from 'vitest';
 import { listen } from '../support/adapters.js';
 
-/** The sources with what docs/providers.md adds to them, in a folder of their own. */
+/** A copy of the sources with the additions of docs/providers.md. */
 async function sourcesWithAcme(): Promise<string> {
   // Beside the real ones, so that node_modules are found.
   const folder = await mkdtemp(join(process.cwd(), 'test/providers/acme-'));

@@ -27,7 +27,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
     expect(audit).toHaveBeenCalledWith(event, expect.objectContaining({ delivery }));
   });
 
-  it('takes what a queue made of a delivery', async () => {
+  it('accepts a delivery that went through a queue', async () => {
     const calls: unknown[] = [];
     const forward = createForwarder({
       sinks: [
@@ -91,7 +91,7 @@ describe('forward(delivery), for a worker behind a queue', () => {
     expect(audit).toHaveBeenCalledTimes(1);
   });
 
-  it('refuses to share events with a forwarder of other sinks: the second would get none', async () => {
+  it('refuses to share a store with a forwarder of other sinks, which would get no events', async () => {
     const store = memoryStore();
     const audit = { name: 'audit', deliver: vi.fn() };
     const pager = { name: 'pager', deliver: vi.fn() };

@@ -3,7 +3,7 @@ import { targetTest } from '../../src/receive/path.js';
 
 const isEndpoint = targetTest('/vast/webhooks');
 
-describe('a target that some reader takes for the endpoint is on it', () => {
+describe('a target that some router takes for the endpoint is on it', () => {
   it.each([
     '/vast/webhooks',
     '/api/vast/webhooks',
@@ -103,7 +103,7 @@ describe('an endpoint', () => {
 });
 
 describe('a target made to be read slowly', () => {
-  // Each is as long as a server takes. The work grows with the length, and not with its square.
+  // Each is as long as a server accepts. The work grows linearly with the length.
   it.each([
     ['dot segments', 'a%252f../'],
     ['encoded per cent signs', '%25'],

@@ -69,7 +69,7 @@ describe.each([
     expect(() => create(given as string)).toThrow(message);
   });
 
-  it('takes white space within, and any other text', () => {
+  it('accepts white space inside, and any other text', () => {
     for (const given of ['a b', 'ключ', '🔑', 'x']) expect(() => create(given)).not.toThrow();
   });
 
@@ -103,7 +103,7 @@ describe.each(adapters)('%s: a function for the secret', (_name, adapter) => {
     expect(ask).toHaveBeenCalledTimes(1);
   });
 
-  it('is not asked for what fails before: it would let anybody cause a call', async () => {
+  it('is not called for requests that fail earlier, because anyone could cause calls', async () => {
     const ask = vi.fn(() => secret);
     const service = await serve(adapter, { secret: ask });
     const { headers } = signed(anEvent(), { timestamp: 1 });

@@ -23,7 +23,7 @@ describe.each(vectors.map((vector) => [vector.name, vector] as const))('the test
   const now = () => Number(vector.timestamp) * 1000;
   const event = JSON.parse(vector.body) as { event_id: string };
 
-  it('sign() gives its signature, for text and bytes, for a timestamp as text and number', () => {
+  it('sign() returns its signature, for text and bytes, for a timestamp as text and number', () => {
     const { body, secret: key, timestamp, signature } = vector;
     expect(sign(body, key, timestamp)).toBe(signature);
     expect(sign(Buffer.from(body), key, timestamp)).toBe(signature);

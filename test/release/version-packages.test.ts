@@ -33,7 +33,7 @@ function checkout(changesets: Readonly<Record<string, string>>) {
 }
 
 describe('npm run version-packages', () => {
-  it('writes what the changesets say in the form of Keep a Changelog, below the introduction', () => {
+  it('writes the changesets in the form of Keep a Changelog, below the introduction', () => {
     const { read, run } = checkout({ minor: '- One thing.\n- And another.', patch: 'It works.\nAgain.' });
     run();
     const [section = ''] = read('CHANGELOG.md').replace(introduction, '').split(older);

@@ -74,7 +74,7 @@ describe.each(workflows)('the workflow $file', ({ text, workflow }) => {
     expect(new Set([...used].map((line) => line.split('@')[0])).size).toBe(used.size);
   });
 
-  it('may write nothing but what a job says it must', () => {
+  it('may write only where a job declares it', () => {
     expect(Object.values(workflow.permissions ?? { all: 'write' })).not.toContain('write');
   });
 
@@ -101,13 +101,13 @@ describe('a release', () => {
     ]);
   });
 
-  it('gives the npm token only to the job that publishes', () => {
+  it('passes the npm token only to the job that publishes', () => {
     expect(allJobs.filter(([, job]) => secretsIn(job).includes('secrets.NPM_TOKEN')).map(([name]) => name)).toEqual([
       'publish',
     ]);
   });
 
-  it('publishes what another job has built, and runs nothing beside npm', () => {
+  it('publishes the build of another job, and runs only npm', () => {
     const { steps = [], needs, permissions } = jobs.publish ?? {};
     expect(needs).toBe('package');
     expect(permissions).toEqual({ 'id-token': 'write' });

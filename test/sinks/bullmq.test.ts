@@ -110,7 +110,7 @@ function itIsAQueue(backendOf: () => Backend): void {
       });
     });
 
-    it('has an id that BullMQ takes for its own, whatever the event id is', async () => {
+    it('has an id that BullMQ accepts, whatever the event id is', async () => {
       const queue = aQueue();
       for (const id of ['123', '0', 'a:b', '0:1', 'ü"\\ \u2028', 'x'.repeat(255), '../..', '{a}']) {
         const { event, delivery } = aDelivery({ event_id: id });
@@ -161,7 +161,7 @@ function itIsAQueue(backendOf: () => Backend): void {
     });
   });
 
-  it('has a worker gather as many events for a digest as its concurrency is', async () => {
+  it('buffers as many events for a digest as the worker's concurrency', async () => {
     const queue = aQueue();
     for (let n = 0; n < 20; n++) await addNew(queue);
     const subjects: string[] = [];
@@ -241,7 +241,7 @@ function itIsAQueue(backendOf: () => Backend): void {
       expect(context.delivery.rawBody.equals(body)).toBe(true);
     });
 
-    it('gives a job up at its first attempt when the sink says that no other will help', async () => {
+    it('gives a job up at its first attempt when the sink fails for good', async () => {
       const queue = aQueue();
       const deliver = vi.fn(() => Promise.reject(new SinkError('no_service', { status: 404, permanent: true })));
       work(queue, { sinks: [{ name: 'chat', deliver }] });

@@ -44,7 +44,7 @@ describe('a bundle', () => {
     expect(found).toEqual([...files].sort());
   });
 
-  it('of the middleware holds no sink at all', async () => {
+  it('of the middleware contains no sink', async () => {
     const { files, code } = await bundled(
       `import { vastWebhook } from '../../src/index.js'; console.log(vastWebhook('secret'));`,
     );

@@ -89,7 +89,7 @@ describe('a digest', () => {
     expect((await digestOf([of('outbid'), of('low_credit')])).event.url).toBe('https://cloud.vast.ai/');
   });
 
-  it('has an id that is made of theirs, in whatever order they came', async () => {
+  it('has an id that is made of the events' ids, in any order', async () => {
     const events = times(3, offline);
     const [first, second, other] = await Promise.all([
       digestOf(events),
@@ -109,7 +109,7 @@ describe('a digest', () => {
     expect(event.count).toBe(1_200);
   });
 
-  it('comes with a delivery whose body it is, with what theirs have in common', async () => {
+  it('has a delivery whose body it is, with the common fields of the events' deliveries', async () => {
     const { event, delivery } = await digestOf([
       of('outbid', { webhook: 'client' }),
       of('outbid', { webhook: 'client', attempt: 3, timestamp: 1_800_000_007 }),
@@ -129,7 +129,7 @@ describe('a digest', () => {
     ]);
   });
 
-  it('of several accounts is of none', async () => {
+  it('of several accounts has no account', async () => {
     expect((await digestOf([of('outbid'), anEvent({ user_id: 7 })])).event.user_id).toBe(0);
   });
 
@@ -156,7 +156,7 @@ describe('a digest', () => {
   });
 });
 
-/** Some of what the senders' texts may hold. */
+/** Some texts that senders may send. */
 const texts = [
   '<!channel> @everyone <users/all>',
   '*bold* _it_ `code` [x](https://evil.example)',

@@ -73,7 +73,7 @@ describe('digest({ everyMs }, sink)', () => {
     expect(calls[0]?.context.signal).toBeInstanceOf(AbortSignal);
   });
 
-  it('counts an event once that comes twice, and answers both', async () => {
+  it('counts a repeated event once, and answers both deliveries', async () => {
     const { sink, calls, subjects } = setUp();
     const twice = anEvent();
     const attempts = [deliverTo(sink, twice), deliverTo(sink, twice)];
@@ -98,7 +98,7 @@ describe('digest({ everyMs }, sink)', () => {
     expect(subjects()).toEqual([expect.stringMatching(/^2 notifications/)]);
   });
 
-  it('keeps the name, and what the sink accepts', () => {
+  it('keeps the name and the predicate of the sink', () => {
     const { sink } = setUp();
     expect([sink.name, sink.accepts]).toEqual(['slack', undefined]);
     const narrowed = digest({ everyMs: 1 }, when('client:*', recorder().sink));
@@ -107,7 +107,7 @@ describe('digest({ everyMs }, sink)', () => {
     expect(narrowed.accepts?.(sampleEvent('outbid'), { ...delivery, webhook: 'host' })).toBe(false);
   });
 
-  it('takes a named function as the sink', async () => {
+  it('accepts a named function as the sink', async () => {
     const audit = vi.fn();
     const sink = digest({ everyMs: 1 }, function audited(event: VastEvent) {
       audit(event.subject);
@@ -225,7 +225,7 @@ describe('where the digest can be waited for', () => {
     expect(calls).toHaveLength(1);
   });
 
-  it('an event that comes twice leaves when both claims are lost', async () => {
+  it('a repeated event leaves when both leases are lost', async () => {
     const { sink, calls } = setUp();
     const event = anEvent();
     const [first, second] = [deliverTo(sink, event), deliverTo(sink, event)];
@@ -345,7 +345,7 @@ describe('where the answer is due before', () => {
     expect(calls).toHaveLength(2);
   });
 
-  it('what still fails after a quarter of an hour is reported, with how many events that were, and forgotten', async () => {
+  it('a digest that still fails after a quarter of an hour is reported with the number of its events, and dropped', async () => {
     const { sink, calls, answers, errors } = setUp();
     answers(() => Promise.reject(new Error('down')));
     deliverTo(sink, anEvent(), deadline);

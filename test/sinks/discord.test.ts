@@ -167,7 +167,7 @@ describe("discord's option format", () => {
     expect(message).toEqual({ content, allowed_mentions: { parse: [] } });
   });
 
-  it('gives the whole message, which cannot ping either', async () => {
+  it('returns the whole message, which cannot mention anyone either', async () => {
     const mine = { content: '@everyone', username: 'Vast', allowed_mentions: { parse: ['everyone'] } };
     expect(await messageFor(event, { format: () => mine })).toEqual({ ...mine, allowed_mentions: { parse: [] } });
   });

@@ -73,7 +73,7 @@ describe('http posts', () => {
 });
 
 describe("http's signature", () => {
-  it('holds for no other body, id, time or key', async () => {
+  it('matches no other body, id, time or key', async () => {
     const { body, headers } = await requestFor(eventWith({}));
     const other = (given: object, text = body) => ({ body: text, headers: { ...headers, ...given } }) as ChatRequest;
     expect(() => verified(other({}))).not.toThrow();
@@ -112,7 +112,7 @@ describe("http's signature", () => {
     expect(() => verified(request, key)).not.toThrow();
   });
 
-  it('takes a secret without its prefix, as the package does', async () => {
+  it('accepts a secret without its prefix, as the package does', async () => {
     const request = await requestFor(eventWith({}), { secret: secret.slice(6) });
     expect(() => verified(request)).not.toThrow();
   });

@@ -39,7 +39,7 @@ export const nasty = [
   'text\n  - item',
 ];
 
-/** Emphasis, code, quotes, lists: what of a text a chat would show as other than the text itself. */
+/** Emphasis, code, quotes, lists: the parts of a text that a chat would not show literally. */
 export function markupIn(text: string): string[] {
   const emphasis = /(?<![\p{L}\p{N}])([*_~])(?![\s\u200B*_~])[^\n]*?(?<![\s\u200B])\1(?![\p{L}\p{N}])/gu;
   const code = /`(?!\u200B)[^`]*`/g;
@@ -122,7 +122,7 @@ export function readMarkdown(text: string): string {
   return text.replaceAll('\u200B', '').replace(/\\([!-/:-@[-`{-~])/g, '$1');
 }
 
-/** Emphasis, code, links, lists, headings, quotes: what would be more than an escape in Markdown. */
+/** Emphasis, code, links, lists, headings, quotes: everything in Markdown except escapes. */
 export function unescapedIn(text: string): string[] {
   const rest = text.replace(/\\[!-/:-@[-`{-~]/g, 'x');
   const spans = /[*~`|[\]\\<]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu;

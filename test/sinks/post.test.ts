@@ -67,7 +67,7 @@ describe.each([
   const isWorkflow = name === 'slackWorkflow';
   /** Its address has a default. */
   const addressesMissing: [string, unknown][] = name === 'pagerDuty' ? [] : [['no address', undefined]];
-  /** Which is how a workflow gives its reason. */
+  /** The form in which a workflow returns its reason. */
   const oddReasons: [string, string][] = isWorkflow
     ? []
     : [['JSON with a word for an error', '{"ok": false, "error": "no_text"}']];
@@ -204,7 +204,7 @@ describe.each([
       expect(chat.requests).toHaveLength(before + 1);
     });
 
-    it('with the reason that the chat gives in a word', async () => {
+    it('with the chat's reason of one word', async () => {
       answering(404, {}, 'no_service');
       expect((await failure()).message).toBe(`${service} answered 404 (no_service)`);
       if (isWorkflow) return;
@@ -255,7 +255,7 @@ describe.each([
       expect(written).toBeLessThan(20_000);
     });
 
-    it('with the status, when the rest of the answer never comes', async () => {
+    it('with the status, when the rest of the answer never arrives', async () => {
       chat.misbehave = (res) => res.writeHead(404).write('no_');
       // Enough for the status to come on a machine that is busy.
       expect(await failure({ timeoutMs: 1_000 })).toMatchObject({ status: 404, permanent: true });
@@ -276,7 +276,7 @@ describe.each([
     it('as a date', async () => {
       answering(503, { 'Retry-After': new Date(Date.now() + 60_000).toUTCString() });
       const { retryAfterMs } = await failure();
-      // The date has whole seconds, and the answer takes its time.
+      // The date has whole seconds, and the answer needs time.
       expect(retryAfterMs).toBeLessThanOrEqual(60_000);
       expect(retryAfterMs).toBeGreaterThan(45_000);
     });
@@ -394,7 +394,7 @@ describe.each([
     }
   });
 
-  describe('takes the option', () => {
+  describe('accepts the option', () => {
     it('name', () => {
       expect(sinkWith().name).toBe(name);
       expect(sinkWith({ name: 'night shift' }).name).toBe('night shift');

@@ -93,7 +93,7 @@ const samples = [
 
 const keys = { shodai: `whsec_${'5e'.repeat(32)}`, v0: 'a-token-of-the-tests' };
 
-/** Delivers an event through the provider's middleware to a sink, and gives its delivery. */
+/** Delivers an event through the provider's middleware to a sink, and returns its delivery. */
 async function deliver({ provider, event }: Pick<(typeof samples)[number], 'provider' | 'event'>, sink: Sink<object>) {
   const deliveries: Delivery[] = [];
   const keep = {

@@ -78,7 +78,7 @@ describe('quiet({ perMinute }, sink)', () => {
     expect(calls[0]?.context).toEqual({ delivery, signal: abort.signal, deadlineAt: performance.now() + 8 * seconds });
   });
 
-  it('takes the surplus at once where its answer is due before the minute is over, and otherwise holds it', async () => {
+  it('accepts the surplus at once if its deadline is before the end of the minute, and otherwise lets it wait', async () => {
     const { sink, events } = setUp(1);
     many(sink, 1);
     const [taken] = many(sink, 1, 8 * seconds);

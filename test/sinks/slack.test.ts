@@ -73,7 +73,7 @@ describe('nothing in an event can ping or be markup in Slack', () => {
   const expectSafe = ({ message, text, link }: Awaited<ReturnType<typeof messageFor>>) => {
     expect(markupIn(text)).toEqual([]);
     expect(link).toBe(consoleLink);
-    // What the sender wrote stands in plain text, and apart from our link no control character is left.
+    // The sender's text is plain text, and no control character is left except in our link.
     expect(JSON.stringify(message).replace(consoleLink, '')).not.toMatch(/[<>]/);
   };
 

@@ -1,4 +1,4 @@
-/** A fleet goes offline: what a real service makes of it, with a chat behind it. In real time. */
+/** A fleet goes offline, and a real service with a chat gets its events. In real time. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createForwarder, type Sink, type VastEvent, when } from '../../src/index.js';

@@ -88,7 +88,7 @@ describeWithPrivatePostgres('postgresStore', () => {
       expect(service.handled).toHaveLength(2);
     });
 
-    it('not there from the start: 503 with the reason, and it is used when it comes', async () => {
+    it('down at the start: 503 with the reason, and it is used once it is up', async () => {
       const { url } = await aRoleThatMayCreate();
       await server.stop();
       onTestFinished(() => (server.pid === undefined ? server.start() : undefined));

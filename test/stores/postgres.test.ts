@@ -263,7 +263,7 @@ describeWithPostgres('postgresStore', () => {
     });
   });
 
-  it('a pool that gives every value as text will do', async () => {
+  it('a pool that returns every value as text works', async () => {
     const { url } = await aSchema();
     const store = postgresStore(aPool(url, { types: { getTypeParser: () => String } as never }));
     expect(await store.claim('k', 'a', minute)).toEqual(acquired);
@@ -447,7 +447,7 @@ describeWithPostgres('postgresStore', () => {
       return status;
     }
 
-    it('are written once, however often the event comes, and to whatever process', async () => {
+    it('are written once, however often the event arrives, in whatever process', async () => {
       const { url, pool, written } = await setUp();
       const ports = await Promise.all([served(pool), served(aPool(url))]);
       const event = anEvent({ subject: 'outbid' });

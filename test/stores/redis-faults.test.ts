@@ -41,7 +41,7 @@ describeWithPrivateRedis.each(redisClients)('a Redis that is away, behind %s on 
     expect(service.handled).toHaveLength(2);
   });
 
-  it('not there from the start: 503 in time, and it is used when it comes', async () => {
+  it('down at the start: 503 in time, and it is used once it is up', async () => {
     const server = await aRedis();
     await server.stop();
     const service = await serveWith(redisStore(connected(client, server.url).client), { storeTimeoutMs });
@@ -109,7 +109,7 @@ describeWithPrivateRedis.each(redisClients)('bad input of redisStore on %s', (cl
     await service.refuses(/closed/i);
   });
 
-  it('a key that holds something else', async () => {
+  it('a key that has another value', async () => {
     const server = await aRedis();
     const service = await serveWith(redisStore(connected(client, server.url).client));
     const event = signed();

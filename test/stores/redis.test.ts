@@ -123,7 +123,7 @@ describeWithRedis('a key of redisStore', () => {
     expect(await redis.get(`${prefix}k`)).toBe(text);
   });
 
-  it('is left alone when it holds something else than text', async () => {
+  it('is not changed when its value is no text', async () => {
     const { prefix, store } = setUp();
     await redis.lpush(`${prefix}k`, 'job');
     await redis.pexpire(`${prefix}k`, minute);
@@ -158,12 +158,12 @@ describeWithRedis('the client of redisStore', () => {
 
   const buffers = { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.NUMBER]: String };
 
-  it('may be node-redis 5 that gives buffers for text and text for numbers', async () => {
+  it('may be node-redis 5 that returns buffers for text and text for numbers', async () => {
     const client = createClient5({ url: redisUrl(), commandOptions: { typeMapping: buffers } });
     await expectToWork(opened(ofNodeRedis(client)).client);
   });
 
-  it('may be node-redis 6 that gives buffers for text and text for numbers', async () => {
+  it('may be node-redis 6 that returns buffers for text and text for numbers', async () => {
     const client = createClient({ url: redisUrl(), commandOptions: { typeMapping: buffers } });
     await expectToWork(opened(ofNodeRedis(client)).client);
   });
@@ -180,11 +180,11 @@ describeWithRedis('the client of redisStore', () => {
     await expectToWork(clients);
   });
 
-  it('may be ioredis 5 that gives text for numbers', async () => {
+  it('may be ioredis 5 that returns text for numbers', async () => {
     await expectToWork(opened(ofIoRedis(new Redis5(redisUrl(), { stringNumbers: true }))).client);
   });
 
-  it('may be ioredis 6 that gives text for numbers', async () => {
+  it('may be ioredis 6 that returns text for numbers', async () => {
     await expectToWork(opened(ofIoRedis(new Redis(redisUrl(), { stringNumbers: true }))).client);
   });
 

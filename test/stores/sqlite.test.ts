@@ -440,7 +440,7 @@ function pragma(db: SqliteHandle, name: string): unknown {
   return Object.values(db.prepare(`PRAGMA ${name}`).get() as object)[0];
 }
 
-/** Claims until there is no room for a key, wherever in the index it comes. */
+/** Claims until no key fits any more, wherever in the index. */
 async function fill(store: IdempotencyStore): Promise<void> {
   for (let refusals = 0; refusals < 50; ) {
     try {

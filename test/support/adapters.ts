@@ -563,7 +563,7 @@ function undiciListener(answer: Fetch): RequestListener {
     res.statusCode = response.status;
     res.setHeaders(response.headers);
     res.end(Buffer.from(await response.arrayBuffer()));
-    // Nobody is going to read what is still to come, and behind it no request would be seen. The stream that was made of
+    // The rest of the body has no reader, and it would block the next request. The stream that was made of
     // it would pause it again as soon as that is full.
     if (!req.complete) req.removeAllListeners('data').resume();
   };
@@ -585,7 +585,7 @@ const fetchParsers: Record<string, Parser<(request: Request) => Promise<unknown>
   'request.arrayBuffer()': { make: () => (request) => request.arrayBuffer(), leaves: 'nothing', insists: true },
 };
 
-/** Whether the options have a handler called: to give one that is not, or none, is an error here. */
+/** Whether the options make the middleware call a handler. A missing or superfluous handler is an error. */
 export function isHandedOn({ handoff, sinks }: WebhookOptions): boolean {
   return handoff ?? !sinks?.length;
 }
@@ -640,5 +640,5 @@ const chosen = process.env.ADAPTERS?.split(',');
 /** Every rule is tested through each of these: `describe.each(adapters)('%s ...', (name, adapter) => ...)`. */
 export const adapters = allAdapters.filter(([name]) => chosen === undefined || chosen.includes(name));
 
-/** Those of `node:http`, for what others do to its requests. */
+/** The adapters of `node:http`, for tests of earlier middleware that changes its requests. */
 export const nodeAdapters = adapters.filter(([, { takes }]) => takes === 'node');

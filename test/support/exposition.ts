@@ -6,7 +6,7 @@ export interface Exposition {
   readonly samples: Readonly<Record<string, number>>;
 }
 
-/** Throws for a line that is none of the format's. */
+/** Throws for a line that does not have the format. */
 export function parseExposition(text: string): Exposition {
   const types: Record<string, string> = {};
   const samples: Record<string, number> = {};

@@ -214,7 +214,7 @@ export const isListOf =
 
 export const isString = (value: unknown): boolean => typeof value === 'string';
 
-/** Delivers as the services do: within 10 s, without following redirects. Gives the status, 0 for none. */
+/** Delivers as the services do: within 10 s, without following redirects. Returns the status, or 0 without an answer. */
 export async function deliver(
   url: string,
   delivery: { readonly body: string; readonly headers: Readonly<Record<string, string>> },

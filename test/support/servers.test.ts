@@ -18,7 +18,7 @@ import {
 import { type PrivateServer, type RedisOptions, startPostgres, startRedis } from './servers.mjs';
 
 describeWithRedis('the Redis of the run', () => {
-  it('takes commands', async () => {
+  it('accepts commands', async () => {
     const redis = redisClient(redisUrl());
     const key = uniqueName();
     await redis.set(key, 'kept', 'PX', 10_000);
@@ -27,7 +27,7 @@ describeWithRedis('the Redis of the run', () => {
 });
 
 describeWithPostgres('the Postgres of the run', () => {
-  it('takes queries', async () => {
+  it('accepts queries', async () => {
     const table = uniqueName();
     const client = await postgresClient(databaseUrl());
     await client.query(`CREATE TABLE ${table} (event text)`);
@@ -123,7 +123,7 @@ describeWithPrivatePostgres('a private Postgres', () => {
   });
   afterAll(() => server.close());
 
-  it('syncs to disk, and takes as many connections as asked for', async () => {
+  it('syncs to disk, and accepts as many connections as requested', async () => {
     const { rows } = await (await postgresClient(server.url)).query(`
       SELECT current_setting('fsync') fsync, current_setting('max_connections') connections,
         current_setting('server_encoding') encoding, current_setting('is_superuser') superuser`);

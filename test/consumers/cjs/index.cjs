@@ -34,7 +34,7 @@ function thrownBy({ verifyDelivery }) {
 }
 
 async function main() {
-  // What an ES module in the same process gets, which may be another instance of the code.
+  // The exports for an ES module in the same process, which may be another instance of the code.
   const esm = {};
   for (const path of Object.keys(entries)) esm[path] = await import(`vast-webhook${path}`);
   for (const [path, entry] of Object.entries(entries)) {
@@ -60,7 +60,7 @@ async function main() {
     assert.ok(!(refused instanceof root.WebhookError) && !(refused instanceof root.SinkError));
   }
 
-  // What one build publishes, the other one measures.
+  // One build measures the messages that the other publishes.
   for (const [from, by] of [
     [root, esm['/metrics']],
     [esm[''], metrics],

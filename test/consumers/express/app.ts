@@ -29,7 +29,7 @@ app.post('/shodai', shodaiWebhook(secret, { sinks: [slack('https://hooks.slack.c
 app.post('/v0', v0Webhook(secret), (req, res) => {
   req.v0 satisfies Unverified<V0Event>;
   req.v0.delivery.verified satisfies false;
-  // @ts-expect-error nobody has signed it
+  // @ts-expect-error it is not signed
   req.v0 satisfies Verified<V0Event>;
   res.sendStatus(204);
 });

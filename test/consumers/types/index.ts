@@ -185,7 +185,7 @@ function describe(error: unknown): string {
 }
 describe(new Error());
 
-// What users write themselves: a store, a sink, a function that makes options, a worker.
+// The code of users: a store, a sink, a function that makes options, a worker.
 export class TableStore implements IdempotencyStore {
   claim(_key: string, _token: string, _leaseMs: number): ClaimResult {
     return { state: 'in_flight', retryAfterMs: 1000 };
@@ -265,7 +265,7 @@ export async function manage(signal: AbortSignal): Promise<void> {
   v0.testWebhook;
 }
 
-// What the compiler must refuse.
+// Code that the compiler must refuse.
 // @ts-expect-error
 vastApi({});
 // @ts-expect-error an environment variable may be missing

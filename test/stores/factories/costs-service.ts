@@ -60,7 +60,7 @@ function exampleOf(file: string): string {
   const text = readFileSync(file, 'utf8');
   const example = /^\*\*Writes of your own, together with the event\..*?^```ts\n(.*?)^```/ms.exec(text)?.[1];
   if (example === undefined) throw new Error(`${file} has no example of writes of your own`);
-  // A function has no imports: what they bring are its parameters.
+  // A function has no imports, so it gets them as parameters.
   return transformSync(example.replace(/^import .*\n/gm, ''), { loader: 'ts' }).code;
 }
 

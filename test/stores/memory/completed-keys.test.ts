@@ -26,7 +26,7 @@ class Model {
   }
 }
 
-/** Few and alike, so that they meet; some are the bytes of others; some hold what UTF-8 would lose. */
+/** Few and similar keys, so that they collide. Some are the bytes of others, and some would be lost in UTF-8. */
 const keys = fc.oneof(
   fc.constantFrom('', 'a', 'b', '\u0161', 'a\u0001', '\u0161a', '\ud800', '\udfff', '\ufffd', '\u00ff\u00ff', '\uffff'),
   fc.nat(40).map((n) => `receiver:vast:${n}`),

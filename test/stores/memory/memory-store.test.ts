@@ -121,7 +121,7 @@ describe('a released event', () => {
     expect(store.claim('k', 'b', lease)).toEqual(acquired());
   });
 
-  it('gives a list of its own to each holder', () => {
+  it('returns a separate list to each holder', () => {
     const store = memoryStore();
     store.claim('k', 'a', lease);
     store.delivered('k', 'a', 'slack');
@@ -181,7 +181,7 @@ describe('maxCompleted', () => {
     expect(store.claim('3', 'b', lease)).toEqual(acquired(['slack']));
   });
 
-  it('holds for many more than it remembers, in the order of completion', () => {
+  it('remembers the latest of many more events, in the order of completion', () => {
     const store = memoryStore({ maxCompleted: 1_000 });
     for (let i = 0; i < 50_000; i++) expect(process(store, `k${i}`)).toEqual(acquired());
     expect(store.claim('k48999', 'b', lease)).toEqual(acquired());
