@@ -184,7 +184,7 @@ describe.each(adapters)('%s: the context that a tracer starts with a delivery', 
     );
   });
 
-  it('is active when the store records the handler's answer', async () => {
+  it('is active when the store records the answer of the handler', async () => {
     const active = traceDeliveries();
     const { store, fault } = faultyStore();
     const completedIn: unknown[] = [];

@@ -161,7 +161,7 @@ function itIsAQueue(backendOf: () => Backend): void {
     });
   });
 
-  it('buffers as many events for a digest as the worker's concurrency', async () => {
+  it('makes a worker buffer as many events for a digest as its concurrency', async () => {
     const queue = aQueue();
     for (let n = 0; n < 20; n++) await addNew(queue);
     const subjects: string[] = [];

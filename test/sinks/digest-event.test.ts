@@ -89,7 +89,7 @@ describe('a digest', () => {
     expect((await digestOf([of('outbid'), of('low_credit')])).event.url).toBe('https://cloud.vast.ai/');
   });
 
-  it('has an id that is made of the events' ids, in any order', async () => {
+  it('has an id that is made of the ids of its events, in any order', async () => {
     const events = times(3, offline);
     const [first, second, other] = await Promise.all([
       digestOf(events),
@@ -109,7 +109,7 @@ describe('a digest', () => {
     expect(event.count).toBe(1_200);
   });
 
-  it('has a delivery whose body it is, with the common fields of the events' deliveries', async () => {
+  it('has a delivery whose body it is, with the common fields of its deliveries', async () => {
     const { event, delivery } = await digestOf([
       of('outbid', { webhook: 'client' }),
       of('outbid', { webhook: 'client', attempt: 3, timestamp: 1_800_000_007 }),

@@ -204,7 +204,7 @@ describe.each([
       expect(chat.requests).toHaveLength(before + 1);
     });
 
-    it('with the chat's reason of one word', async () => {
+    it('with the reason of the chat in one word', async () => {
       answering(404, {}, 'no_service');
       expect((await failure()).message).toBe(`${service} answered 404 (no_service)`);
       if (isWorkflow) return;
