@@ -103,15 +103,15 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     service: 'Koa 3, sinks',
   },
   'does not count out what it has counted in': {
-    changes: [{ file: 'src/endpoint.ts', from: '    inFlight.leave();', to: '' }],
+    changes: [{ file: 'src/endpoint.ts', from: '    drain.leave();', to: '' }],
     finds: /close\(\) does not resolve/,
   },
   'keeps something of each request': {
     changes: [
       {
         file: 'src/endpoint.ts',
-        from: 'this.#endpoint.inFlight.enter();',
-        to: 'this.#endpoint.inFlight.enter(); (globalThis.kept ??= []).push(new Array(20_000).fill(0));',
+        from: 'this.#endpoint.drain.enter();',
+        to: 'this.#endpoint.drain.enter(); (globalThis.kept ??= []).push(new Array(20_000).fill(0));',
       },
     ],
     finds: /the heap has grown/,
