@@ -4,6 +4,7 @@ import type { IdempotencyStore } from './contracts/store.js';
 import { logError, logOutcomes } from './log.js';
 import type { VastEvent } from './providers/vast.js';
 import { parseLimit } from './receive/limit.js';
+import { defaultToleranceSeconds } from './receive/signature.js';
 import { memoryStore } from './stores/memory/memory-store.js';
 import {
   aFunction,
@@ -147,7 +148,7 @@ function withDefaults<Event>(options: WebhookOptions<Event>): Settings<Event> {
     scope: options.scope ?? 'receiver',
     sinks,
     handoff: options.handoff ?? sinks.length === 0,
-    toleranceSeconds: options.toleranceSeconds ?? 300,
+    toleranceSeconds: options.toleranceSeconds ?? defaultToleranceSeconds,
     limit: parseLimit(options.limit ?? '64kb') as number,
     bodyTimeoutMs: options.bodyTimeoutMs ?? 5_000,
     deadlineMs: options.deadlineMs ?? 8_000,

@@ -19,13 +19,19 @@ export class ApiError extends Error {
   readonly details: unknown;
   /** The service's id of the call, for its support. */
   readonly requestId: string | undefined;
+  /** Whether the call may have taken effect although it failed: check before you repeat it. */
+  readonly inDoubt: boolean;
 
-  constructor(message: string, detail: { status: number; code: string; details?: unknown; requestId?: string }) {
+  constructor(
+    message: string,
+    detail: { status: number; code: string; details?: unknown; requestId?: string; inDoubt?: boolean },
+  ) {
     super(message);
     this.status = detail.status;
     this.code = detail.code;
     this.details = detail.details;
     this.requestId = detail.requestId;
+    this.inDoubt = detail.inDoubt ?? false;
   }
 }
 

@@ -1,4 +1,5 @@
 import { aFunction, type Check, checkOptions, milliseconds } from '../util/check-options.js';
+import { fetchErrorCode } from '../util/http.js';
 import { ApiError } from './api-error.js';
 import { isHtml, reasonOf } from './error-answer.js';
 import { isFields, parseJson } from './read.js';
@@ -69,6 +70,8 @@ interface Failure {
 
 const maxBodyBytes = 1_048_576;
 
+const doubt = 'The call may have taken effect: check before you repeat it';
+
 const optionChecks: Readonly<Record<keyof ApiOptions, Check>> = {
   // For any other value, `fetch` would throw an error that quotes the header with the key.
   apiKey: [
@@ -137,22 +140,24 @@ export function caller(service: Service, options: ApiOptions): Call {
     { status, contentType, body, failure }: Answer,
     read: (answer: unknown) => NonNullable<Result> | undefined,
   ): Result {
-    const inDoubt = method === 'POST' && 'The call may have taken effect: check before you repeat it';
+    const isPost = method === 'POST';
     if (failure) {
-      const doubt = failure.wasNotSent ? undefined : inDoubt;
-      throw new ApiError(sentences(`${service.name} ${redact(failure.text)}`, doubt), { status, code: failure.code });
+      const inDoubt = isPost && !failure.wasNotSent;
+      const message = sentences(`${service.name} ${redact(failure.text)}`, inDoubt && doubt);
+      throw new ApiError(message, { status, code: failure.code, inDoubt });
     }
     const answered = `${service.name} answered ${status}`;
     const json = body === '' ? {} : parseJson(body ?? '');
     if (status >= 200 && status < 300 && !(isFields(json) && json.success === false)) {
       const result = json === undefined ? undefined : read(json);
       if (result !== undefined) return result;
-      const message = sentences(`${answered} ${oddity(contentType, body)}`, 'Is baseUrl right?', inDoubt);
-      throw new ApiError(message, { status, code: 'invalid_answer' });
+      const message = sentences(`${answered} ${oddity(contentType, body)}`, 'Is baseUrl right?', isPost && doubt);
+      throw new ApiError(message, { status, code: 'invalid_answer', inDoubt: isPost });
     }
     const { code = `http_${status}`, text, ...more } = reasonOf(contentType, body ?? '', redact);
     const said = text === undefined ? answered : `${answered}: ${text}`;
-    throw new ApiError(sentences(said, hintFor(status), status >= 500 && inDoubt), { status, code, ...more });
+    const inDoubt = isPost && status >= 500;
+    throw new ApiError(sentences(said, hintFor(status), inDoubt && doubt), { status, code, inDoubt, ...more });
   }
 }
 
@@ -180,11 +185,9 @@ async function textOf(response: Response): Promise<string | undefined> {
 /** Codes of failures before a request could have left. */
 const notSent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UND_ERR_CONNECT_TIMEOUT)$/;
 
-/** Takes only the error's code, because its text or its cause may quote a header. */
 function failureOf(error: unknown): Failure {
-  const { cause, name } = Object(error) as { cause?: { code?: unknown }; name?: unknown };
-  const given = cause?.code ?? name;
-  const word = typeof given === 'string' && /^\w{1,64}$/.test(given) ? given : 'unknown error';
+  const code = fetchErrorCode(error);
+  const word = /^\w{1,64}$/.test(code) ? code : 'unknown error';
   return { code: 'unreachable', text: `could not be reached: ${word}`, wasNotSent: notSent.test(word) };
 }
 

@@ -1,3 +1,5 @@
+import { retryAfterMs } from '../util/http.js';
+
 /** Maximum number of attempts for a call that is safe to repeat. */
 export const maxAttempts = 4;
 
@@ -16,14 +18,7 @@ export function isTransient(status: number): boolean {
 export function waitMs(failures: number, retryAfter: string | null): number {
   const longest = firstWaitMs * 2 ** (failures - 1);
   const own = longest / 2 + (Math.random() * longest) / 2;
-  return Math.min(longestWaitMs, Math.ceil(Math.max(own, askedMs(retryAfter))));
-}
-
-/** RFC 9110, 10.2.3: seconds or a date. `Date.parse` accepts many more forms than HTTP allows. */
-function askedMs(retryAfter: string | null): number {
-  if (retryAfter === null) return 0;
-  const ms = retryAfter.endsWith(' GMT') ? Date.parse(retryAfter) - Date.now() : Number(retryAfter) * 1_000;
-  return Number.isNaN(ms) ? 0 : ms;
+  return Math.min(longestWaitMs, Math.ceil(Math.max(own, retryAfterMs(retryAfter) ?? 0)));
 }
 
 /** Resolves after the time, or rejects with the signal's reason. */

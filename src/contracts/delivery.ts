@@ -41,3 +41,8 @@ export interface UnverifiedDelivery<Event> extends ReceivedDelivery<Event> {
     readonly verified: false;
   };
 }
+
+/** Names an event among those of all providers. */
+export function eventKey({ provider, id }: Pick<Delivery, 'provider' | 'id'>): string {
+  return `${provider}:${id}`;
+}

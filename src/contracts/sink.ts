@@ -35,6 +35,9 @@ export interface Sink<Event = VastEvent> {
 /** A named function, which is called with every event. Its result is awaited and ignored. */
 export type SinkFunction<Event = VastEvent> = (event: Event, context: SinkContext) => unknown;
 
+/** How long an event may be processed: for so long a lease is renewed, and then the sinks' signal is aborted. */
+export const maxWorkMs = 5 * 60_000;
+
 /** The result of one sink. `already`: by an earlier attempt. `skipped`: not for it. `pending`: not settled at the answer. */
 export type SinkResult = 'delivered' | 'already' | 'skipped' | 'pending' | Error;
 

@@ -1,5 +1,5 @@
 import type { WebhookError } from '../contracts/errors.js';
-import type { SinkResult } from '../contracts/sink.js';
+import { maxWorkMs, type SinkResult } from '../contracts/sink.js';
 import { deadlineExceeded, handlerFailed, leaseOver, lost, sinkFailed, unsettled } from './failures.js';
 
 /** Where an event is in this process, from the moment that a delivery claims it. */
@@ -76,9 +76,6 @@ export interface Effects {
   /** Nothing more will happen, except that a sink may still settle. */
   over(): void;
 }
-
-/** How long we renew a lease for work that does not settle. */
-const maxWorkMs = 5 * 60_000;
 
 /** The backoff of failed store calls: it doubles from the first to the second. */
 const minRetryMs = 100;

@@ -3,6 +3,9 @@ import { type SignatureReason, WebhookError } from '../contracts/errors.js';
 import { type SigningKey, signingKeys } from './secrets.js';
 
 const signaturePattern = /^sha256=[0-9a-f]{64}$/;
+/** How old or early a delivery may be. */
+export const defaultToleranceSeconds = 300;
+
 const timestampPattern = /^[0-9]{1,15}$/;
 
 /** Headers that are well-formed and recent. Nothing is verified yet. */

@@ -5,7 +5,7 @@ import type { Provider } from '../providers/provider.js';
 import { type VastEvent, vast } from '../providers/vast.js';
 import { type RawBody, toBuffer, unavailable } from './body.js';
 import { type SecretList, type SigningKey, signingKeys } from './secrets.js';
-import { checkHeaders, findKey, mismatch, type SignedHeaders } from './signature.js';
+import { checkHeaders, defaultToleranceSeconds, findKey, mismatch, type SignedHeaders } from './signature.js';
 import { findToken, type Token, tokenMismatch } from './token.js';
 
 const byteOrderMark = '\uFEFF';
@@ -153,7 +153,7 @@ export interface VerifyDeliveryInput {
  * Throws a `WebhookError`: `invalid_signature` with its `reason`, `invalid_json` or `invalid_payload`.
  */
 export function verifyDelivery(input: VerifyDeliveryInput): VerifiedDelivery<VastEvent> {
-  const { headers, body, secret, toleranceSeconds = 300, now = Date.now } = input;
+  const { headers, body, secret, toleranceSeconds = defaultToleranceSeconds, now = Date.now } = input;
   const keys = signingKeys(secret);
   const receivedAt = now();
   const { signature, timestamp, attempt } = vast.headers;

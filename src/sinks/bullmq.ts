@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { eventKey } from '../contracts/delivery.js';
 import { type Sink, sinkName } from '../contracts/sink.js';
 import { eventFormat } from '../providers/index.js';
 import { typeOf } from '../providers/provider.js';
@@ -45,8 +46,8 @@ export function bullmq<Event extends object>(queue: BullMqQueue, options: BullMq
   return {
     name,
     async deliver(event, { delivery }) {
-      const { provider, id } = delivery;
-      const jobId = createHash('sha256').update(`${provider}:${id}`).digest('hex');
+      const { provider } = delivery;
+      const jobId = createHash('sha256').update(eventKey(delivery)).digest('hex');
       // Postgres refuses NUL characters.
       const type = typeOf(eventFormat(provider), event)?.replaceAll('\0', '') ?? 'event';
       await queue.add(type, toQueued(delivery) as never, { ...jobOptions, ...queue.defaultJobOptions, jobId });

@@ -2,6 +2,7 @@ import { isPermanent } from '../contracts/answer.js';
 import { SinkError } from '../contracts/errors.js';
 import { type SinkContext, sinkName } from '../contracts/sink.js';
 import { aFunction, milliseconds } from '../util/check-options.js';
+import { fetchErrorCode, retryAfterMs } from '../util/http.js';
 import { unrefTimeout } from '../util/timer.js';
 
 /** Options of every sink that delivers over HTTP. */
@@ -91,7 +92,7 @@ export function poster(
       if (!response.ok) throw refused(service, response, await textOf(response, abort.signal), reader);
     } catch (error) {
       if (error instanceof SinkError) throw error;
-      const why = abort.signal.aborted && !signal.aborted ? `no answer within ${timeoutMs} ms` : codeOf(error);
+      const why = abort.signal.aborted && !signal.aborted ? `no answer within ${timeoutMs} ms` : fetchErrorCode(error);
       // The error is not the cause of ours, because its text or its own cause may have the URL.
       throw new SinkError(`${service} could not be reached: ${why}`);
     } finally {
@@ -155,18 +156,6 @@ function refused(service: string, { status, ok, headers }: Response, text: strin
   });
 }
 
-/** RFC 9110, 10.2.3: seconds or a date. */
-function retryAfterMs(value: string | null): number | undefined {
-  if (value === null || value.trim() === '') return undefined;
-  const ms = Number.isFinite(Number(value)) ? Number(value) * 1000 : dateOf(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
-}
-
-/** `Date.parse` accepts many more forms than HTTP allows. */
-function dateOf(value: string): number {
-  return value.endsWith(' GMT') ? Date.parse(value) : Number.NaN;
-}
-
 /**
  * The service's own word for the error, such as Slack's `no_service` and Google's `{error: {status: 'NOT_FOUND'}}`.
  * Only a single word is quoted, because an error page may repeat the URL.
@@ -197,9 +186,4 @@ function answerIn(text: string): Answer {
   } catch {
     return {};
   }
-}
-
-function codeOf(error: unknown): string {
-  const { cause, name } = Object(error) as { cause?: { code?: unknown }; name?: unknown };
-  return String(cause?.code ?? name ?? 'unknown error');
 }

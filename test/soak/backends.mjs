@@ -10,7 +10,7 @@ import Database from 'better-sqlite3';
 import { startPostgres, startRedis } from '../support/servers.mjs';
 
 /**
- * `isQueue`: a 2xx means that the event is kept, not that all have been told. `start` gives what the service must
+ * `isQueue`: a 2xx means that the event is kept, not that all sinks have it. `start` gives what the service must
  * know, the outages, each a function that lasts for some milliseconds, `recorded`, which reads what is on record where
  * the service cannot note it, as `{ event, sink }`, and `close`.
  */

@@ -7,7 +7,7 @@ const calmMs = 500;
 
 /**
  * Kills processes so often within a time. A third of the kills are at any moment, a third when the sender has just had
- * a 2xx, and a third when a sink has just been told, which is when a crash costs most.
+ * a 2xx, and a third when a sink has just got an event, because a crash costs most then.
  */
 export async function kill({ children, sender, sinks, seed, times, withinMs, isOver }) {
   const random = new Random(seed, 'kills');
@@ -19,7 +19,7 @@ export async function kill({ children, sender, sinks, seed, times, withinMs, isO
       }),
     () =>
       next((happened) => {
-        for (const sink of sinks) sink.onTold = happened;
+        for (const sink of sinks) sink.onReceipt = happened;
       }),
   ];
   for (const dueAt of moments(random, times, withinMs)) {

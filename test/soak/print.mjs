@@ -6,7 +6,7 @@ const columns = [
   ['kills', 5],
   ['outages', 7],
   ['sink failures', 13],
-  ['told', 5],
+  ['received', 8],
   ['repeats (allowed)', 17],
   ['lost', 4],
   ['4xx', 4],

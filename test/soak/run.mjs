@@ -12,7 +12,7 @@ import { wrongServices } from './wrong-services.mjs';
 const usage = `Usage: npm run soak -- [options]
 
 Delivers events to a service in a process of its own, kills it, takes its store away and lets its sinks fail, and
-prints what became of the events. Ends with status 1 when one was lost, told too often, or answered wrongly.
+prints what became of the events. Ends with status 1 when one was lost, delivered too often, or answered wrongly.
   --backend <name>  only this one; may be repeated: ${Object.keys(backends).join(', ')}
   --events <n>      distinct events for each: 2000
   --seed <text>     as an earlier run printed it, to try that again

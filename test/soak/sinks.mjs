@@ -9,7 +9,7 @@ export const usualFaults = { error: 0.08, busy: 0.03, hang: 0.015, hangUp: 0.04 
 
 /**
  * A chat's incoming webhook on loopback. What it does with a request is decided by the seed, the event and how often
- * it has been asked about it. It was told of an event when it answered 200, and not otherwise.
+ * it has been asked about it. It has an event if it answered 200, and not otherwise.
  */
 export class SinkStandIn {
   #server;
@@ -17,13 +17,13 @@ export class SinkStandIn {
   #faults;
   #asked = new Map();
   name;
-  /** `{ event, life, at }`, where `life` says which process has told it. */
-  tellings = [];
+  /** `{ event, life, at }`, where `life` says which process delivered it. */
+  receipts = [];
   /** What is being answered, or never will be: `{ event, life }`. */
   open = new Set();
   failures = 0;
-  /** Called with each telling as it is answered. */
-  onTold = () => {};
+  /** Called with each receipt as it is answered. */
+  onReceipt = () => {};
 
   constructor(name, seed, faults) {
     this.name = name;
@@ -72,10 +72,10 @@ export class SinkStandIn {
       case 'hang':
         break;
       default: {
-        const telling = { event, life, at: now() };
-        this.tellings.push(telling);
+        const receipt = { event, life, at: now() };
+        this.receipts.push(receipt);
         res.writeHead(200).end('ok');
-        this.onTold(telling);
+        this.onReceipt(receipt);
       }
     }
   }

@@ -15,7 +15,7 @@ import { SinkStandIn, usualFaults } from './sinks.mjs';
 
 const leaseMs = 2_000;
 const storeTimeoutMs = 500;
-/** Well above what a busy machine holds this process up for: an answer that comes too late is told again. */
+/** Well above what a busy machine holds this process up for: after a late answer the event is delivered again. */
 const sinkTimeoutMs = 2_000;
 const concurrency = 24;
 /** How long nothing may happen before what is missing counts as lost. */
@@ -40,7 +40,7 @@ export async function soak({
   lag.enable();
   const storage = await start();
   const journal = await mkdtemp(join(tmpdir(), 'vast-webhook-journal-'));
-  /** What was on disk at a kill, where only the disk tells. */
+  /** What was on disk at a kill, where only the disk shows it. */
   const onDisk = [];
   const sinks = await Promise.all(
     ['slack', 'googleChat'].map((name) => new SinkStandIn(name, seed, faultsOf(backend, faults)).listen()),
@@ -79,12 +79,12 @@ export async function soak({
   const startedAt = now();
   try {
     await Promise.all(children.map((child) => child.start()));
-    const told = () => sinks.map(({ tellings }) => tellings.length);
+    const received = () => sinks.map(({ receipts }) => receipts.length);
     const progress = setInterval(() => {
       const killed = children.reduce((sum, child) => sum + child.kills.length, 0);
       const answered = sender.events.filter(({ answeredAt }) => answeredAt !== undefined).length;
       onProgress(
-        `${backend}: ${answered} of ${events} answered, ${told().join(' and ')} told, ${killed} kills, ${outages.length} outages`,
+        `${backend}: ${answered} of ${events} answered, ${received().join(' and ')} received, ${killed} kills, ${outages.length} outages`,
       );
     }, 200);
     const pinging = ping(`${url}/ping`, pings, isOver);
@@ -111,7 +111,7 @@ export async function soak({
     await Promise.all([pinging, ...trouble]);
     await patiently(
       () => sinks.every((sink) => hasAll(sink, sender.events)),
-      () => told().join(),
+      () => received().join(),
     );
     // For what comes too much.
     await sleep(leaseMs / 2);
@@ -126,7 +126,7 @@ export async function soak({
       concurrency,
       events: sender.events,
       attempts: sender.attempts,
-      sinks: sinks.map(({ name, tellings, failures }) => ({ name, tellings, failures })),
+      sinks: sinks.map(({ name, receipts, failures }) => ({ name, receipts, failures })),
       notes: [...onDisk, ...(await journalsIn(journal))].sort((a, b) => a.at - b.at),
       kills: children.flatMap(({ kills }) => kills),
       outages,
@@ -166,9 +166,9 @@ function faultsOf(backend, faults) {
   return backends[backend].isQueue ? { ...usualFaults, busy: 0.002 } : usualFaults;
 }
 
-function hasAll({ tellings }, events) {
-  const told = new Set(tellings.map(({ event }) => event));
-  return events.every(({ id }) => told.has(id));
+function hasAll({ receipts }, events) {
+  const received = new Set(receipts.map(({ event }) => event));
+  return events.every(({ id }) => received.has(id));
 }
 
 /** Asks the service's other route all the time. */

@@ -47,7 +47,7 @@ export class SteadySender {
     return this.#count;
   }
 
-  /** Sends at so many a second until told to stop, and waits for the last answers. */
+  /** Sends at so many a second until it is stopped, and waits for the last answers. */
   async send(rate, isOver) {
     const startedAt = performance.now();
     let due = 0;

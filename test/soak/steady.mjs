@@ -95,8 +95,8 @@ async function measure({ url, sender, chat, forMs, rate, onProgress }) {
     series.handles.push(handles);
     series['p50 latency'].push(quantile(times, 0.5));
     series['p99 latency'].push(quantile(times, 0.99));
-    // It notes all it was told, for others.
-    chat.tellings.length = 0;
+    // It notes everything that it got, for other checks.
+    chat.receipts.length = 0;
     onProgress(
       `${i} of ${samples}: ${sender.sent} sent at ${rate} a second, heap ${(heapUsed / 1e6).toFixed(1)} MB, ${handles} handles`,
     );

@@ -12,7 +12,7 @@ export function figuresOf(report) {
     kills: kills.length,
     outages: outages.length,
     'sink failures': sum(sinks.map(({ failures }) => failures)),
-    told: sum(sinks.map(({ tellings }) => tellings.length)),
+    received: sum(sinks.map(({ receipts }) => receipts.length)),
     repeats: sum(sinks.map((sink) => repeatsOf(report, sink).length)),
     allowed: sum(sinks.map((sink) => repeatsOf(report, sink).filter(({ why }) => why === undefined).length)),
     lost: lostOf(report).length,
@@ -28,9 +28,9 @@ export function violationsOf(report) {
   const { events, attempts, sinks, pings, crashes, closed } = report;
   return [
     ...some(lostOf(report), ({ event, sink, answeredAt }) => {
-      return `${sink} was never told of ${event}, which ${answeredAt === undefined ? 'was never answered 2xx' : 'had been answered 2xx'}`;
+      return `${sink} never got ${event}, which ${answeredAt === undefined ? 'was never answered 2xx' : 'had been answered 2xx'}`;
     }),
-    ...some(earlyOf(report), ({ event, sink }) => `${event} was answered 2xx before ${sink} had been told`),
+    ...some(earlyOf(report), ({ event, sink }) => `${event} was answered 2xx before ${sink} had it`),
     ...some(attempts.filter(isDrop), ({ event, status, code }) => {
       return `${event} was answered ${status} ${code ?? ''}, after which the sender gives it up`;
     }),
@@ -40,7 +40,7 @@ export function violationsOf(report) {
     ),
     ...sinks.flatMap((sink) => {
       const unexplained = repeatsOf(report, sink).filter(({ why }) => why !== undefined);
-      return some(unexplained, ({ event, why }) => `${sink.name} was told again of ${event}, ${why}`);
+      return some(unexplained, ({ event, why }) => `${sink.name} got ${event} again, ${why}`);
     }),
     ...some(
       pings.filter(({ wasUp, isAnswered }) => wasUp && !isAnswered),
@@ -52,18 +52,18 @@ export function violationsOf(report) {
 }
 
 function lostOf({ events, sinks }) {
-  return sinks.flatMap(({ name: sink, tellings }) => {
-    const told = new Set(tellings.map(({ event }) => event));
-    const lost = events.filter(({ id }) => !told.has(id));
+  return sinks.flatMap(({ name: sink, receipts }) => {
+    const received = new Set(receipts.map(({ event }) => event));
+    const lost = events.filter(({ id }) => !received.has(id));
     return lost.map(({ id: event, answeredAt }) => ({ event, sink, answeredAt }));
   });
 }
 
-/** Behind a queue a 2xx is early when a sink is not told in the end. */
+/** Behind a queue a 2xx is early if a sink never gets the event. */
 function earlyOf({ isQueue, events, sinks }) {
-  return sinks.flatMap(({ name: sink, tellings }) => {
+  return sinks.flatMap(({ name: sink, receipts }) => {
     const first = new Map();
-    for (const { event, at } of tellings) if (!first.has(event)) first.set(event, at);
+    for (const { event, at } of receipts) if (!first.has(event)) first.set(event, at);
     const isEarly = ({ id, answeredAt }) =>
       answeredAt !== undefined && !(first.get(id) <= (isQueue ? Number.POSITIVE_INFINITY : answeredAt));
     return events.filter(isEarly).map(({ id: event }) => ({ event, sink }));
@@ -74,14 +74,14 @@ function isDrop({ status }) {
   return status >= 300 && status <= 499 && status !== 408 && status !== 429;
 }
 
-/** Each telling that was not a sink's first of an event, and why it must not be, if so. */
-function repeatsOf(report, { name: sink, tellings }) {
+/** Each receipt that was not a sink's first of an event, and why it must not be, if so. */
+function repeatsOf(report, { name: sink, receipts }) {
   const last = new Map();
   const repeats = [];
-  for (const telling of tellings) {
-    const before = last.get(telling.event);
-    last.set(telling.event, telling);
-    if (before !== undefined) repeats.push({ event: telling.event, why: whyNot(report, sink, before, telling) });
+  for (const receipt of receipts) {
+    const before = last.get(receipt.event);
+    last.set(receipt.event, receipt);
+    if (before !== undefined) repeats.push({ event: receipt.event, why: whyNot(report, sink, before, receipt) });
   }
   return repeats;
 }
@@ -91,23 +91,23 @@ function repeatsOf(report, { name: sink, tellings }) {
  * anything took: what is on record is not repeated by anybody, and what a process has seen a sink take not by that
  * process. Otherwise the process before was killed, or saw the sink fail, as when its answer came too late.
  */
-function whyNot(report, sink, before, telling) {
-  const notes = notesOn(report, telling.event).filter((note) => note.sink === undefined || note.sink === sink);
-  const begun = notes.findLast(({ what, life, at }) => what === 'begun' && life === telling.life && at <= telling.at);
+function whyNot(report, sink, before, receipt) {
+  const notes = notesOn(report, receipt.event).filter((note) => note.sink === undefined || note.sink === sink);
+  const begun = notes.findLast(({ what, life, at }) => what === 'begun' && life === receipt.life && at <= receipt.at);
   const earlier = notes.filter(({ at }) => at < begun.at);
   const record = earlier.find(({ what }) => what === 'recorded');
-  const during = duringOf(report, before.at, telling.at);
+  const during = duringOf(report, before.at, receipt.at);
   const ofBefore = earlier.filter(({ life }) => life === before.life);
-  const isSame = before.life === telling.life;
+  const isSame = before.life === receipt.life;
   if (isSame && ofBefore.some(({ what }) => what === 'took')) {
     return `though it had been seen to take it, by the same process ${before.life} ${during}`;
   }
   const isAtWork = ofBefore.filter(({ what }) => what === 'begun').length > ofBefore.filter(isEnd).length;
   if (isSame && isAtWork) return `while it was at it, by the same process ${before.life} ${during}`;
-  if (record !== undefined) return `by ${telling.life}, although ${record.life} had recorded it, ${during}`;
+  if (record !== undefined) return `by ${receipt.life}, although ${record.life} had recorded it, ${during}`;
   const isKilled = report.kills.some(({ life }) => life === before.life);
   if (!isSame && !isKilled && !ofBefore.some(({ what }) => what === 'failed')) {
-    return `by ${telling.life} after ${before.life}, which had not been killed`;
+    return `by ${receipt.life} after ${before.life}, which had not been killed`;
   }
   return undefined;
 }

@@ -3,12 +3,12 @@
 /** Each names what it does that a service must not do. The first one does nothing wrong. */
 export const wrongServices = {
   nothing: {},
-  'answers before telling': { answersFirst: true },
+  'answers before delivering': { answersFirst: true },
   'marks as done before the work': { marksFirst: true },
   'answers 400 when the store fails': { storeFailure: 400 },
   'answers 302 when the store fails': { storeFailure: 302 },
   'deduplicates nothing': { forgets: true },
-  'tells all again at a retry': { forgetsSinks: true },
+  'delivers all again at a retry': { forgetsSinks: true },
   'lets two work at once': { claimsNothing: true },
   'stops answering': { pingHangs: true },
   'ends by itself': { crashes: true },
@@ -18,20 +18,20 @@ export const wrongServices = {
 export function serviceThat({ answersFirst, marksFirst, storeFailure, forgets, forgetsSinks, claimsNothing }, sinks) {
   const done = new Set();
   const busy = new Set();
-  const told = new Map();
+  const received = new Map();
   let deliveries = 0;
 
-  async function tellAll(id) {
-    const before = (!forgetsSinks && told.get(id)) || [];
+  async function deliverToAll(id) {
+    const before = (!forgetsSinks && received.get(id)) || [];
     const due = sinks.filter((sink) => !before.includes(sink));
     const results = await Promise.allSettled(due.map((sink) => sink(id)));
     const successes = due.filter((_, i) => results[i].status === 'fulfilled');
-    told.set(id, [...before, ...successes]);
+    received.set(id, [...before, ...successes]);
     return successes.length === due.length;
   }
 
-  async function tellUntilAllAreTold(id) {
-    while (!(await tellAll(id)));
+  async function deliverUntilAllHaveIt(id) {
+    while (!(await deliverToAll(id)));
   }
 
   return async function serve(id) {
@@ -40,14 +40,14 @@ export function serviceThat({ answersFirst, marksFirst, storeFailure, forgets, f
     if (busy.has(id) && !claimsNothing) return 503;
     if (answersFirst || marksFirst) done.add(id);
     if (answersFirst) {
-      tellUntilAllAreTold(id);
+      deliverUntilAllHaveIt(id);
       return 204;
     }
     busy.add(id);
-    if (forgets) told.delete(id);
-    const areAllTold = await tellAll(id);
+    if (forgets) received.delete(id);
+    const doAllHaveIt = await deliverToAll(id);
     busy.delete(id);
-    if (areAllTold) done.add(id);
-    return areAllTold ? 204 : 502;
+    if (doAllHaveIt) done.add(id);
+    return doAllHaveIt ? 204 : 502;
   };
 }

@@ -5,7 +5,7 @@ import { basename, relative, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { parse } from 'dotenv';
 import type { CliContext } from '../shared/context.js';
-import { CliError, toError, UsageError } from '../shared/errors.js';
+import { CliError, UsageError } from '../shared/errors.js';
 import { printLine, printNote } from '../shared/print.js';
 import { type Mark, marksIn, withEntry } from './env-file.js';
 import { acquireLock } from './file-lock.js';
@@ -293,9 +293,9 @@ export function askForSecret<Answer>(
   });
 }
 
-/** Whether a service may have acted on a call that failed, as the client's error says. */
+/** Whether a service may have acted on a call that failed. Needs no import of `ApiError`, so that `--help` stays fast. */
 export function isInDoubt(error: unknown): boolean {
-  return toError(error).message.includes('It may have taken effect');
+  return Object(error).inDoubt === true;
 }
 
 /** When it cannot be written after all, it is shown: otherwise it would be lost. */

@@ -1,4 +1,4 @@
-import type { Delivery, ReceivedDelivery } from '../../contracts/delivery.js';
+import { type Delivery, eventKey, type ReceivedDelivery } from '../../contracts/delivery.js';
 import type { SinkContext } from '../../contracts/sink.js';
 import type { Severity } from '../../providers/provider.js';
 import { type DigestEntry, digestOf, type EventGroup, groupOf } from './digest-event.js';
@@ -123,7 +123,7 @@ export class Batch {
   }
 
   #add(event: object, delivery: Delivery): BatchEntry {
-    const key = keyOf(delivery);
+    const key = eventKey(delivery);
     let entry = this.#entries.get(key);
     if (entry === undefined) {
       const group = this.#shared(groupOf(event, delivery));
@@ -143,10 +143,6 @@ export class Batch {
   }
 
   #removeUnlessWanted({ isAnswered, waiting, id, group }: BatchEntry): void {
-    if (!isAnswered && waiting.size === 0) this.#entries.delete(keyOf({ provider: group.provider, id }));
+    if (!isAnswered && waiting.size === 0) this.#entries.delete(eventKey({ provider: group.provider, id }));
   }
-}
-
-function keyOf({ provider, id }: Pick<Delivery, 'provider' | 'id'>): string {
-  return `${provider}:${id}`;
 }

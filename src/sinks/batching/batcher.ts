@@ -1,7 +1,7 @@
 import type { ReceivedDelivery } from '../../contracts/delivery.js';
 import { toError } from '../../contracts/errors.js';
 import type { ErrorContext } from '../../contracts/result.js';
-import type { Sink, SinkContext } from '../../contracts/sink.js';
+import { maxWorkMs, type Sink, type SinkContext } from '../../contracts/sink.js';
 import { logError } from '../../log.js';
 import { eventFormat } from '../../providers/index.js';
 import { typeOf } from '../../providers/provider.js';
@@ -21,9 +21,6 @@ const maxEvents = 100_000;
 
 /** Time for the delivery itself, between the end of the window and a request's deadline. */
 const deliveryMs = 1_000;
-
-/** The longest time that an event can be claimed. */
-const maxDeliveryMs = 5 * 60_000;
 
 /** Retry policy for events that were answered already, because their sender will not send them again. */
 const backoff = { minBackoffMs: 1_000, maxBackoffMs: 60_000, giveUpAfterMs: 15 * 60_000, giveUpOnPermanent: true };
@@ -122,10 +119,10 @@ export class Batcher<Event extends object> {
     let timer: Timer | undefined;
     const tooLong = new Promise<never>((_, reject) => {
       timer = this.#clock.unrefTimeout(() => {
-        const error = new Error(`the sink did not settle within ${maxDeliveryMs / 60_000} minutes`);
+        const error = new Error(`the sink did not settle within ${maxWorkMs / 60_000} minutes`);
         abort.abort(error);
         reject(error);
-      }, maxDeliveryMs);
+      }, maxWorkMs);
     });
     try {
       const delivered = this.#sink.deliver(event as Event, { delivery, signal, deadlineAt: batch.deadlineAt });

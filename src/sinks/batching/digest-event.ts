@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Delivery, ReceivedDelivery } from '../../contracts/delivery.js';
+import { type Delivery, eventKey, type ReceivedDelivery } from '../../contracts/delivery.js';
 import { type DigestEvent, type DigestedType, digests } from '../../providers/digests.js';
 import { eventFormat } from '../../providers/index.js';
 import type { Severity } from '../../providers/provider.js';
@@ -84,7 +84,7 @@ function only<T>(groups: Groups, of: (group: EventGroup) => T): T | undefined {
 }
 
 function idOf(entries: readonly DigestEntry[]): string {
-  const keys = entries.map(({ id, group }) => `${group.provider}:${id}`).sort();
+  const keys = entries.map(({ id, group }) => eventKey({ provider: group.provider, id })).sort();
   return `digest:${createHash('sha256').update(keys.join('\n')).digest('hex')}`;
 }
 

@@ -1,4 +1,4 @@
-import { type Sink, type SinkFunction, toSink, wrapSink } from '../../contracts/sink.js';
+import { maxWorkMs, type Sink, type SinkFunction, toSink, wrapSink } from '../../contracts/sink.js';
 import { aFunction, type Check, checkOptions, isWholeUpTo } from '../../util/check-options.js';
 import { type Clock, systemClock } from '../../util/clock.js';
 import { Batcher, concurrency, type OnError } from './batcher.js';
@@ -12,7 +12,8 @@ export interface DigestOptions {
 }
 
 /** An event can be claimed for five minutes, the delivery included. */
-const everyMs: Check = [isWholeUpTo(1, 240_000), 'a whole number of milliseconds, 1 to 240000'];
+const maxEveryMs = maxWorkMs - 60_000;
+const everyMs: Check = [isWholeUpTo(1, maxEveryMs), `a whole number of milliseconds, 1 to ${maxEveryMs}`];
 
 /**
  * Buffers events for `everyMs` and then delivers them to the sink as one `DigestEvent`. A single event is delivered
