@@ -20,8 +20,9 @@ export function integer(text: string): number {
 
 /** As `limit` of the middleware. */
 export function toByteLimit(text: string): string {
-  if (!/^0*[1-9]\d*(\.\d+)? *([kmg]?b)?$/i.test(text))
+  if (!/^\d+(\.\d+)? *([kmgtp]?b)?$/i.test(text) || Number.parseFloat(text) === 0) {
     throw new InvalidArgumentError('It must be like 65536, 64kb or 1mb.');
+  }
   return text;
 }
 
