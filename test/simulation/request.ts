@@ -56,9 +56,14 @@ export class SimExchange implements AdapterRequest<VastEvent> {
 
   readBody(_limit: number, timeoutMs: number, done: OnBody): void {
     const { life } = this.#running;
-    if (this.#bodyFare === 'never') life.io(timeoutMs, 'no body', () => done(timedOut(timeoutMs)));
+    if (this.#bodyFare === 'never')
+      life.io(timeoutMs, 'no body', () => {
+        this.#sent.lostBodyAt = this.#world.machine.now;
+        done(timedOut(timeoutMs));
+      });
     else if (this.#bodyFare === 'aborted') {
       life.io(1, 'half a body', () => {
+        this.#sent.lostBodyAt = this.#world.machine.now;
         done(aborted());
         this.hangUp();
       });
