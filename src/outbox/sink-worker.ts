@@ -29,6 +29,8 @@ const writeTimeoutMs = 60_000;
 const maxErrorLength = 1_000;
 /** Pause after a failed write, because each attempt on a locked file may block the process for a while. */
 const writeFailurePauseMs = 1_000;
+/** Pause of a row whose earlier attempt still runs here, although its lease was lost. It may run for minutes. */
+const runningPauseMs = 1_000;
 
 /**
  * Delivers the rows of one sink through a dispatcher, as for requests. This class is also the dispatcher's store,
@@ -159,8 +161,10 @@ export class SinkWorker<Event extends object> implements IdempotencyStore {
         this.#failed(row, sinks?.[this.#sink.name]);
         return;
       }
+      const now = this.#settings.clock.date();
       // If the record failed, it is still being retried. So the row stays leased.
-      if (isStoreError(error)) this.#pauseUntil(this.#settings.clock.date() + writeFailurePauseMs);
+      if (isStoreError(error)) this.#pauseUntil(now + writeFailurePauseMs);
+      else if (error?.code === 'in_flight') this.#leases.set(row.key, { token: '', expiresAt: now + runningPauseMs });
       else this.#leases.delete(row.key);
       this.#settled(row);
     });

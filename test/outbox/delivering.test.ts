@@ -198,6 +198,24 @@ describe.each(sqliteHandles())('on $client: each sink is delivered to independen
     expect(slack.calls).toHaveLength(1);
   });
 
+  it('although an attempt whose lease was lost still runs here, and once a second is enough to look', async () => {
+    const slack = slow('slack');
+    const { deliver, reader, reads, rows } = setUp(open, { sinks: [slack.sink], leaseMs: 30 * seconds });
+    await Promise.all([deliver(), settled()]);
+    // Another process has claimed the row after a freeze, and has failed to deliver.
+    reader.exec("UPDATE vast_webhook_outbox SET token = 'of another'");
+    await vi.advanceTimersByTimeAsync(10 * seconds);
+    reader.exec('UPDATE vast_webhook_outbox SET token = NULL, due_at = 0');
+    await vi.advanceTimersByTimeAsync(2 * seconds);
+    const before = reads();
+    await vi.advanceTimersByTimeAsync(10 * seconds);
+    // Each look at the file reads two statements, at most every 50 ms.
+    expect(reads() - before).toBeLessThan(500);
+    expect(slack.calls).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(40 * seconds);
+    expect(rows()).toMatchObject([{ state: 'due', attempts: 1 }]);
+  });
+
   it('also from rows that another process wrote, within a second', async () => {
     const another = await anotherProcess();
     const slack = recorder('slack');

@@ -80,6 +80,7 @@ export function setUp(
 function watch(db: SqliteHandle) {
   const executed: string[] = [];
   let attempts = 0;
+  let reads = 0;
   const faults = new Map<string, Error>();
   const watched: SqliteDatabase = {
     exec(sql) {
@@ -89,7 +90,20 @@ function watch(db: SqliteHandle) {
       executed.push(sql);
       return db.exec(sql);
     },
-    prepare: (sql) => db.prepare(sql),
+    prepare(sql) {
+      const statement = db.prepare(sql);
+      if (!/^\s*SELECT/.test(sql)) return statement;
+      return Object.assign(Object.create(statement), {
+        all(...values: unknown[]) {
+          reads++;
+          return statement.all(...values);
+        },
+        get(...values: unknown[]) {
+          reads++;
+          return statement.get(...values);
+        },
+      });
+    },
   };
   return {
     handle: db,
@@ -98,6 +112,7 @@ function watch(db: SqliteHandle) {
     faults,
     /** How many transactions were wanted, and how many committed. */
     attempts: () => attempts,
+    reads: () => reads,
     commits: () => executed.filter((sql) => sql === 'COMMIT').length,
   };
 }
