@@ -60,8 +60,8 @@ export const mutants = {
   ),
   'the event is completed although a sink failed': one(
     core,
-    'if (sinks.some(isFailed)) this.#giveBack',
-    'if (false) this.#giveBack',
+    'if (sinks.some(isFailed)) this.#release',
+    'if (false) this.#release',
   ),
   'what a sink took is not recorded before the others settle': one(
     core,
@@ -109,7 +109,7 @@ export const mutants = {
     '    if (held === false) {\n      this.#lose();\n    } else if',
     '    if',
   ),
-  'work has no end': one(core, 'const maxWorkMs = 5 * 60_000;', 'const maxWorkMs = 5 * 60_000_000;'),
+  'work has no end': one('src/contracts/sink.ts', 'maxWorkMs = 5 * 60_000;', 'maxWorkMs = 5 * 60_000_000;'),
   'a late claim is kept': one(
     run,
     "    if (result !== undefined && result.state !== 'acquired') return;",
@@ -126,7 +126,7 @@ export const mutants = {
     'duplicate : { duplicate: false, error: inFlight(result.retryAfterMs) }',
     'duplicate : duplicate',
   ),
-  'what is in flight is not counted out': one(run, '    this.#settings.inFlight.leave();\n', ''),
+  'what is in flight is not counted out': one(run, '    this.#settings.drain.leave();\n', ''),
   'a digest does not wait for a sink when a claim is lost': one(
     'src/sinks/batching/batch.ts',
     'if (this.#isDelivering) this.#left.push(waiting);\n        else reject(signal.reason);',
@@ -134,22 +134,22 @@ export const mutants = {
   ),
   'a window hangs on the timer of an isolate that has lost it': one(
     gatherer,
-    'if (isNew || isHeld) this.#setTimer();',
+    'if (isNew || canWait) this.#setTimer();',
     'if (isNew) this.#setTimer();',
   ),
   'a digest forgets what it failed to deliver': one(
     'src/sinks/batching/batch.ts',
-    '    if (!isTaken && waiting.size === 0)',
+    '    if (!isAnswered && waiting.size === 0)',
     '    if (waiting.size === 0)',
   ),
   'a digest delivers while it is delivered': one(
     gatherer,
-    '        batch.told();\n',
-    '        if (attempts > 1) batch.told();\n',
+    '        batch.delivered();\n',
+    '        if (attempts > 1) batch.delivered();\n',
   ),
   'a flush does not wait': one(
     gatherer,
-    'await Promise.allSettled([...this.#telling, this.#sink.flush?.()]);',
+    'await Promise.allSettled([...this.#deliveries, this.#sink.flush?.()]);',
     'await Promise.allSettled([this.#sink.flush?.()]);',
   ),
   'a flush leaves the open window': one(
@@ -164,7 +164,7 @@ export const mutants = {
   ),
   'a digest delivers what it is given as taken without keeping it': one(
     'src/sinks/batching/batch.ts',
-    '    entry.isTaken = true;\n',
+    '    entry.isAnswered = true;\n',
     '',
   ),
   'an outbox delivers a row to two at once': one(
@@ -184,12 +184,17 @@ export const mutants = {
   ),
   'an outbox never looks again': one(
     'src/outbox/sqlite-outbox.ts',
-    'this.#timer = this.#clock.unrefTimeout(() => this.#turn()',
+    'this.#timer = this.#clock.unrefTimeout(() => this.#poll()',
     'this.#timer = this.#clock.unrefTimeout(() => {}',
   ),
   'an outbox forgets which rows it is at': one(
     lane,
-    'return !this.#atWork.has(key) && (this.#held',
-    'return (this.#held',
+    'return !this.#running.has(key) && (this.#leases',
+    'return (this.#leases',
+  ),
+  'an outbox looks without a pause while a lost attempt runs': one(
+    lane,
+    "else if (error?.code === 'in_flight')",
+    'else if (false)',
   ),
 };
