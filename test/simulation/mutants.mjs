@@ -3,7 +3,6 @@ const core = 'src/forward/core.ts';
 const run = 'src/forward/dispatch.ts';
 const forwarder = 'src/forward/dispatcher.ts';
 const gatherer = 'src/sinks/batching/batcher.ts';
-const lane = 'src/outbox/sink-worker.ts';
 const one = (file, from, to) => [{ file, from, to }];
 
 /** @type {Readonly<Record<string, readonly import('../fuzz/bundle.mjs').Change[]>>} */
@@ -186,15 +185,5 @@ export const mutants = {
     'src/outbox/sqlite-outbox.ts',
     'this.#timer = this.#clock.unrefTimeout(() => this.#poll()',
     'this.#timer = this.#clock.unrefTimeout(() => {}',
-  ),
-  'an outbox forgets which rows it is at': one(
-    lane,
-    'return !this.#running.has(key) && (this.#leases',
-    'return (this.#leases',
-  ),
-  'an outbox looks without a pause while a lost attempt runs': one(
-    lane,
-    "else if (error?.code === 'in_flight')",
-    'else if (false)',
   ),
 };
