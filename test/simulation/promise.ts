@@ -75,10 +75,10 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
   },
 
   *'an event is done within seconds after the last fault, not a lease later'(world) {
-    for (const { id, receiver, since, doneAt, waitMs, lostBodyAt } of world.sent) {
+    for (const { id, receiver, since, doneAt, waitMs, lostMs } of world.sent) {
       if (doneAt === undefined) continue;
       const told = world.told.filter((one) => one.id === id && one.receiver === receiver && one.kind !== 'queue');
-      const late = latenessOf(world, told, Math.max(since, lostBodyAt), doneAt, waitMs);
+      const late = latenessOf(world, told, since, doneAt, waitMs + lostMs);
       if (late !== undefined) yield `${id} was done ${late} s after the last fault`;
     }
     for (const { id, receiver, sink, since, doneAt, wasStalled } of world.queue.jobs.values()) {

@@ -58,12 +58,12 @@ export class SimExchange implements AdapterRequest<VastEvent> {
     const { life } = this.#running;
     if (this.#bodyFare === 'never')
       life.io(timeoutMs, 'no body', () => {
-        this.#sent.lostBodyAt = this.#world.machine.now;
+        this.#sent.lostMs += this.#world.machine.now - this.startedAt;
         done(timedOut(timeoutMs));
       });
     else if (this.#bodyFare === 'aborted') {
       life.io(1, 'half a body', () => {
-        this.#sent.lostBodyAt = this.#world.machine.now;
+        this.#sent.lostMs += this.#world.machine.now - this.startedAt;
         done(aborted());
         this.hangUp();
       });

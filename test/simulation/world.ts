@@ -50,8 +50,8 @@ export interface Sent {
   attempts: number;
   /** How long it waits between two attempts. */
   waitMs: number;
-  /** When the last body that never came, or broke off, was given up. */
-  lostBodyAt: number;
+  /** How long the receiver waited for bodies that never came, or broke off. */
+  lostMs: number;
   /** Where a digest has taken it before it was told. */
   readonly takenBy: Map<string, Life>;
 }
@@ -516,7 +516,7 @@ export class World {
       status: undefined,
       attempts: 0,
       waitMs: 0,
-      lostBodyAt: 0,
+      lostMs: 0,
       takenBy: new Map(),
     };
     this.sent.push(sent);
