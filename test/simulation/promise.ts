@@ -187,6 +187,8 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
   if ([before.life, again.life].some((life) => wasAway(life, before.at - leaseMs, again.at))) {
     return 'a process that stands still for longer than its lease, or a store that stays away';
   }
+  // What an isolate buffered when it was cut off stays in it, and goes out with its next request.
+  if (isGathered && hasEnded(again.life, heldSince - leaseMs, again.at)) return 'an isolate that was cut off';
   const isStepped = world.forwardAt.some((at) => at >= before.at - leaseMs && at <= again.at);
   if (before.kind === 'outbox' && isStepped) return 'a clock that was put forward';
   if (isSame) return undefined;

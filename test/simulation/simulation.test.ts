@@ -44,5 +44,6 @@ describe('docs/know-what-is-promised.md', () => {
     'a store that stays away',
     'a store that forgets',
     'a clock that was put forward',
+    'an isolate that was cut off',
   ])('lists the reason for a repeat that is accepted here: %s', (reason) => expect(page).toContain(reason));
 });
