@@ -11,27 +11,15 @@ import { outcomeOf } from './outcome.js';
 import type { Provider } from './providers/provider.js';
 import { typeOf } from './providers/provider.js';
 import { type OnBody, type RawBody, tooLarge } from './receive/body.js';
+import type { Credentials, Head, Scheme } from './receive/scheme.js';
 import { type KeyProvider, keyProvider, type Secret, type SigningKey } from './receive/secrets.js';
-import { checkHeaders } from './receive/signature.js';
-import { checkToken, findToken } from './receive/token.js';
-import {
-  type Credentials,
-  findSigned,
-  mismatchError,
-  type Signed,
-  toReceived,
-  type VerifiedRequest,
-} from './receive/verify.js';
+import { findSigned, type Signed, schemeOf, toReceived, type VerifiedRequest } from './receive/verify.js';
 import { registerReceiver } from './receivers.js';
 import { type Clock, systemClock } from './util/clock.js';
 
 /** One request on the endpoint, as its adapter presents it, and the ways to end it. */
-export interface AdapterRequest<Event> {
+export interface AdapterRequest<Event> extends Head {
   readonly method: string | undefined;
-  /** The request target, or the whole URL. */
-  readonly url: string;
-  /** A header by its lower-case name. The values of a repeated header are joined by commas. */
-  header(name: string): string | undefined;
   /** Calls `done` once, as `readRawBody` does. */
   readBody(limit: number, timeoutMs: number, done: OnBody): void;
   /** Returns the status that the sender gets: other code may have answered before. 0 for none. */
@@ -52,10 +40,14 @@ export interface Closable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** A body that has not been read yet. */
+const noBytes = new Uint8Array();
+
 /** Where deliveries arrive: the same behind every adapter. */
 export class Endpoint<Event extends object> implements Closable {
   readonly settings: Settings<Event>;
   readonly provider: Provider<Event>;
+  readonly scheme: Scheme;
   readonly keys: KeyProvider;
   readonly forwarder: Dispatcher<Event>;
   readonly drain: Drain;
@@ -66,6 +58,7 @@ export class Endpoint<Event extends object> implements Closable {
     this.provider = provider;
     this.clock = clock;
     this.drain = new Drain(clock);
+    this.scheme = schemeOf(provider);
     this.keys = keyProvider(secret, clock);
     this.settings = settingsOf(options);
     this.#unregister = registerReceiver(provider.name, this.settings);
@@ -145,33 +138,28 @@ class Pipeline<Event extends object> {
   }
 
   #checkCredentials(): Credentials {
-    const { provider, keys, settings } = this.#endpoint;
-    const request = this.#request;
-    if (provider.headers !== undefined) {
-      const { signature, timestamp } = provider.headers;
-      const { toleranceSeconds } = settings;
-      return checkHeaders(request.header(signature), request.header(timestamp), toleranceSeconds, this.#receivedAt);
-    }
-    const token = checkToken(request.url, provider.token);
-    if (keys.known.length > 0 && findToken(keys.known, token) === undefined) {
+    const { scheme, keys, settings } = this.#endpoint;
+    const credentials = scheme.checkHead(this.#request, settings.toleranceSeconds, this.#receivedAt);
+    if (!scheme.signsBody && keys.known.length > 0 && scheme.findKey(keys.known, credentials, noBytes) === undefined) {
       // Starts to load newer keys now. #verify() awaits them and handles errors.
-      this.#newerKeys(token).catch(() => {});
+      this.#newerKeys().catch(() => {});
     }
-    return token;
+    return credentials;
   }
 
   /** Throws if there can be no newer keys. */
-  #newerKeys(credentials: Credentials): Promise<readonly SigningKey[]> {
+  #newerKeys(): Promise<readonly SigningKey[]> {
     const newer = this.#endpoint.keys.refresh(this.#arrivedAt, this.#deadlineAt);
-    if (newer === undefined) throw this.#mismatch(credentials);
+    if (newer === undefined) throw this.#mismatch();
     return newer;
   }
 
   /** The bytes are checked as they came, so an encoding matters only if no secret matches. */
-  #mismatch(credentials: Credentials): WebhookError {
+  #mismatch(): WebhookError {
+    const { scheme } = this.#endpoint;
     const encoding = this.#request.header('content-encoding');
-    if ('token' in credentials || encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') {
-      return mismatchError(credentials);
+    if (!scheme.signsBody || encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') {
+      return scheme.mismatch();
     }
     return new WebhookError(
       'unsupported_encoding',
@@ -180,23 +168,23 @@ class Pipeline<Event extends object> {
   }
 
   #verify(credentials: Credentials, body: RawBody, keys: readonly SigningKey[]): void {
-    const signed = findSigned(keys, credentials, body);
+    const signed = findSigned(this.#endpoint.scheme, keys, credentials, body);
     if (signed !== undefined) {
-      this.#forward('token' in credentials ? undefined : credentials.timestamp, signed);
+      this.#forward(credentials.timestamp, signed);
       return;
     }
-    this.#newerKeys(credentials).then(
+    this.#newerKeys().then(
       (newerKeys) => this.#step(() => this.#verify(credentials, body, newerKeys)),
       (error) => this.#fail(error),
     );
   }
 
   #forward(timestamp: string | undefined, { key, bytes }: Signed): void {
-    const { provider, forwarder, settings } = this.#endpoint;
+    const { provider, scheme, forwarder, settings } = this.#endpoint;
     const attempt = this.#header(provider.headers?.attempt);
     const claimedId = this.#header(provider.headers?.id);
     this.#verified = { key, bytes, timestamp, attempt, claimedId, receivedAt: this.#receivedAt };
-    const received = toReceived(provider, this.#verified);
+    const received = toReceived(provider, scheme, this.#verified);
     this.#received = received;
     this.#type = typeOf(provider, received.event);
     const handler: Handler | undefined = settings.handoff

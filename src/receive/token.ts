@@ -1,22 +1,47 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { WebhookError } from '../contracts/errors.js';
+import type { Credentials, Head, Proof, Scheme } from './scheme.js';
 import type { SigningKey } from './secrets.js';
 
-/** The token of an unsigned request. Nothing is verified yet. */
-export interface Token {
-  readonly token: string;
-}
+/** A token in the query of the registered URL. Nothing is signed. */
+export class TokenScheme implements Scheme {
+  readonly signsBody = false;
+  readonly #parameter: string;
 
-/** Reads the token in the query of a request target. Throws `invalid_signature` unless there is exactly one. */
-export function checkToken(target: string, parameter: string): Token {
-  const [token, ...others] = valuesOf(target, parameter);
-  if (token === undefined) {
-    throw new WebhookError('invalid_signature', `the URL has no ?${parameter}=: is it the one that was registered?`, {
-      reason: 'missing_token',
-    });
+  constructor(parameter: string) {
+    this.#parameter = parameter;
   }
-  if (others.length > 0) throw tokenMismatch();
-  return { token };
+
+  checkHead({ url }: Head): Credentials {
+    const [proof, ...others] = valuesOf(url, this.#parameter);
+    if (proof === undefined) {
+      throw new WebhookError(
+        'invalid_signature',
+        `the URL has no ?${this.#parameter}=: is it the one that was registered?`,
+        { reason: 'missing_token' },
+      );
+    }
+    if (others.length > 0) throw this.mismatch();
+    return { timestamp: undefined, proof };
+  }
+
+  /** Compares hashes, so that timing reveals neither content nor length. */
+  findKey(keys: readonly SigningKey[], { proof }: Credentials): SigningKey | undefined {
+    const hash = createHash('sha256').update(proof).digest();
+    let found: SigningKey | undefined;
+    for (const key of keys) {
+      if (timingSafeEqual(key.hash, hash)) found ??= key;
+    }
+    return found;
+  }
+
+  mismatch(): WebhookError {
+    return new WebhookError('invalid_signature', 'no token matches the one in the URL', { reason: 'token_mismatch' });
+  }
+
+  signFor(_body: string, secret: string): Proof {
+    return { headers: {}, search: `?${this.#parameter}=${encodeURIComponent(secret)}` };
+  }
 }
 
 /** Not as a form's: a `+` in a token that somebody registered unencoded is no space. */
@@ -34,18 +59,4 @@ function decode(value: string): string {
   } catch {
     return value;
   }
-}
-
-/** Finds the token's key. Tries all keys and compares hashes, so that timing reveals neither content nor length. */
-export function findToken(keys: readonly SigningKey[], { token }: Token): SigningKey | undefined {
-  const hash = createHash('sha256').update(token).digest();
-  let found: SigningKey | undefined;
-  for (const key of keys) {
-    if (timingSafeEqual(key.hash, hash)) found ??= key;
-  }
-  return found;
-}
-
-export function tokenMismatch(): WebhookError {
-  return new WebhookError('invalid_signature', 'no token matches the one in the URL', { reason: 'token_mismatch' });
 }

@@ -4,9 +4,10 @@ import { WebhookError } from '../contracts/errors.js';
 import type { Provider } from '../providers/provider.js';
 import { type VastEvent, vast } from '../providers/vast.js';
 import { type RawBody, toBuffer, unavailable } from './body.js';
+import type { Credentials, Scheme } from './scheme.js';
 import { type SecretList, type SigningKey, signingKeys } from './secrets.js';
-import { checkHeaders, defaultToleranceSeconds, findKey, mismatch, type SignedHeaders } from './signature.js';
-import { findToken, type Token, tokenMismatch } from './token.js';
+import { defaultToleranceSeconds, HmacScheme } from './signature.js';
+import { TokenScheme } from './token.js';
 
 const byteOrderMark = '\uFEFF';
 const replacement = '\uFFFD';
@@ -32,28 +33,31 @@ export interface VerifiedRequest extends Signed {
   readonly receivedAt: number;
 }
 
-/** A request's proof of its sender: a signature, or a token in its URL. */
-export type Credentials = SignedHeaders | Token;
+/** How deliveries of this provider prove their sender. */
+export function schemeOf({ headers, token }: Provider<never>): Scheme {
+  return headers === undefined ? new TokenScheme(token) : new HmacScheme(headers);
+}
 
 /**
- * Finds the key that signed the body, or the token's key. Text that a parser decoded may have lost its byte-order mark,
- * or bytes that are not UTF-8. The latter looks like a forgery, so it throws `raw_body_unavailable`.
+ * Finds the key that the request was made with. Text that a parser decoded may have lost its byte-order mark, or bytes
+ * that are not UTF-8. The latter looks like a forgery, so it throws `raw_body_unavailable`.
  */
-export function findSigned(keys: readonly SigningKey[], credentials: Credentials, body: RawBody): Signed | undefined {
-  if ('token' in credentials) {
-    const key = findToken(keys, credentials);
-    return key && { key, bytes: typeof body === 'string' ? Buffer.from(body) : body };
-  }
+export function findSigned(
+  scheme: Scheme,
+  keys: readonly SigningKey[],
+  credentials: Credentials,
+  body: RawBody,
+): Signed | undefined {
   if (typeof body !== 'string') {
-    const key = findKey(keys, credentials, body);
+    const key = scheme.findKey(keys, credentials, body);
     return key && { key, bytes: body };
   }
   for (const text of [body, byteOrderMark + body]) {
     const bytes = Buffer.from(text);
-    const key = findKey(keys, credentials, bytes);
+    const key = scheme.findKey(keys, credentials, bytes);
     if (key !== undefined) return { key, bytes };
   }
-  if (body.includes(replacement)) throw unavailable(lostBytes);
+  if (scheme.signsBody && body.includes(replacement)) throw unavailable(lostBytes);
   return undefined;
 }
 
@@ -103,15 +107,15 @@ function idOf(id: unknown, bytes: Buffer): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-export function mismatchError(credentials: Credentials): WebhookError {
-  return 'token' in credentials ? tokenMismatch() : mismatch();
-}
-
 /**
  * The event and the delivery that a genuine request carries. Throws `invalid_json`, `invalid_payload` or
  * `event_id_mismatch`.
  */
-export function toReceived<Event>(provider: Provider<Event>, verified: VerifiedRequest): ReceivedDelivery<Event> {
+export function toReceived<Event>(
+  provider: Provider<Event>,
+  { signsBody }: Scheme,
+  verified: VerifiedRequest,
+): ReceivedDelivery<Event> {
   const { key, bytes, timestamp, attempt, claimedId, receivedAt } = verified;
   const event = parseEvent(bytes) as Event;
   const signedId = provider.idOf(event);
@@ -123,7 +127,7 @@ export function toReceived<Event>(provider: Provider<Event>, verified: VerifiedR
     event,
     delivery: {
       provider: provider.name,
-      verified: provider.headers !== undefined,
+      verified: signsBody,
       id: idOf(signedId, bytes),
       attempt: /^[1-9][0-9]{0,8}$/.test(String(attempt)) ? Number(attempt) : 1,
       webhook: key.label,
@@ -133,6 +137,8 @@ export function toReceived<Event>(provider: Provider<Event>, verified: VerifiedR
     },
   };
 }
+
+const scheme = schemeOf(vast);
 
 /** The input of `verifyDelivery`: one request, as it arrived. */
 export interface VerifyDeliveryInput {
@@ -156,19 +162,15 @@ export function verifyDelivery(input: VerifyDeliveryInput): VerifiedDelivery<Vas
   const { headers, body, secret, toleranceSeconds = defaultToleranceSeconds, now = Date.now } = input;
   const keys = signingKeys(secret);
   const receivedAt = now();
-  const { signature, timestamp, attempt } = vast.headers;
-  const signedHeaders = checkHeaders(
-    headerOf(headers, signature),
-    headerOf(headers, timestamp),
-    toleranceSeconds,
-    receivedAt,
-  );
-  const signed = findSigned(keys, signedHeaders, typeof body === 'string' ? Buffer.from(body) : toBuffer(body));
-  if (signed === undefined) throw mismatch();
-  return toReceived(vast, {
+  const head = { url: '', header: (name: string) => headerOf(headers, name) };
+  const credentials = scheme.checkHead(head, toleranceSeconds, receivedAt);
+  const bytes = typeof body === 'string' ? Buffer.from(body) : toBuffer(body);
+  const signed = findSigned(scheme, keys, credentials, bytes);
+  if (signed === undefined) throw scheme.mismatch();
+  return toReceived(vast, scheme, {
     ...signed,
-    timestamp: signedHeaders.timestamp,
-    attempt: headerOf(headers, attempt),
+    timestamp: credentials.timestamp,
+    attempt: head.header(vast.headers.attempt),
     receivedAt,
   }) as VerifiedDelivery<VastEvent>;
 }

@@ -1,6 +1,6 @@
 import { providerOf } from '../providers/index.js';
 import { vast } from '../providers/vast.js';
-import { sign } from '../receive/signature.js';
+import { schemeOf } from '../receive/verify.js';
 import { anything, aString, checkOptions } from '../util/check-options.js';
 
 /** Options of `signedDelivery`. */
@@ -41,24 +41,21 @@ export function signedDelivery(
   const { provider = vast.name, timestamp = Math.floor(Date.now() / 1000), attempt = 1 } = options;
   const sender = providerOf(provider);
   const body = typeof event === 'string' ? event : JSON.stringify(event);
-  const type = { 'Content-Type': 'application/json' };
-  if (sender.headers === undefined) {
-    return { body, headers: type, search: `?${sender.token}=${encodeURIComponent(secret)}` };
-  }
-  const names = sender.headers;
+  const { headers, search } = schemeOf(sender).signFor(body, secret, timestamp);
   const id = typeof event === 'object' ? sender.idOf(event) : undefined;
+  const attemptHeader = sender.headers?.attempt;
   // Vast.ai also sends a copy of the id, which no receiver needs.
-  const idHeader = sender.name === vast.name ? 'x-vast-event-id' : names.id;
+  const idHeader = sender.name === vast.name ? 'x-vast-event-id' : sender.headers?.id;
+  const all = {
+    'content-type': 'application/json',
+    ...headers,
+    ...(attemptHeader !== undefined && { [attemptHeader]: String(attempt) }),
+    ...(idHeader !== undefined && typeof id === 'string' && { [idHeader]: id }),
+  };
   return {
     body,
-    headers: {
-      ...type,
-      [headerName(names.signature)]: sign(body, secret, timestamp),
-      [headerName(names.timestamp)]: String(timestamp),
-      ...(names.attempt !== undefined && { [headerName(names.attempt)]: String(attempt) }),
-      ...(idHeader !== undefined && typeof id === 'string' && { [headerName(idHeader)]: id }),
-    },
-    search: '',
+    headers: Object.fromEntries(Object.entries(all).map(([name, value]) => [headerName(name), value])),
+    search,
   };
 }
 
