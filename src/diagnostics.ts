@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
-import type { Delivery } from './contracts/delivery.js';
+import { eventType, type ReceivedDelivery } from './contracts/delivery.js';
 import type { Outcome } from './contracts/result.js';
 
 /**
@@ -47,8 +47,10 @@ export function traceDelivery(provider: string): DeliveryTrace | undefined {
 }
 
 /** Begins the trace of a delivery to a sink. Returns undefined, at almost no cost, without subscribers. */
-export function traceSink(sink: string, { provider, id }: Delivery, type: string | undefined): SinkTrace | undefined {
-  return isWatched(sinks) ? new SinkTrace(sinks, { sink, provider, id, type }) : undefined;
+export function traceSink(sink: string, received: ReceivedDelivery<unknown>): SinkTrace | undefined {
+  if (!isWatched(sinks)) return undefined;
+  const { provider, id } = received.delivery;
+  return new SinkTrace(sinks, { sink, provider, id, type: eventType(received) });
 }
 
 /** As `channel.hasSubscribers` of Node.js 20.13 and later. */

@@ -1,5 +1,5 @@
 import { type Answer, answerTo } from './contracts/answer.js';
-import type { ReceivedDelivery } from './contracts/delivery.js';
+import { eventType, type ReceivedDelivery } from './contracts/delivery.js';
 import { toError, toWebhookError, WebhookError } from './contracts/errors.js';
 import type { Forwarded, HandlerAnswer } from './contracts/result.js';
 import { type DeliveryTrace, traceDelivery } from './diagnostics.js';
@@ -9,7 +9,6 @@ import { Drain } from './forward/drain.js';
 import { type Settings, settingsOf, type WebhookOptions } from './options.js';
 import { outcomeOf } from './outcome.js';
 import type { Provider } from './providers/provider.js';
-import { typeOf } from './providers/provider.js';
 import { type OnBody, type RawBody, tooLarge } from './receive/body.js';
 import type { Credentials, Head, Scheme } from './receive/scheme.js';
 import { type KeyProvider, keyProvider, type Secret, type SigningKey } from './receive/secrets.js';
@@ -186,12 +185,12 @@ class Pipeline<Event extends object> {
     this.#verified = { key, bytes, timestamp, attempt, claimedId, receivedAt: this.#receivedAt };
     const received = toReceived(provider, scheme, this.#verified);
     this.#received = received;
-    this.#type = typeOf(provider, received.event);
+    this.#type = eventType(received);
     const handler: Handler | undefined = settings.handoff
       ? (settle) => this.#request.callHandler(received, this.#trace?.bind(settle) ?? settle)
       : undefined;
     const ended = this.#request.keepAlive?.();
-    forwarder.forward(received, this.#type, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), ended);
+    forwarder.forward(received, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), ended);
   }
 
   #header(name: string | undefined): string | undefined {

@@ -1,3 +1,5 @@
+import { eventFormat } from '../providers/index.js';
+
 /** One HTTP request that brings an event, from a sender that has proved who it is. */
 export interface Delivery {
   /** The provider: `vast` for Vast.ai. */
@@ -45,4 +47,13 @@ export interface UnverifiedDelivery<Event> extends ReceivedDelivery<Event> {
 /** Names an event among those of all providers. */
 export function eventKey({ provider, id }: Pick<Delivery, 'provider' | 'id'>): string {
   return `${provider}:${id}`;
+}
+
+/** The event's type, if it has one. Throws a `TypeError` for an unknown provider. */
+export function eventType(received: {
+  readonly event: unknown;
+  readonly delivery: Pick<Delivery, 'provider'>;
+}): string | undefined {
+  const type = eventFormat(received.delivery.provider).typeOf(received.event as object);
+  return typeof type === 'string' ? type : undefined;
 }

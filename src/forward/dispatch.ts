@@ -1,4 +1,4 @@
-import type { Delivery, ReceivedDelivery } from '../contracts/delivery.js';
+import { type Delivery, eventType, type ReceivedDelivery } from '../contracts/delivery.js';
 import { toError, type WebhookError } from '../contracts/errors.js';
 import type { ErrorContext, Forwarded, HandlerAnswer } from '../contracts/result.js';
 import type { Sink, SinkContext, SinkResult } from '../contracts/sink.js';
@@ -58,7 +58,6 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   readonly #settings: DispatchSettings<Event>;
   readonly #core: Core;
   readonly #received: ReceivedDelivery<Event>;
-  readonly #type: string | undefined;
   readonly #key: string;
   readonly #hash: number;
   readonly #token: string;
@@ -78,7 +77,6 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   constructor(
     settings: DispatchSettings<Event>,
     received: ReceivedDelivery<Event>,
-    type: string | undefined,
     key: string,
     hash: number,
     token: string,
@@ -90,7 +88,6 @@ export class Dispatch<Event> implements Effects, StoreCaller {
     this.#settings = settings;
     this.#core = new Core(this, settings, deadlineAt, handler !== undefined);
     this.#received = received;
-    this.#type = type;
     this.#key = key;
     this.#hash = hash;
     this.#token = token;
@@ -217,7 +214,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
 
   report(error: Error, sink?: number): void {
     const name = sink === undefined ? undefined : this.#settings.sinks[sink]?.name;
-    this.#settings.onError(error, { id: this.#received.delivery.id, type: this.#type, sink: name });
+    this.#settings.onError(error, { id: this.#received.delivery.id, type: eventType(this.#received), sink: name });
   }
 
   abort(reason: Error): void {
@@ -278,7 +275,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   }
 
   #trace(sink: Sink<Event>): SinkTrace | undefined {
-    const trace = traceSink(sink.name, this.#received.delivery, this.#type);
+    const trace = traceSink(sink.name, this.#received);
     if (trace !== undefined) this.#traces = [...this.#traces, trace];
     return trace;
   }

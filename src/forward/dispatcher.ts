@@ -55,7 +55,6 @@ export class Dispatcher<Event> {
    */
   forward(
     received: ReceivedDelivery<Event>,
-    type: string | undefined,
     deadlineAt: number,
     handler: Handler | undefined,
     done: (forwarded: Forwarded) => void,
@@ -72,7 +71,7 @@ export class Dispatcher<Event> {
       ended?.();
       return;
     }
-    new Dispatch(settings, received, type, key, hash, this.#nextToken(), deadlineAt, handler, done, ended).start();
+    new Dispatch(settings, received, key, hash, this.#nextToken(), deadlineAt, handler, done, ended).start();
   }
 
   /** How many events are in progress here. */

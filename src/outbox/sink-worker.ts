@@ -1,3 +1,4 @@
+import type { ReceivedDelivery } from '../contracts/delivery.js';
 import { SinkError, toError, WebhookError } from '../contracts/errors.js';
 import type { ErrorContext } from '../contracts/result.js';
 import type { Sink } from '../contracts/sink.js';
@@ -144,9 +145,9 @@ export class SinkWorker<Event extends object> implements IdempotencyStore {
   #deliver(row: Row): void {
     this.#settings.drain.enter();
     this.#running.add(row.key);
-    let revived: ReturnType<typeof reviveEvent<Event>>;
+    let received: ReceivedDelivery<Event>;
     try {
-      revived = reviveEvent<Event>(fromQueued(JSON.parse(row.delivery)));
+      received = reviveEvent<Event>(fromQueued(JSON.parse(row.delivery)));
     } catch (error) {
       // For example, another version wrote it. It must not block the other rows.
       this.#failed(
@@ -155,8 +156,7 @@ export class SinkWorker<Event extends object> implements IdempotencyStore {
       );
       return;
     }
-    const { received, type } = revived;
-    this.#dispatcher.forward(received, type, Number.POSITIVE_INFINITY, undefined, ({ error, sinks }) => {
+    this.#dispatcher.forward(received, Number.POSITIVE_INFINITY, undefined, ({ error, sinks }) => {
       if (error?.code === 'sink_failed') {
         this.#failed(row, sinks?.[this.#sink.name]);
         return;

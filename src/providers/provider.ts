@@ -50,12 +50,6 @@ export interface TokenProvider<Event> extends SenderBase<Event> {
 /** One sender: the form of its deliveries and events. */
 export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
 
-/** The event's type, if it has one. */
-export function typeOf<Event>(provider: Pick<EventFormat<Event>, 'typeOf'>, event: Event): string | undefined {
-  const type = provider.typeOf(event);
-  return typeof type === 'string' ? type : undefined;
-}
-
 /** A value of an event as text for people: objects as JSON, empty values as an empty text. */
 export function shown(value: unknown): string {
   if (!value || (typeof value === 'object' && Object.keys(value).length === 0)) return '';

@@ -1,4 +1,4 @@
-import type { Delivery } from '../contracts/delivery.js';
+import { type Delivery, eventType, type ReceivedDelivery } from '../contracts/delivery.js';
 import { type SinkError, toError, WebhookError } from '../contracts/errors.js';
 import type { Forwarded } from '../contracts/result.js';
 import { Dispatcher } from '../forward/dispatcher.js';
@@ -36,15 +36,15 @@ export function createForwarderOn<Event extends object>(clock: Clock, options: F
 
   async function forward(queued: Delivery | QueuedDelivery): Promise<void> {
     const startedAt = clock.now();
-    const { received, type } = revive<Event>(queued);
+    const received = revive<Event>(queued);
     const { delivery } = received;
     const forwarded = drain.closing
       ? { duplicate: false, error: new WebhookError('closing', 'the forwarder is closed') }
       : await new Promise<Forwarded>((resolve) => {
-          forwarder.forward(received, type, Number.POSITIVE_INFINITY, undefined, resolve);
+          forwarder.forward(received, Number.POSITIVE_INFINITY, undefined, resolve);
         });
     const status = forwarded.error?.status ?? 204;
-    settings.onOutcome(outcomeOf(forwarded, status, undefined, delivery, type, clock.now() - startedAt));
+    settings.onOutcome(outcomeOf(forwarded, status, undefined, delivery, eventType(received), clock.now() - startedAt));
     if (forwarded.error !== undefined) throw await asQueueError(forwarded.error, forwarded.sinks, rateLimit);
   }
 
@@ -56,7 +56,7 @@ export function createForwarderOn<Event extends object>(clock: Clock, options: F
   return Object.assign(forward, { close });
 }
 
-function revive<Event>(queued: Delivery | QueuedDelivery): ReturnType<typeof reviveEvent<Event>> {
+function revive<Event>(queued: Delivery | QueuedDelivery): ReceivedDelivery<Event> {
   try {
     return reviveEvent<Event>(fromQueued(queued));
   } catch (error) {

@@ -1,6 +1,5 @@
 import type { Delivery, ReceivedDelivery } from '../contracts/delivery.js';
 import { eventFormat } from '../providers/index.js';
-import { typeOf } from '../providers/provider.js';
 import { vast } from '../providers/vast.js';
 import { toBuffer } from '../receive/body.js';
 import { parseEvent } from '../receive/verify.js';
@@ -34,11 +33,9 @@ function bytesOf({ rawBody }: QueuedDelivery): Buffer {
   throw new TypeError('forward(delivery): delivery must be a delivery or its JSON form, with its rawBody');
 }
 
-/** Parses the event of a queued delivery, and its type. The signature was checked before it was queued. */
-export function reviveEvent<Event>(delivery: Delivery): {
-  received: ReceivedDelivery<Event>;
-  type: string | undefined;
-} {
-  const event = parseEvent(delivery.rawBody);
-  return { received: { event: event as Event, delivery }, type: typeOf(eventFormat(delivery.provider), event) };
+/** Parses the event of a queued delivery. The signature was checked before it was queued. */
+export function reviveEvent<Event>(delivery: Delivery): ReceivedDelivery<Event> {
+  // Throws for a provider that only another version knows.
+  eventFormat(delivery.provider);
+  return { event: parseEvent(delivery.rawBody) as Event, delivery };
 }

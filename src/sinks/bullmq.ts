@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { eventKey } from '../contracts/delivery.js';
+import { eventKey, eventType } from '../contracts/delivery.js';
 import { type Sink, sinkName } from '../contracts/sink.js';
-import { eventFormat } from '../providers/index.js';
-import { typeOf } from '../providers/provider.js';
 import { toQueued } from '../queue/envelope.js';
 import { checkOptions } from '../util/check-options.js';
 
@@ -46,10 +44,9 @@ export function bullmq<Event extends object>(queue: BullMqQueue, options: BullMq
   return {
     name,
     async deliver(event, { delivery }) {
-      const { provider } = delivery;
       const jobId = createHash('sha256').update(eventKey(delivery)).digest('hex');
       // Postgres refuses NUL characters.
-      const type = typeOf(eventFormat(provider), event)?.replaceAll('\0', '') ?? 'event';
+      const type = eventType({ event, delivery })?.replaceAll('\0', '') ?? 'event';
       await queue.add(type, toQueued(delivery) as never, { ...jobOptions, ...queue.defaultJobOptions, jobId });
     },
   };

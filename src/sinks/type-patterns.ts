@@ -1,7 +1,5 @@
-import type { Delivery } from '../contracts/delivery.js';
+import { type Delivery, eventType } from '../contracts/delivery.js';
 import { type DigestEvent, digests } from '../providers/digests.js';
-import { eventFormat } from '../providers/index.js';
-import { typeOf } from '../providers/provider.js';
 import { type VastContext, vast, vastTypeInfo } from '../providers/vast.js';
 
 /** Whether an event matches, by its type, its sender and the label of the secret that signed it. */
@@ -26,7 +24,7 @@ export function matcherOf(types: string | readonly string[]): (event: unknown, d
   return (event, delivery) => {
     // A caller that uses the older form of `accepts` passes no delivery.
     const provider = delivery?.provider ?? vast.name;
-    if (matches(typeOf(eventFormat(provider), event as object), provider, delivery?.webhook)) return true;
+    if (matches(eventType({ event, delivery: { provider } }), provider, delivery?.webhook)) return true;
     return provider === digests.name && matchesOneIn(event as DigestEvent, matches);
   };
 }

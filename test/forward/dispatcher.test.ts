@@ -72,7 +72,7 @@ describe('an event', () => {
       completedTtlMs: minutes,
       drain: new Drain(),
       onError: () => {},
-    }).forward(verified, 'outbid', performance.now() + 8_000, undefined, done);
+    }).forward(verified, performance.now() + 8_000, undefined, done);
     expect(done).toHaveBeenCalledExactlyOnceWith({
       duplicate: false,
       sinks: { audit: 'delivered', other: 'delivered' },

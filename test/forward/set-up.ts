@@ -83,7 +83,7 @@ export function forwarded(
       isDone = true;
       queueMicrotask(() => resolve(result));
     };
-    dispatcher.forward(verified, 'outbid', deadlineAt, handler, done);
+    dispatcher.forward(verified, deadlineAt, handler, done);
   });
 }
 

@@ -1,10 +1,8 @@
-import type { ReceivedDelivery } from '../../contracts/delivery.js';
+import { eventType, type ReceivedDelivery } from '../../contracts/delivery.js';
 import { toError } from '../../contracts/errors.js';
 import type { ErrorContext } from '../../contracts/result.js';
 import { maxWorkMs, type Sink, type SinkContext } from '../../contracts/sink.js';
 import { logError } from '../../log.js';
-import { eventFormat } from '../../providers/index.js';
-import { typeOf } from '../../providers/provider.js';
 import { waitAfter } from '../../util/backoff.js';
 import { type Clock, systemClock, type Timer } from '../../util/clock.js';
 import { swallowErrors } from '../../util/swallow-errors.js';
@@ -144,10 +142,9 @@ export class Batcher<Event extends object> {
     });
   }
 
-  #report(thrown: unknown, { event, delivery }: ReceivedDelivery<object>, { size }: Batch): void {
+  #report(thrown: unknown, received: ReceivedDelivery<object>, { size }: Batch): void {
     const events = size === 1 ? 'an answered event' : `${size} answered events`;
     const error = new Error(`${events} could not be delivered: ${toError(thrown).message}`, { cause: thrown });
-    const type = typeOf(eventFormat(delivery.provider), event);
-    this.#onError(error, { id: delivery.id, type, sink: this.#sink.name });
+    this.#onError(error, { id: received.delivery.id, type: eventType(received), sink: this.#sink.name });
   }
 }
