@@ -1,3 +1,4 @@
+import { exponential } from '../util/backoff.js';
 import { retryAfterMs } from '../util/http.js';
 
 /** Maximum number of attempts for a call that is safe to repeat. */
@@ -16,7 +17,7 @@ export function isTransient(status: number): boolean {
  * so that clients do not all retry at once. A longer `Retry-After` is respected up to 10 seconds.
  */
 export function waitMs(failures: number, retryAfter: string | null): number {
-  const longest = firstWaitMs * 2 ** (failures - 1);
+  const longest = exponential(failures, firstWaitMs, longestWaitMs);
   const own = longest / 2 + (Math.random() * longest) / 2;
   return Math.min(longestWaitMs, Math.ceil(Math.max(own, retryAfterMs(retryAfter) ?? 0)));
 }

@@ -1,13 +1,11 @@
 import type { Clock } from '../util/clock.js';
-import type { Held } from './core.js';
+import { type Held, storeRetryMs } from './core.js';
 import type { GuardedStore } from './guarded-store.js';
 
 /** With more, we let their leases expire. */
 const maxWaiting = 1_000;
 /** How many releases run at once while the store answers. */
 const maxAtOnce = 16;
-const minRetryMs = 100;
-const maxRetryMs = 5_000;
 
 interface Abandoned {
   readonly key: string;
@@ -33,7 +31,8 @@ export class AbandonedClaims {
   readonly #waiting: Abandoned[] = [];
   #running = 0;
   #atOnce = 1;
-  #retryMs = minRetryMs;
+  /** Failed releases in a row. */
+  #failures = 0;
   #isPaused = false;
 
   constructor(settings: AbandonedSettings) {
@@ -80,7 +79,7 @@ export class AbandonedClaims {
       return;
     }
     this.#atOnce = Math.min(2 * this.#atOnce, maxAtOnce);
-    this.#retryMs = minRetryMs;
+    this.#failures = 0;
     claim.then();
     this.#next();
   }
@@ -91,10 +90,12 @@ export class AbandonedClaims {
     this.#atOnce = 1;
     if (this.#isPaused) return;
     this.#isPaused = true;
-    this.#settings.clock.unrefTimeout(() => {
-      this.#isPaused = false;
-      this.#next();
-    }, this.#retryMs);
-    this.#retryMs = Math.min(2 * this.#retryMs, maxRetryMs);
+    this.#settings.clock.unrefTimeout(
+      () => {
+        this.#isPaused = false;
+        this.#next();
+      },
+      storeRetryMs(++this.#failures),
+    );
   }
 }

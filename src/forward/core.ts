@@ -1,5 +1,6 @@
 import type { WebhookError } from '../contracts/errors.js';
 import { maxWorkMs, type SinkResult } from '../contracts/sink.js';
+import { exponential } from '../util/backoff.js';
 import { deadlineExceeded, handlerFailed, leaseOver, lost, sinkFailed, unsettled } from './failures.js';
 
 /** Where an event is in this process, from the moment that a delivery claims it. */
@@ -77,9 +78,10 @@ export interface Effects {
   over(): void;
 }
 
-/** The backoff of failed store calls: it doubles from the first to the second. */
-const minRetryMs = 100;
-const maxRetryMs = 5_000;
+/** How long to wait before a failed store call is retried. */
+export function storeRetryMs(failures: number): number {
+  return exponential(failures, 100, 5_000);
+}
 
 /** How soon a failed renewal is retried. It is short, because the lease must survive the outage. */
 const renewAgainMs = 1_000;
@@ -119,7 +121,8 @@ export class Core {
   #isRenewing = false;
   #isTroubled = false;
   #retryAt = never;
-  #retryMs = minRetryMs;
+  /** Failed store calls in a row. */
+  #storeFailures = 0;
   #wakeAt = never;
   /** The sink whose record is being retried. */
   #again = -1;
@@ -321,7 +324,7 @@ export class Core {
       this.#over(false);
       return;
     }
-    this.#retryMs = minRetryMs;
+    this.#storeFailures = 0;
     this.#again = this.sinks.findIndex(isUnknownToStore);
     if (this.#again !== -1) {
       this.#record(this.#again);
@@ -354,8 +357,7 @@ export class Core {
   }
 
   #retryLater(): void {
-    this.#retryAt = this.#effects.now() + this.#retryMs;
-    this.#retryMs = Math.min(2 * this.#retryMs, maxRetryMs);
+    this.#retryAt = this.#effects.now() + storeRetryMs(++this.#storeFailures);
   }
 
   #retry(now: number): void {

@@ -1,5 +1,6 @@
 import { createHash, createSecretKey, type KeyObject } from 'node:crypto';
 import { toError, WebhookError } from '../contracts/errors.js';
+import { exponential } from '../util/backoff.js';
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 
 /** One signing secret, several during a rotation, or several with labels. */
@@ -18,8 +19,8 @@ export interface SigningKey {
 
 /** Minimum time between two calls of the secret function. */
 const refreshEveryMs = 10_000;
-/** How long we wait after the first failure of the function, the second and so on. */
-const afterFailureMs = [1_000, 2_000, 4_000, 8_000, refreshEveryMs];
+/** How long we wait after the function's first failure. */
+const firstPauseMs = 1_000;
 
 /** Throws a `TypeError` for an empty list or an invalid secret. */
 export function signingKeys(secrets: SecretList): readonly SigningKey[] {
@@ -102,8 +103,7 @@ class RefreshingKeys implements KeyProvider {
   }
 
   get #pauseMs(): number {
-    if (this.#failures === 0) return 0;
-    return afterFailureMs[Math.min(this.#failures, afterFailureMs.length) - 1] as number;
+    return this.#failures === 0 ? 0 : exponential(this.#failures, firstPauseMs, refreshEveryMs);
   }
 
   async #fresh(deadlineAt: number): Promise<readonly SigningKey[]> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
+import { exponential } from '../util/backoff.js';
 import { type Check, checkOptions, trueOrFalse } from '../util/check-options.js';
 import { progressTtlMs, SweepSchedule } from './sweep.js';
 
@@ -118,14 +119,10 @@ class PostgresStore implements IdempotencyStore {
    */
   async #failed(error: PostgresError, query: PostgresQuery): Promise<Result> {
     const giveUpAt = performance.now() + retryForMs;
-    let waitMs = 2;
+    let failures = 0;
     let locked: Result | undefined;
-    for (
-      let latest = error;
-      isOneOf(retryable, latest) && performance.now() < giveUpAt;
-      waitMs = Math.min(2 * waitMs, 100)
-    ) {
-      await sleep(Math.random() * waitMs);
+    for (let latest = error; isOneOf(retryable, latest) && performance.now() < giveUpAt; ) {
+      await sleep(Math.random() * exponential(++failures, 2, 100));
       try {
         const result = await this.#client.query(query);
         // The lock may still be that of our failed attempt, because Postgres reports the error before it unlocks.
