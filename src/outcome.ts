@@ -1,4 +1,4 @@
-import { answerFor, isPermanent } from './contracts/answer.js';
+import { answerFor, senderGivesUpAfter } from './contracts/answer.js';
 import type { Delivery } from './contracts/delivery.js';
 import type { Forwarded, Outcome } from './contracts/result.js';
 import type { VerifiedRequest } from './receive/verify.js';
@@ -17,7 +17,7 @@ export function outcomeOf(
     status,
     code: error?.code,
     reason: error?.reason,
-    permanent: error !== undefined && isPermanent(status),
+    permanent: error !== undefined && senderGivesUpAfter(status),
     id: delivery?.id,
     type,
     webhook: verified?.key.label ?? delivery?.webhook,

@@ -60,8 +60,8 @@ export function answerFor(code: Code): Row {
   return answers[code];
 }
 
-/** Whether the sender gives the event up after this status (docs.vast.ai, notification webhooks). */
-export function isPermanent(status: number): boolean {
+/** Whether Vast.ai gives the event up after our answer (docs.vast.ai, notification webhooks). */
+export function senderGivesUpAfter(status: number): boolean {
   return status >= 300 && status < 500 && status !== 408 && status !== 429;
 }
 
@@ -71,15 +71,16 @@ export interface Answer {
   readonly body?: string;
 }
 
-const noContent: Answer = { status: 204 };
+/** The answer to a delivery that was accepted or is a duplicate. */
+export const accepted: Answer = { status: 204 };
 
-/** The answer to a delivery. Without a code it was accepted or is a duplicate. */
+/** The answer to a delivery. Without a code it is `accepted`. */
 export function answerTo(
   code: Code | undefined,
   retryAfterMs?: number,
   sinks?: Readonly<Record<string, string | Error>>,
 ): Answer {
-  if (code === undefined) return noContent;
+  if (code === undefined) return accepted;
   const { status, headers, retryAfter } = answers[code];
   const body =
     code === 'sink_failed' && sinks ? { ok: false, error: code, sinks: failuresOf(sinks) } : { ok: false, error: code };

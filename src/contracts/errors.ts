@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { answerFor, type Code, isPermanent } from './answer.js';
+import { answerFor, type Code, senderGivesUpAfter } from './answer.js';
 
 /** Which check of the signature headers, or of the token, failed. It is in the outcome and not in the answer. */
 export type SignatureReason =
@@ -37,7 +37,7 @@ export class WebhookError extends Error {
     this.code = code;
     this.reason = detail.reason;
     this.status = detail.status ?? answerFor(code).status;
-    this.permanent = isPermanent(this.status);
+    this.permanent = senderGivesUpAfter(this.status);
     this.retryAfterMs = detail.retryAfterMs;
   }
 }

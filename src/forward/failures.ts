@@ -1,4 +1,4 @@
-import { isPermanent } from '../contracts/answer.js';
+import { senderGivesUpAfter } from '../contracts/answer.js';
 import { toError, WebhookError } from '../contracts/errors.js';
 
 type Named = readonly { readonly name: string }[];
@@ -54,7 +54,7 @@ export function handlerFailed(status: number, cause: unknown): WebhookError {
 }
 
 function adviceFor(status: number): string {
-  if (!isPermanent(status)) return '';
+  if (!senderGivesUpAfter(status)) return '';
   const lost =
     ', after which the sender gives the event up: answer 2xx if you took it, 5xx if the sender should try again';
   return status === 404 ? `${lost} (is there a handler for this path behind the middleware?)` : lost;

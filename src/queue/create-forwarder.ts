@@ -1,3 +1,4 @@
+import { accepted } from '../contracts/answer.js';
 import { type Delivery, eventType, type ReceivedDelivery } from '../contracts/delivery.js';
 import { type SinkError, toError, WebhookError } from '../contracts/errors.js';
 import type { Forwarded } from '../contracts/result.js';
@@ -43,7 +44,7 @@ export function createForwarderOn<Event extends object>(clock: Clock, options: F
       : await new Promise<Forwarded>((resolve) => {
           forwarder.forward(received, Number.POSITIVE_INFINITY, undefined, resolve);
         });
-    const status = forwarded.error?.status ?? 204;
+    const status = forwarded.error?.status ?? accepted.status;
     settings.onOutcome(outcomeOf(forwarded, status, undefined, delivery, eventType(received), clock.now() - startedAt));
     if (forwarded.error !== undefined) throw await asQueueError(forwarded.error, forwarded.sinks, rateLimit);
   }

@@ -1,8 +1,7 @@
-import { isPermanent } from '../contracts/answer.js';
 import { SinkError } from '../contracts/errors.js';
 import { type SinkContext, sinkName } from '../contracts/sink.js';
 import { aFunction, milliseconds } from '../util/check-options.js';
-import { fetchErrorCode, retryAfterMs } from '../util/http.js';
+import { fetchErrorCode, isPermanent, retryAfterMs } from '../util/http.js';
 import { unrefTimeout } from '../util/timer.js';
 
 /** Options of every sink that delivers over HTTP. */
@@ -60,7 +59,7 @@ const maxBodyWaitMs = 1_000;
 
 /**
  * Makes a function that posts JSON to a webhook's URL. It throws a `SinkError` that never has the URL, because that is
- * a secret. 2xx is success. 408, 429 and 5xx can be retried. Redirects are not followed.
+ * a secret. 2xx is success. 408, 425, 429 and 5xx can be retried. Redirects are not followed.
  * Throws a `TypeError` for an invalid URL or option.
  */
 export function poster(

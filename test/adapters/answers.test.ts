@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { answerFor, type Code, isPermanent } from '../../src/contracts/answer.js';
+import { answerFor, type Code, senderGivesUpAfter } from '../../src/contracts/answer.js';
 import { adapters, nodeAdapters, nowSeconds, type Setup, serve, signed } from '../support/adapters.js';
 import { type Case, event, failed, genuine, good, itAnswers, promised } from './answer-cases.js';
 
 describe('the table of answers', () => {
   it.each(Object.entries(promised))('%s is answered as promised', (code, { status, result, lost }) => {
     expect(answerFor(code as Code)).toMatchObject({ status, result });
-    expect(isPermanent(status)).toBe(lost);
+    expect(senderGivesUpAfter(status)).toBe(lost);
   });
 
   it('makes only rejections permanent, so that no event is lost that a retry could save', () => {
@@ -33,7 +33,7 @@ describe('the table of answers', () => {
     [500, false],
     [599, false],
   ])('the sender gives up after %i: %s', (status, permanent) => {
-    expect(isPermanent(status)).toBe(permanent);
+    expect(senderGivesUpAfter(status)).toBe(permanent);
   });
 });
 

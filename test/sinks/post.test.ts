@@ -176,6 +176,7 @@ describe.each([
   describe('fails', () => {
     it.each([
       [408, false],
+      [425, false],
       [429, false],
       [500, false],
       [502, false],
