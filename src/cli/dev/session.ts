@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,13 +14,13 @@ import { type ReceiverLog, receiverLog } from '../serve/log.js';
 import { sinksFromUrls, withoutLabel } from '../serve/sinks-from-urls.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
+import { listen, stopListening } from '../shared/listen.js';
 import { proxiedFetch } from '../shared/proxied-fetch.js';
 import { readSettings } from '../shared/settings.js';
 import { DeliveryLog } from './delivery-log.js';
 import { devPage } from './page-server.js';
 import { endpointPath, type Receiver, receiver } from './recording-receiver.js';
 import { knownSecret, type Registration, register, rotate, sendTest } from './registration.js';
-import { listen } from './servers.js';
 import { openTunnel, type Tunnel } from './tunnel.js';
 
 export interface DevOptions {
@@ -93,12 +93,11 @@ class Session {
     if (apiKey !== undefined) this.#secrets.push(apiKey);
     const sinks = this.#sinks();
 
-    const server = await listen((req, res) => this.#serve(req, res), port, '--port');
-    this.#closers.push(server.close);
-    this.#receiverUrl.port = String(server.port);
+    const ownPort = await this.#listen((req, res) => this.#serve(req, res), port, '--port');
+    this.#receiverUrl.port = String(ownPort);
     this.#log.note('info', `receiving on ${this.#receiverUrl}`);
     await this.#openPage(pagePort);
-    const tunnel = command === undefined ? undefined : await this.#openTunnel(command, server.port);
+    const tunnel = command === undefined ? undefined : await this.#openTunnel(command, ownPort);
     const url = tunnel?.url ?? given;
 
     const startReceiver = (secret: string) => {
@@ -170,6 +169,14 @@ class Session {
     }
   }
 
+  /** Returns the port. */
+  async #listen(listener: RequestListener, port: number, portFlag: string): Promise<number> {
+    const server = createServer(listener);
+    const ownPort = await listen(server, { host: '127.0.0.1', port, portFlag });
+    this.#closers.push(() => stopListening(server)());
+    return ownPort;
+  }
+
   async #openPage(port: number): Promise<void> {
     const page = devPage(this.#deliveries, {
       resend: async (delivery) => this.#send(delivery.body, idIn(delivery.body), (delivery.attempt ?? 0) + 1),
@@ -178,9 +185,9 @@ class Session {
         return this.#send(JSON.stringify(event), event.event_id, 1);
       },
     });
-    const server = await listen(page, port, '--page-port');
-    this.#closers.push(server.close, page.close);
-    this.#log.note('info', `deliveries are shown on http://127.0.0.1:${server.port}/`);
+    const ownPort = await this.#listen(page, port, '--page-port');
+    this.#closers.push(page.close);
+    this.#log.note('info', `deliveries are shown on http://127.0.0.1:${ownPort}/`);
   }
 
   /** Gives a sentence for the page. */

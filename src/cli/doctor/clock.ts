@@ -7,7 +7,10 @@ export interface Clocks {
   readonly service?: number;
 }
 
-/** Well below the 300 s from which on deliveries are refused, and well above what a slow answer can make. */
+/** Beyond this a delivery is refused by default. */
+export const toleranceSeconds = 300;
+
+/** Well below that, and well above the error that a slow answer causes. */
 const mostSeconds = 60;
 
 /** Compares the clocks by the Date headers. What counts is the endpoint's against Vast.ai's. */
@@ -28,7 +31,7 @@ export function judgeClocks({ endpoint, service }: Clocks): Finding {
   const [one, other, skew] = off;
   return problem(
     'clock',
-    `${one} is ${Math.abs(skew)} s ${skew > 0 ? 'ahead of' : 'behind'} ${other}: from 300 s on every delivery is refused`,
+    `${one} is ${Math.abs(skew)} s ${skew > 0 ? 'ahead of' : 'behind'} ${other}: from ${toleranceSeconds} s on every delivery is refused`,
     'set it by NTP (timedatectl set-ntp true)',
   );
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { sampleEvent, signedDelivery } from 'vast-webhook/testing';
+import { toleranceSeconds } from './clock.js';
 import { type Finding, ok, problem, skipped } from './finding.js';
 import { type Probed, type ProbeOptions, probe } from './probe.js';
 import { obstacleIn, ownCode } from './unreachable.js';
@@ -10,8 +11,6 @@ export interface EndpointQuestion extends ProbeOptions {
   readonly secret?: string;
 }
 
-/** Beyond this a delivery is refused by default. */
-const toleranceSeconds = 300;
 const senderGivesUpMs = 10_000;
 
 /** Gives what it finds as it finds it, and in the end the endpoint's clock minus this one, where it is known. */

@@ -1,5 +1,6 @@
-import { type ClientRequest, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { request as httpsRequest, type RequestOptions } from 'node:https';
+import { type Answer, answerTo, noAnswer } from '../shared/answer.js';
 import type { Outbound } from '../shared/proxied-fetch.js';
 
 /** How an endpoint answered one POST. */
@@ -31,54 +32,43 @@ export interface ProbeOptions {
 }
 
 /** Sends as Vast.ai does: a new connection, no redirect followed. Does not reject, unless it is interrupted. */
-export function probe(url: URL, { body, headers }: Sent, options: ProbeOptions): Promise<Probed> {
+export async function probe(url: URL, { body, headers }: Sent, options: ProbeOptions): Promise<Probed> {
   const { timeoutMs, interrupted, way } = options;
-  return new Promise((resolve, reject) => {
-    const startedAt = performance.now();
-    const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort('timeout'), timeoutMs);
-    const stop = () => abort.abort('interrupted');
-    interrupted.addEventListener('abort', stop);
-    if (interrupted.aborted) stop();
-    const clear = () => {
-      clearTimeout(timer);
-      interrupted.removeEventListener('abort', stop);
-    };
-    const fail = (error: NodeJS.ErrnoException) => {
-      clear();
-      if (interrupted.aborted) reject(interrupted.reason);
-      const failure = abort.signal.aborted ? 'timeout' : (error.code ?? 'unknown error');
-      resolve({ status: 0, headers: {}, body: '', ms: performance.now() - startedAt, failure });
-    };
-    const asked = {
-      method: 'POST',
-      agent: false as const,
-      signal: abort.signal,
-      headers: { 'Content-Length': Buffer.byteLength(body), 'User-Agent': 'vast-webhook doctor', ...headers },
-    };
-    const onResponse = (response: IncomingMessage) => {
-      const skewSeconds = skewOf(response.headers.date);
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (part: string) => {
-        if (text.length < maxBodyLength) text += part;
-      });
-      response.on('error', fail);
-      response.on('end', () => {
-        const { statusCode: status = 0, headers: answered } = response;
-        resolve({ status, headers: answered, body: text, ms: performance.now() - startedAt, skewSeconds });
-      });
-    };
-    const send = (request: ClientRequest) => {
-      request.on('error', fail).on('response', onResponse).on('close', clear).end(body);
-    };
-    if (way?.isProxied(url)) way.request(url, asked).then(send, fail);
-    else send((url.protocol === 'https:' ? httpsRequest : httpRequest)(url, asked));
-  });
+  const startedAt = performance.now();
+  const abort = new AbortController();
+  const stop = () => abort.abort();
+  const timer = setTimeout(stop, timeoutMs);
+  interrupted.addEventListener('abort', stop);
+  if (interrupted.aborted) stop();
+  const asked = {
+    method: 'POST',
+    agent: false as const,
+    signal: abort.signal,
+    headers: { 'Content-Length': Buffer.byteLength(body), 'User-Agent': 'vast-webhook doctor', ...headers },
+  };
+  const { headAt, error, ...answer } = await post(url, asked, body, way);
+  clearTimeout(timer);
+  interrupted.removeEventListener('abort', stop);
+  interrupted.throwIfAborted();
+  const ms = performance.now() - startedAt;
+  if (error !== undefined) return { ...answer, ms, failure: abort.signal.aborted ? 'timeout' : error };
+  return { ...answer, ms, skewSeconds: skewOf(answer.headers.date, headAt) };
+}
+
+async function post(url: URL, asked: RequestOptions, body: string, way: Outbound | undefined): Promise<Answer> {
+  if (!way?.isProxied(url)) {
+    const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    return answerTo(request(url, asked), body, maxBodyLength);
+  }
+  try {
+    return await answerTo(await way.request(url, asked), body, maxBodyLength);
+  } catch (error) {
+    return noAnswer(error as NodeJS.ErrnoException);
+  }
 }
 
 /** A service's clock minus this one, by its Date header, which has whole seconds. */
-export function skewOf(date: string | null | undefined): number | undefined {
+export function skewOf(date: string | null | undefined, now: number = Date.now()): number | undefined {
   const ms = Date.parse(date ?? '');
-  return Number.isNaN(ms) ? undefined : Math.round((ms + 500 - Date.now()) / 1000);
+  return Number.isNaN(ms) ? undefined : Math.round((ms + 500 - now) / 1000);
 }

@@ -1,9 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
 import { readEnvFile } from '../shared/settings.js';
-import { type SecretOptions, secretsOf, secretVariable } from './flags.js';
+import { labelledPairs, readSecrets, type SecretOptions, secretVariable } from './flags.js';
 
 /** A secret, and where it was found. */
 export interface NamedSecret {
@@ -33,15 +31,13 @@ export async function findSecrets(io: CliContext, source: SecretOptions): Promis
   };
   add('--secret', secret, true);
   if (secretFile !== undefined) {
-    const text = await readSecretFile(io, secretFile);
+    const { text, secrets } = await readSecrets(secretFile, io);
     const isAnswer = text.trimStart().startsWith('{');
-    const lines = secretsOf(text);
-    if (lines === undefined) throw new CliError(`${secretFile} holds something else than secrets`);
-    const value = isAnswer ? String(lines[0]) : text.replace(/\r?\n$/, '');
+    const value = isAnswer ? String(secrets[0]) : text.replace(/\r?\n$/, '');
     const note =
       value === text || isAnswer ? undefined : 'There is a newline at its end: code of your own has to trim it.';
-    if (lines.length === 1) add(secretFile, value, true, note);
-    else for (const [index, line] of lines.entries()) add(`${secretFile}, secret ${index + 1}`, line, true);
+    if (secrets.length === 1) add(secretFile, value, true, note);
+    else for (const [index, line] of secrets.entries()) add(`${secretFile}, secret ${index + 1}`, line, true);
   }
   // The environment comes before .env: what stands in both is not the same perhaps.
   const byFlag = found.length > 0;
@@ -52,7 +48,7 @@ export async function findSecrets(io: CliContext, source: SecretOptions): Promis
   }
   const list = io.env[listName] || file[listName] || '';
   const isList = found.length === 0;
-  for (const [label, value] of labelled(list)) add(`${label} in ${listName}`, value, isList);
+  for (const [label, value] of labelledPairs(list)) if (label !== '') add(`${label} in ${listName}`, value, isList);
   // Without the one that was asked for there is nothing to compare others with.
   if (found.length === 0) return [];
   for (const [from, values] of [
@@ -65,23 +61,4 @@ export async function findSecrets(io: CliContext, source: SecretOptions): Promis
     }
   }
   return found;
-}
-
-/** `renter=SECRET,host=SECRET` */
-function labelled(text: string): [label: string, secret: string][] {
-  return text.split(/[\s,]+/).flatMap((pair) => {
-    const at = pair.indexOf('=');
-    return at > 0 ? [[pair.slice(0, at), pair.slice(at + 1)]] : [];
-  });
-}
-
-async function readSecretFile({ cwd }: CliContext, given: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(resolve(cwd, given), 'utf8');
-  } catch (error) {
-    throw new CliError(`the secret cannot be read from ${given} (${(error as NodeJS.ErrnoException).code})`);
-  }
-  if (text.trim() === '') throw new CliError(`there is no secret in ${given}: it is empty`);
-  return text;
 }

@@ -64,7 +64,11 @@ function oneSecret({ secret, secretEnv }: SecretOptions, setting: Settings): str
   return found;
 }
 
-async function secretsIn(file: string, { cwd }: CliContext): Promise<readonly string[]> {
+/** The secrets in a file, at least one, and the text that they were found in. Throws a `CliError` for anything else. */
+export async function readSecrets(
+  file: string,
+  { cwd }: CliContext,
+): Promise<{ readonly text: string; readonly secrets: readonly string[] }> {
   const path = resolve(cwd, file);
   let text: string;
   try {
@@ -81,14 +85,18 @@ async function secretsIn(file: string, { cwd }: CliContext): Promise<readonly st
     );
   }
   if (secrets.length === 0) throw new CliError(`the secret's file ${path} is empty: write the signing secret into it`);
-  return secrets;
+  return { text, secrets };
+}
+
+async function secretsIn(file: string, io: CliContext): Promise<readonly string[]> {
+  return (await readSecrets(file, io)).secrets;
 }
 
 /**
  * The secrets in a file's text, one a line, or that of an answer of the service, which the guides keep as
  * `vast-webhook.json`. Undefined for what would refuse every delivery: other JSON, entries of an `.env`, binary data.
  */
-export function secretsOf(text: string): readonly string[] | undefined {
+function secretsOf(text: string): readonly string[] | undefined {
   const whole = text.trim();
   if (/^[{["]/.test(whole)) {
     const secret = secretInAnswer(whole);
@@ -113,16 +121,22 @@ export function labelsOf(secret: Secret): readonly string[] {
   return typeof secret === 'object' && !Array.isArray(secret) ? Object.keys(secret) : [];
 }
 
-/** `renter=SECRET,host=SECRET` */
 function labelledSecrets(text: string): Readonly<Record<string, string>> {
-  const pairs = text.split(/[\s,]+/).filter(Boolean);
-  const secrets = pairs.map((pair): [string, string] => {
-    const at = pair.indexOf('=');
-    // What is wrong is not repeated: it may be a secret.
-    if (at < 1 || at === pair.length - 1) {
-      throw new CliError(`${secretVariable}S must be like renter=SECRET,host=SECRET: a label before each secret`);
-    }
-    return [pair.slice(0, at), pair.slice(at + 1)];
-  });
-  return Object.fromEntries(secrets);
+  const pairs = labelledPairs(text);
+  // The text of a wrong pair is not quoted, because it may be a secret.
+  if (pairs.some(([label, secret]) => label === '' || secret === '')) {
+    throw new CliError(`${secretVariable}S must be like renter=SECRET,host=SECRET: a label before each secret`);
+  }
+  return Object.fromEntries(pairs);
+}
+
+/** The pairs of `renter=SECRET,host=SECRET`. The label or the secret of a wrong pair is empty. */
+export function labelledPairs(text: string): [label: string, secret: string][] {
+  return text
+    .split(/[\s,]+/)
+    .filter(Boolean)
+    .map((pair) => {
+      const at = Math.max(0, pair.indexOf('='));
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    });
 }

@@ -1,6 +1,7 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { sign } from 'vast-webhook';
+import { answerTo } from '../shared/answer.js';
 import { UsageError } from '../shared/errors.js';
 
 /** Throws a `UsageError` for what deliveries cannot be sent to. */
@@ -75,38 +76,21 @@ export function sender(url: URL, connections: number, signing: Signing, interrup
   const giveUpSoon = () => void setTimeout(giveUp, graceMs).unref();
   interrupted.addEventListener('abort', giveUpSoon);
   return {
-    send: (body, eventId) =>
-      new Promise((resolve) => {
-        const headers = signedHeaders(body, eventId, signing);
-        const startedAt = performance.now();
-        const req = request({ ...target, headers });
-        underWay.add(req);
-        const settle = (status: number, text: string, error?: string) => {
-          underWay.delete(req);
-          resolve({ status, error, body: text, ms: performance.now() - startedAt });
-        };
-        readAnswer(req, settle);
-        req.end(body);
-      }),
+    async send(body, eventId) {
+      const headers = signedHeaders(body, eventId, signing);
+      const startedAt = performance.now();
+      const req = request({ ...target, headers });
+      req.on('timeout', () => req.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' })));
+      underWay.add(req);
+      const { status, error, body: text } = await answerTo(req, body, maxBodyLength);
+      underWay.delete(req);
+      return { status, error, body: text, ms: performance.now() - startedAt };
+    },
     close() {
       interrupted.removeEventListener('abort', giveUpSoon);
       agent.destroy();
     },
   };
-}
-
-function readAnswer(req: ClientRequest, settle: (status: number, text: string, error?: string) => void): void {
-  req.on('timeout', () => req.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' })));
-  req.on('error', (error: NodeJS.ErrnoException) => settle(0, '', error.code ?? error.message));
-  req.on('response', (res) => {
-    let text = '';
-    res.setEncoding('utf8');
-    res.on('data', (chunk: string) => {
-      if (text.length < maxBodyLength) text += chunk;
-    });
-    res.on('end', () => settle(res.statusCode ?? 0, text.slice(0, maxBodyLength)));
-    res.on('error', (error: NodeJS.ErrnoException) => settle(0, '', error.code ?? error.message));
-  });
 }
 
 function signedHeaders(body: string | Buffer, eventId: string | undefined, signing: Signing): Record<string, string> {

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Secret, type Sink, type SinkError, type VastWebhook, vastWebhook } from 'vast-webhook';
 import { type Outbox, sqliteOutbox } from 'vast-webhook/sinks';
 import type { CliContext } from '../shared/context.js';
-import { CliError, toError } from '../shared/errors.js';
+import { toError } from '../shared/errors.js';
+import { listen, stopListening } from '../shared/listen.js';
 import type { ReceiverLog } from './log.js';
 import { openSqliteFile, unusable } from './sqlite-file.js';
 import { openStore } from './store-from-url.js';
@@ -143,23 +143,6 @@ function answerElsewhere(req: IncomingMessage, res: ServerResponse): void {
   req.resume();
 }
 
-async function listen(server: Server, { host, port }: ReceiverSettings): Promise<void> {
-  server.listen(port, host);
-  try {
-    await once(server, 'listening');
-  } catch (error) {
-    const { code = '' } = error as NodeJS.ErrnoException;
-    throw new CliError(whyNot[code]?.(host, port) ?? `cannot listen on ${host}, port ${port} (${code})`);
-  }
-}
-
-const whyNot: Readonly<Record<string, (host: string, port: number) => string>> = {
-  EADDRINUSE: (_, port) => `port ${port} is in use: stop what uses it, or give another one with --port`,
-  EACCES: (_, port) => `port ${port} may not be used by this user: give one above 1023 with --port`,
-  EADDRNOTAVAIL: (host) => `${host} is no address of this machine: give another one with --host`,
-  ENOTFOUND: (host) => `${host} is no address of this machine: give another one with --host`,
-};
-
 function greeting(server: Server, { host, path, sinks, outbox }: ReceiverSettings, store: string) {
   const { port } = server.address() as AddressInfo;
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${path ?? '/vast/webhooks'}`;
@@ -178,12 +161,8 @@ async function interruption(interrupted: AbortSignal): Promise<void> {
 async function close(server: Server, hook: VastWebhook, outbox: Outbox | undefined): Promise<void> {
   const startedAt = performance.now();
   const leftMs = () => Math.max(500, closeWithinMs - (performance.now() - startedAt));
-  const closed = once(server, 'close');
-  server.close();
+  const endConnections = stopListening(server);
   await hook.close(leftMs());
   await outbox?.close(leftMs());
-  const late = new AbortController();
-  await Promise.race([closed, sleep(500, undefined, { signal: late.signal })]).catch(() => {});
-  late.abort();
-  server.closeAllConnections();
+  await endConnections();
 }

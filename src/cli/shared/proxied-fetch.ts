@@ -84,7 +84,7 @@ async function requestTo(
   }
   const socket = await tunnel(url, proxy, secureContext, options.signal);
   const host = hostOf(url);
-  // The name of a host, since TLS takes no address there; the certificate is compared with either.
+  // TLS takes a host name here and no address. The certificate is compared with both.
   const createConnection = () => tls.connect({ socket, host, servername: isIP(host) ? '' : host, secureContext });
   // A connection of one's own is heeded without an agent only.
   return https.request(url, { ...options, agent: undefined, createConnection });

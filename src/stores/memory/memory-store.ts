@@ -2,6 +2,7 @@ import type { ClaimResult, IdempotencyStore } from '../../contracts/store.js';
 import { type Check, checkOptions, isWholeUpTo } from '../../util/check-options.js';
 import { type Clock, systemClock } from '../../util/clock.js';
 import { hashOf, KeyMap } from '../../util/key-map.js';
+import { progressTtlMs } from '../sweep.js';
 import { CompletedKeys } from './completed-keys.js';
 
 /** Options of `memoryStore`. */
@@ -16,9 +17,6 @@ export interface MemoryStoreOptions {
 }
 
 const maxCompleted: Check = [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of at least 1'];
-
-/** How long recorded deliveries outlive their lease. The contract of the store requires a day. */
-const progressTtlMs = 24 * 60 * 60_000;
 
 /** A claimed event. */
 interface Lease {

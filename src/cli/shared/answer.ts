@@ -1,0 +1,38 @@
+import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
+
+/** How a request was answered. */
+export interface Answer {
+  /** 0 if there was no answer. */
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** The beginning of the body. */
+  readonly body: string;
+  /** When the head of the answer arrived, in Unix milliseconds. */
+  readonly headAt: number;
+  /** Why there was no answer: a code of Node.js, such as ECONNREFUSED. */
+  readonly error?: string;
+}
+
+/** Sends the body and reads the answer, of which it keeps `maxLength` characters. Does not reject. */
+export function answerTo(request: ClientRequest, body: string | Buffer, maxLength: number): Promise<Answer> {
+  return new Promise((resolve) => {
+    const fail = (error: NodeJS.ErrnoException) => resolve(noAnswer(error));
+    request.on('error', fail);
+    request.on('response', (response) => {
+      const { statusCode: status = 0, headers } = response;
+      const headAt = Date.now();
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        if (text.length < maxLength) text += part;
+      });
+      response.on('end', () => resolve({ status, headers, body: text.slice(0, maxLength), headAt }));
+      response.on('error', fail);
+    });
+    request.end(body);
+  });
+}
+
+export function noAnswer({ code = 'unknown error' }: NodeJS.ErrnoException): Answer {
+  return { status: 0, headers: {}, body: '', headAt: 0, error: code };
+}
