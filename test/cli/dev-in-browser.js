@@ -26,7 +26,7 @@ export function parseAndRun() {
 /** What a page of another origin gets when it tries to use dev's. */
 export async function useFromElsewhere(base) {
   const order = JSON.stringify({ type: 'outbid' });
-  const tell = (path, init) =>
+  const ask = (path, init) =>
     fetch(base + path, init).then(
       ({ type, status }) => (type === 'opaque' ? 'opaque' : `read ${status}`),
       () => 'failed',
@@ -38,11 +38,11 @@ export async function useFromElsewhere(base) {
       source.addEventListener('error', () => resolve('failed'));
     });
   return {
-    json: await tell('trigger', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: order }),
-    token: await tell('trigger', { method: 'POST', headers: { 'X-Dev-Token': 'a' }, body: order }),
-    text: await tell('trigger', { method: 'POST', mode: 'no-cors', body: order }),
-    page: await tell('', {}),
-    pageUnread: await tell('', { mode: 'no-cors' }),
+    json: await ask('trigger', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: order }),
+    token: await ask('trigger', { method: 'POST', headers: { 'X-Dev-Token': 'a' }, body: order }),
+    text: await ask('trigger', { method: 'POST', mode: 'no-cors', body: order }),
+    page: await ask('', {}),
+    pageUnread: await ask('', { mode: 'no-cors' }),
     events: await listen(),
   };
 }

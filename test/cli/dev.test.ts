@@ -162,12 +162,12 @@ describe('dev without an API key', () => {
     await expect(stat(file)).rejects.toThrow('ENOENT');
   });
 
-  it('tells the address to register', async () => {
+  it('prints the address to register', async () => {
     const session = await startDev(['--tunnel-url', 'https://hooks.example.com']);
     await session.printed(/nothing was registered.* https:\/\/hooks\.example\.com\/vast\/webhooks\n/);
   });
 
-  it('tells the sinks, and shows what each did without its address', async () => {
+  it('prints the sinks, and shows what each did without its address', async () => {
     const chat = await slackStandIn();
     onTestFinished(() => chat.close());
     const session = await startDev([], { VAST_WEBHOOK_SECRET: secret, SLACK_WEBHOOK_URL: chat.url });
@@ -220,7 +220,7 @@ describe('what dev logs of a delivery', () => {
     });
   }
 
-  it('tells a delivery from another that is under way', async () => {
+  it('distinguishes a delivery from others in progress', async () => {
     const session = await startDev([], { VAST_WEBHOOK_SECRET: secret });
     const url = await session.receiverUrl();
     const events = Array.from({ length: 20 }, (_, index) => ({ ...sampleEvent('outbid'), subject: `number ${index}` }));
@@ -565,7 +565,7 @@ async function register({ webhook, another, args = [], env, file, brokenEnvLink,
 
 const envOf = ({ cwd }: DevSession) => readFile(join(cwd, '.env'), 'utf8');
 
-/** What the page is told, up to the delivery of that number. */
+/** What the page gets, up to the delivery of that number. */
 async function eventsOf(session: DevSession, last: number): Promise<string> {
   const abort = new AbortController();
   const stream = await fetch(`${await session.pageUrl()}events`, { signal: abort.signal });

@@ -25,7 +25,7 @@ const quiet: WebhookOptions = { onOutcome() {}, onError() {} };
 
 /** A service as it should be. */
 function service(options: WebhookOptions = {}, of: Parameters<typeof vastWebhook>[0] = secret): RequestListener {
-  return express().use(vastWebhook(of, { sinks: [function told() {}], ...quiet, ...options }));
+  return express().use(vastWebhook(of, { sinks: [function audit() {}], ...quiet, ...options }));
 }
 
 async function examine(args: readonly string[], variables: Record<string, string> = env) {
@@ -236,7 +236,7 @@ describe('what the service does', () => {
     ],
     [
       'parses the body first',
-      express().use(express.json(), vastWebhook(secret, { sinks: [function told() {}], ...quiet })),
+      express().use(express.json(), vastWebhook(secret, { sinks: [function audit() {}], ...quiet })),
       ['forged', 'signed'],
       /500 raw_body_unavailable: a body parser/,
       /keepRawBody/,
@@ -286,7 +286,7 @@ describe('what the service does', () => {
   it('keeps the bytes for a middleware behind the parser', async () => {
     const app = express().use(
       express.json({ verify: keepRawBody }),
-      vastWebhook(secret, { sinks: [function told() {}], ...quiet }),
+      vastWebhook(secret, { sinks: [function audit() {}], ...quiet }),
     );
     expect((await examineEndpoint(app)).checks).toEqual([]);
   });

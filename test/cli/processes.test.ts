@@ -167,9 +167,9 @@ describe('the installed command takes the clients of the project', () => {
 });
 
 describe('what the outbox has taken', () => {
-  it('is told after a SIGKILL and a restart', async () => {
+  it('is delivered after a SIGKILL and a restart', async () => {
     const slack = await during(slackStandIn());
-    // It is left alone for so long that nothing is being told when the process is killed.
+    // It is left alone for so long that nothing is being delivered when the process is killed.
     slack.misbehave = (res) => res.writeHead(503, { 'Retry-After': '3' }).end();
     const project = await command.projectWith('better-sqlite3');
     const args = ['--slack', slack.url, '--outbox', 'outbox.db', '--store', 'sqlite:events.db'];
@@ -187,7 +187,7 @@ describe('what the outbox has taken', () => {
     slack.misbehave = undefined;
     await listening(args, project);
     await vi.waitUntil(() => slack.messages.length >= 5);
-    const told = slack.messages.map(({ text }) => /event_id=(\w+)/.exec(text)?.[1]);
-    expect(new Set(told).size).toBe(5);
+    const delivered = slack.messages.map(({ text }) => /event_id=(\w+)/.exec(text)?.[1]);
+    expect(new Set(delivered).size).toBe(5);
   });
 });

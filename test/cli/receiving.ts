@@ -18,7 +18,7 @@ export interface Receiving {
   readonly connections: number;
 }
 
-/** A server that keeps what it gets, and answers 204 unless told otherwise. It goes with the test. */
+/** A server that keeps what it gets, and answers 204 by default. It is closed after the test. */
 export async function receiving(
   answer = (res: ServerResponse, _received: Received): unknown => res.writeHead(204).end(),
 ): Promise<Receiving> {

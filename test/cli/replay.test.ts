@@ -83,7 +83,7 @@ describe('replay signs afresh and sends', () => {
     expect(received.map((request) => verified(request).delivery.id)).toEqual(ids);
   });
 
-  it('to serve, which tells of no event again', async () => {
+  it('to serve, which delivers no event again', async () => {
     const { url, io } = await serving(['--log-events']);
     await deliver(url, events[0]);
     expect((await replay(lines(events), ['--url', url])).out).toBe(`3 of 3 accepted by ${url}\n`);

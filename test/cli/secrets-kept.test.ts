@@ -102,7 +102,7 @@ describe('rotate-secret replaces the entry that holds the old secret', () => {
     expect(place.read('secret')).toBe('of-somebody');
   });
 
-  it('and asks for the name where it cannot tell: an entry written by hand, and two webhooks', async () => {
+  it('and asks for the name where it is ambiguous: an entry written by hand, and two webhooks', async () => {
     const { create, call, place, changes } = await account();
     await create('renter', '--secret-file', 'a');
     await create('host', '--secret-file', 'b');

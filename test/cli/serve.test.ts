@@ -24,7 +24,7 @@ function nameOf(kind: string, url: string): string {
 }
 
 describe("serve takes the place of the guides' adapters", () => {
-  it('reads their environment variables and tells both chats what they told', async () => {
+  it('reads their environment variables and delivers to both chats what they delivered', async () => {
     const slack = await during(slackStandIn());
     const googleChat = await during(googleChatStandIn());
     const { url } = await serving([], { env: { SLACK_WEBHOOK_URL: slack.url, GOOGLE_CHAT_URL: googleChat.url } });
@@ -106,7 +106,7 @@ describe("serve takes the place of the guides' adapters", () => {
     expect(slack.requests).toEqual([]);
   });
 
-  it('tells of every type of the catalogue, and of one that it does not know', async () => {
+  it('delivers every type of the catalogue, and one that it does not know', async () => {
     const slack = await during(slackStandIn());
     const { url } = await serving(['--slack', slack.url]);
     for (const type of [...types, 'brand_new']) {
@@ -116,7 +116,7 @@ describe("serve takes the place of the guides' adapters", () => {
   });
 });
 
-describe('serve tells of an event once', () => {
+describe('serve delivers an event once', () => {
   it('however often it is delivered', async () => {
     const slack = await during(slackStandIn());
     const { url } = await serving(['--slack', slack.url]);
@@ -221,7 +221,7 @@ describeWithPrivateRedis('serve with a Redis that goes away', () => {
 });
 
 describe('serve with an outbox', () => {
-  it('answers although the chat is down, and tells it later', async () => {
+  it('answers although the chat is down, and delivers to it later', async () => {
     const slack = await during(slackStandIn());
     slack.misbehave = (res) => res.writeHead(503).end();
     const { url, io } = await serving(['--slack', slack.url, '--outbox', 'outbox.db']);
@@ -233,7 +233,7 @@ describe('serve with an outbox', () => {
     await vi.waitUntil(() => slack.messages.length === 1);
   });
 
-  it('says what is given up, counts it at the start, and tells it again when asked to', async () => {
+  it('says what is given up, counts it at the start, and delivers it again when asked to', async () => {
     const cwd = temporaryFolder();
     const slack = await during(slackStandIn());
     slack.misbehave = (res) => res.writeHead(404).end('no_service');

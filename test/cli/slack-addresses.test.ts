@@ -24,7 +24,7 @@ describe('a sink made for the other kind of address', () => {
   });
 });
 
-describe('serve tells an incoming webhook from a trigger by the address', () => {
+describe('serve distinguishes an incoming webhook and a trigger by the address', () => {
   type Start = (address: string) => Parameters<typeof serving>;
   const places: [string, Start][] = [
     ['SLACK_WEBHOOK_URL', (SLACK_WEBHOOK_URL) => [[], { env: { SLACK_WEBHOOK_URL } }]],

@@ -163,7 +163,7 @@ describe('trigger sends many', () => {
     expect(JSON.parse(fast.out).seconds).toBeGreaterThanOrEqual(0.2);
   });
 
-  it('of one event, which is told of once', async () => {
+  it('of one event, which is delivered once', async () => {
     const { url, io } = await serving(['--log-events']);
     const { status } = await trigger(['--url', url, '--count', '10', '--connections', '1', '--event-id', 'one']);
     expect(status).toBe(0);

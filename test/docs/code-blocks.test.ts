@@ -83,7 +83,7 @@ describe('every block of code', () => {
     expect(errors.filter((error) => !isWrong(error))).toEqual([]);
   });
 
-  it('is told what is wrong with it', () => {
+  it('gets an error for what is wrong', () => {
     expect(errors.filter(isWrong)).toEqual([
       expect.stringMatching(/^docs\/wrong.md:5: .*'toleranceMinutes' does not exist/),
       expect.stringMatching(/^docs\/wrong.md:9: .*no exported member named 'slakc'/),

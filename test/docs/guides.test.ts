@@ -86,7 +86,7 @@ describe('docs/separate-renter-and-host.md, its sinks', async () => {
     ['client', ['renters', 'audit']],
     ['host', ['hosts']],
     [undefined, ['renters', 'hosts', 'audit']],
-  ])('of a webhook with the label %s tell %s of low_disk_space', async (webhook, names) => {
+  ])('of a webhook with the label %s deliver low_disk_space to %s', async (webhook, names) => {
     vi.stubEnv('RENTERS_SLACK_URL', 'https://hooks.slack.example/renters');
     vi.stubEnv('HOSTS_SLACK_URL', 'https://hooks.slack.example/hosts');
     const { sinks } = (await runBlock('sinks.ts')) as { sinks: readonly Sink[] };
@@ -99,7 +99,7 @@ describe('docs/separate-renter-and-host.md, its sinks', async () => {
 describe('docs/answer-first-deliver-later.md', async () => {
   const runBlock = await runnable('docs/answer-first-deliver-later.md');
 
-  it('outbox.ts answers while Slack is down, and tells it when it is back', async () => {
+  it('outbox.ts answers while Slack is down, and delivers to it when it is back', async () => {
     const slack = await slackStandIn();
     onTestFinished(() => slack.close());
     vi.stubEnv('OUTBOX_FILE', temporaryFile('outbox.db'));

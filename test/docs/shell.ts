@@ -72,7 +72,7 @@ const checks: Readonly<Record<string, Check>> = {
   chmod: () => [],
 };
 
-/** The tests use what the pages tell people to install. */
+/** The tests use what the pages say to install. */
 function notInstalled(name: string): string[] {
   const isKnown = name === 'vast-webhook' || Object.hasOwn(devDependencies, name) || Object.hasOwn(dependencies, name);
   return isKnown ? [] : [`${name} is no dependency`];

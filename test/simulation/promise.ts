@@ -1,6 +1,6 @@
 import type { Life } from './machine.js';
 import { stalledMs } from './queue.js';
-import { leaseMs, nameOf, type Told, type World } from './world.js';
+import { type Call, leaseMs, nameOf, type World } from './world.js';
 
 export interface Violation {
   readonly rule: string;
@@ -19,7 +19,7 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
         continue;
       }
       for (const sink of sinksOf(world, receiver)) {
-        if (world.told.some((told) => isOf(told, id, sink, receiver) && told.effectAt !== undefined)) continue;
+        if (world.calls.some((call) => isOf(call, id, sink, receiver) && call.effectAt !== undefined)) continue;
         const holder = takenBy.get(sink.name);
         // The one exception: a digest in the middleware is in memory, which an isolate without requests may never use.
         if (holder !== undefined && (holder.ends.length > 0 || holder.isSuspended)) continue;
@@ -44,12 +44,12 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
   },
 
   *'a repeat only for a listed reason'(world) {
-    for (const [number, again] of world.told.entries()) {
-      for (const before of world.told.slice(0, number)) {
+    for (const [number, again] of world.calls.entries()) {
+      for (const before of world.calls.slice(0, number)) {
         if (before.id !== again.id || before.sink !== again.sink || before.receiver !== again.receiver) continue;
         if (before.effectAt === undefined || reasonFor(world, before, again) !== undefined) continue;
         const where = before.life === again.life ? 'in one process' : `by ${before.life.name}`;
-        yield `${again.sink} was told of ${again.id} ${where} and again by ${again.life.name}`;
+        yield `${again.sink} got ${again.id} ${where} and again by ${again.life.name}`;
       }
     }
   },
@@ -70,21 +70,21 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
     for (const { id, exchange } of ended) if (exchange.ends > 1) yield `${id} was answered ${exchange.ends} times`;
     for (const { life, requests, outcomes } of runnings) {
       if (!life.isAlive || life.ends.length > 0 || life.isSuspended || requests === outcomes) continue;
-      yield `${life.name} had ${requests} requests and jobs, and told of ${outcomes} outcomes`;
+      yield `${life.name} had ${requests} requests and jobs, and reported ${outcomes} outcomes`;
     }
   },
 
   *'an event is done within seconds after the last fault, not a lease later'(world) {
     for (const { id, receiver, since, doneAt, waitMs, lostMs } of world.sent) {
       if (doneAt === undefined) continue;
-      const told = world.told.filter((one) => one.id === id && one.receiver === receiver && one.kind !== 'queue');
-      const late = latenessOf(world, told, since, doneAt, waitMs + lostMs);
+      const calls = world.calls.filter((one) => one.id === id && one.receiver === receiver && one.kind !== 'queue');
+      const late = latenessOf(world, calls, since, doneAt, waitMs + lostMs);
       if (late !== undefined) yield `${id} was done ${late} s after the last fault`;
     }
     for (const { id, receiver, sink, since, doneAt, wasStalled } of world.queue.jobs.values()) {
       if (doneAt === undefined) continue;
-      const told = world.told.filter((one) => one.id === id && one.receiver === receiver && one.sink === sink);
-      const late = latenessOf(world, told, since, doneAt, 5_000 + (wasStalled ? 2 * stalledMs : 0));
+      const calls = world.calls.filter((one) => one.id === id && one.receiver === receiver && one.sink === sink);
+      const late = latenessOf(world, calls, since, doneAt, 5_000 + (wasStalled ? 2 * stalledMs : 0));
       if (late !== undefined) yield `the job of ${id} for ${sink} was done ${late} s after the last fault`;
     }
   },
@@ -95,9 +95,9 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
     const heldMs = plan.sinks.includes('quiet') ? 60_000 : plan.sinks.includes('digest') ? plan.windowMs : 0;
     for (const { id, receiver, at, code } of world.answers) {
       if (code !== 'in_flight' || at <= lastFaultAt) continue;
-      const told = world.told.filter((one) => one.id === id && one.receiver === receiver && one.at <= at);
-      if (told.some(({ settledAt }) => settledAt === undefined || settledAt > at)) continue;
-      const times = told.map(({ settledAt }) => settledAt as number);
+      const calls = world.calls.filter((one) => one.id === id && one.receiver === receiver && one.at <= at);
+      if (calls.some(({ settledAt }) => settledAt === undefined || settledAt > at)) continue;
+      const times = calls.map(({ settledAt }) => settledAt as number);
       const since = world.sent.find((one) => one.id === id && one.receiver === receiver)?.since ?? 0;
       const from = Math.max(lastFaultAt, since, ...times);
       if (at > from + heldMs + leaseMs + 5_000) {
@@ -137,20 +137,20 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
 /** How many seconds too late an event was done; undefined when it was in time. */
 function latenessOf(
   world: World,
-  told: readonly Told[],
+  calls: readonly Call[],
   since: number,
   doneAt: number,
   waitMs: number,
 ): number | undefined {
   let from = Math.max(since, world.lastFaultAt);
-  for (const { at, seen, settledAt } of told) {
+  for (const { at, seen, settledAt } of calls) {
     if (settledAt === undefined || settledAt > doneAt) continue;
     if (seen === 'failed' || settledAt - at > 1_000) from = Math.max(from, settledAt);
   }
   // A claim whose holder is gone or stands still lasts to the end of its lease; what never settles, for five minutes.
   const isHeld =
     world.store.unknownClaims > 0 || world.runnings.some(({ life }) => life.ends.length > 0 || life.away.some(isLong));
-  const hangs = told.some(({ settledAt }) => settledAt === undefined);
+  const hangs = calls.some(({ settledAt }) => settledAt === undefined);
   const ms = secondsMs + waitMs + (isHeld ? leaseMs : 0) + (hangs ? maxWorkMs : 0);
   return doneAt > from + ms ? Math.round((doneAt - from) / 1_000) : undefined;
 }
@@ -167,8 +167,8 @@ function isLong([from, to]: readonly [number, number]): boolean {
   return to - from > toleratedMs;
 }
 
-/** Why a sink, which has taken an event already, may be told of it again; undefined when it may not. */
-function reasonFor(world: World, before: Told, again: Told): string | undefined {
+/** Why a sink, which has taken an event already, may get it again; undefined if it may not. */
+function reasonFor(world: World, before: Call, again: Call): string | undefined {
   const hasFailed = before.seen === 'failed' && before.settledAt !== undefined && before.settledAt <= again.at;
   if (hasFailed) return 'a sink that took the event and seemed to fail';
   const lastsMs = (before.settledAt ?? Number.POSITIVE_INFINITY) - before.at;
@@ -203,10 +203,10 @@ function reasonFor(world: World, before: Told, again: Told): string | undefined 
   return undefined;
 }
 
-function isRecorded(world: World, told: Told, at: number): boolean {
+function isRecorded(world: World, call: Call, at: number): boolean {
   const { store } = world;
-  const { sink, life } = told;
-  const key = world.keyOf(told);
+  const { sink, life } = call;
+  const key = world.keyOf(call);
   const recordedAt = Math.min(
     store.recorded.get(`${key} ${sink}`) ?? Number.POSITIVE_INFINITY,
     store.recorded.get(`${key} *`) ?? Number.POSITIVE_INFINITY,
@@ -216,7 +216,7 @@ function isRecorded(world: World, told: Told, at: number): boolean {
 }
 
 /** Whether a process with a store that works heard of a sink's success seconds before it died. */
-function hadTimeToRecord({ plan }: World, { kind, life, seen, settledAt }: Told, at: number): boolean {
+function hadTimeToRecord({ plan }: World, { kind, life, seen, settledAt }: Call, at: number): boolean {
   if (kind !== 'plain' || seen !== 'ok' || settledAt === undefined || plan.store === 'memory') return false;
   if (plan.storeTroubles.length > 0 || plan.oneCall !== undefined || life.away.length > 0) return false;
   return settledAt + 1_000 < (life.ends[0] ?? Number.POSITIVE_INFINITY) && settledAt < at - 5_000;
@@ -244,8 +244,8 @@ function sinksOf({ plan }: World, receiver: number) {
   return plan.sinks.map((kind, number) => ({ name: nameOf(number, receiver), kind }));
 }
 
-function isOf(told: Told, id: string, sink: { name: string }, receiver: number): boolean {
-  return told.id === id && told.sink === sink.name && told.receiver === receiver;
+function isOf(call: Call, id: string, sink: { name: string }, receiver: number): boolean {
+  return call.id === id && call.sink === sink.name && call.receiver === receiver;
 }
 
 /** All that does not hold at the end of a world. */

@@ -24,7 +24,7 @@ const start = 1_000_000;
 const horizonMs = 40 * 60_000;
 
 /** One call of a sink, or of the service's handler. */
-export interface Told {
+export interface Call {
   readonly id: string;
   readonly sink: string;
   readonly receiver: number;
@@ -52,7 +52,7 @@ export interface Sent {
   waitMs: number;
   /** How long the receiver waited for bodies that never came, or broke off. */
   lostMs: number;
-  /** Where a digest has taken it before it was told. */
+  /** Where a digest has taken it before it was delivered. */
   readonly takenBy: Map<string, Life>;
 }
 
@@ -103,7 +103,7 @@ export class World {
   readonly choices: Choices;
   readonly machine: Machine;
   readonly store: ModelStore;
-  readonly told: Told[] = [];
+  readonly calls: Call[] = [];
   readonly sent: Sent[] = [];
   readonly runnings: Running[] = [];
   readonly answers: Answered[] = [];
@@ -112,7 +112,7 @@ export class World {
   /** Requests that were not answered until their sender gave up. */
   readonly givenUp: { readonly id: string; readonly life: Life; readonly from: number; readonly at: number }[] = [];
   /** Sinks that were not asked to stop when a renewal said that their claim was lost. */
-  readonly unstopped = new Set<Told>();
+  readonly unstopped = new Set<Call>();
   readonly queue = new Queue(this);
   readonly forgotAt: number[] = [];
   /** When a clock was put forward. */
@@ -188,7 +188,7 @@ export class World {
   }
 
   /** Where an event's progress would be kept. */
-  keyOf({ id, receiver, kind, sink }: Told): string {
+  keyOf({ id, receiver, kind, sink }: Call): string {
     if (kind === 'queue') return `${this.#workerScopes.get(sink) ?? 'forwarder'}:vast:${id}`;
     return `${receiver === 0 || !this.usesScopes ? 'receiver' : 'other'}:vast:${id}`;
   }
@@ -288,11 +288,11 @@ export class World {
 
   /** A renewal has said that the claim is somebody else's: its sinks must have been asked to stop by now. */
   #lost(life: Life, key: string): void {
-    for (const told of this.told) {
-      if (told.life !== life || told.settledAt !== undefined || told.signal === undefined) continue;
+    for (const call of this.calls) {
+      if (call.life !== life || call.settledAt !== undefined || call.signal === undefined) continue;
       // What an isolate has lost cannot be asked.
-      if (life.ends.some((at) => at >= told.at)) continue;
-      if (this.keyOf(told) === key && !told.signal.aborted) this.unstopped.add(told);
+      if (life.ends.some((at) => at >= call.at)) continue;
+      if (this.keyOf(call) === key && !call.signal.aborted) this.unstopped.add(call);
     }
   }
 
@@ -345,7 +345,7 @@ export class World {
     return outbox;
   }
 
-  /** Notes what is taken before it is told. */
+  /** Notes what is taken before it is delivered. */
   #taking(running: Running, receiver: number, sink: Sink<VastEvent>): Sink<VastEvent> {
     return {
       ...sink,
@@ -392,9 +392,9 @@ export class World {
     };
   }
 
-  #tell(
+  #call(
     running: Running,
-    kind: Told['kind'],
+    kind: Call['kind'],
     receiver: number,
     sink: string,
     ids: readonly string[],
@@ -402,21 +402,21 @@ export class World {
   ) {
     const { life } = running;
     const { now } = this.machine;
-    const told = ids.map((id): Told => {
+    const calls = ids.map((id): Call => {
       const none = undefined;
       return { id, receiver, sink, kind, life, at: now, effectAt: none, settledAt: none, seen: none, signal };
     });
-    this.told.push(...told);
-    this.machine.log(`  ${life.name} tells ${sink} of ${ids.join(' ')}`);
+    this.calls.push(...calls);
+    this.machine.log(`  ${life.name} calls ${sink} with ${ids.join(' ')}`);
     const settle = (seen: 'ok' | 'failed') => {
-      for (const one of told) {
+      for (const one of calls) {
         one.seen ??= seen;
         one.settledAt ??= this.machine.now;
       }
     };
     const takes = () => {
       this.machine.log(`  ${sink} takes ${ids.join(' ')}`);
-      for (const one of told) one.effectAt = this.machine.now;
+      for (const one of calls) one.effectAt = this.machine.now;
     };
     return { settle, takes };
   }
@@ -431,7 +431,7 @@ export class World {
   ): Promise<void> | void {
     const { choices, plan } = this;
     const { event_id, event_ids = [event_id] } = event as { event_id: string; event_ids?: readonly string[] };
-    const { settle, takes } = this.#tell(
+    const { settle, takes } = this.#call(
       running,
       kind,
       receiver,
@@ -481,7 +481,7 @@ export class World {
   #sinkFare(name: string): SinkFare {
     const { plan, choices } = this;
     if (plan.isSmall) {
-      const first = this.told.filter(({ sink }) => sink === name).length === 1;
+      const first = this.calls.filter(({ sink }) => sink === name).length === 1;
       return first && plan.oneSink?.name === name ? plan.oneSink.fare : 'ok';
     }
     // All comes to its end.
@@ -490,7 +490,7 @@ export class World {
 
   handle(running: Running, receiver: number, id: string, done: (answer: HandlerAnswer) => void): void {
     const { choices } = this;
-    const { settle, takes } = this.#tell(running, 'handler', receiver, 'handler', [id]);
+    const { settle, takes } = this.#call(running, 'handler', receiver, 'handler', [id]);
     const fare = this.#sinkFare('handler');
     if (fare !== 'ok') this.#faultNow();
     if (fare === 'hangs') return;
@@ -611,8 +611,8 @@ export class World {
   /** The sinks that do not have an event for sure. */
   #without({ id, receiver, takenBy }: Sent): string[] {
     const has = (sink: string) =>
-      this.told.some(
-        (told) => told.id === id && told.sink === sink && told.receiver === receiver && told.effectAt !== undefined,
+      this.calls.some(
+        (call) => call.id === id && call.sink === sink && call.receiver === receiver && call.effectAt !== undefined,
       );
     if (this.plan.handoff) return has('handler') ? [] : ['handler'];
     const without: string[] = [];

@@ -131,9 +131,9 @@ function pairsOf(rawHeaders: readonly string[]): [string, string][] {
 }
 
 function whyNotAgain({ isCut, req }: SeenRequest, body: Buffer): string | undefined {
-  if (isCut || !req.complete) return 'It cannot be sent again, since its body is not here as a whole.';
-  if (body.length === 0) return 'It cannot be sent again, since it had no body.';
-  if (!isUtf8(body)) return 'It cannot be sent again, since its body is no text.';
+  if (isCut || !req.complete) return 'It cannot be sent again, because only a part of its body was kept.';
+  if (body.length === 0) return 'It cannot be sent again, because it had no body.';
+  if (!isUtf8(body)) return 'It cannot be sent again, because its body is not text.';
   return undefined;
 }
 

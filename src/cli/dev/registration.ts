@@ -107,7 +107,7 @@ async function entryOf(io: CliContext, id: number | undefined): Promise<string |
 export interface TestRun {
   /** How many deliveries have arrived, and of them how many did not match the secret. */
   seen(): { arrived: number; mismatched: number };
-  /** Gets another secret, since the one here is not the webhook's. */
+  /** Gets another secret, because the one here is not the webhook's. */
   renewSecret(): Promise<void>;
   /** Between two attempts, in milliseconds. */
   readonly waitMs: number;

@@ -4,7 +4,7 @@ import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Longer than a service may take to answer, since the lock is held while it is asked. */
+/** Longer than a service may take to answer, because the lock is held during the call. */
 const patienceMs = 60_000;
 /** After which a lock of another host, or one that cannot be read, is taken to be abandoned. */
 const abandonedAfterMs = 5 * 60_000;

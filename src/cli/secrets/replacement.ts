@@ -46,7 +46,7 @@ export class Replacement {
       throw error;
     });
     if (old && !old.isFile()) throw new Error('it is not a file');
-    // A file that was made read-only is not to be got around by replacing it.
+    // Replacing a read-only file would bypass its mode.
     if (old) await (await open(file, 'r+')).close();
     const handle = await open(temporary, 'wx', 0o600);
     try {

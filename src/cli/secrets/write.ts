@@ -39,7 +39,7 @@ export interface SecretTarget {
   readonly where: string;
   /** The variable of the environment that hides it. */
   readonly shadow?: string;
-  /** For people: what is to be said of the file. */
+  /** For people: what to say about the file. */
   readonly notes: readonly string[];
   /** Puts the secret of a webhook on the disk, or throws and leaves what was there: a `NotPlaced` when it is beside. */
   write(secret: string, id: string): Promise<void>;
@@ -154,7 +154,7 @@ async function entryTarget(
   };
 }
 
-/** The entry that may be written: an empty one, or that which holds the old secret of the rotated webhook. */
+/** The entry that may be written: an empty one, or the one with the old secret of the rotated webhook. */
 function entryFor(io: CliContext, text: string, given: string, flags: SecretFlags, owner: SecretOwner): string {
   const { envName, replace } = flags;
   const { service, defaultName, rotated } = owner;

@@ -166,7 +166,7 @@ function* endsOf(text: string): Iterable<readonly [string, Variant<unknown>]> {
     undefined,
     'line_endings',
     'line endings in the body were changed (LF, CRLF)',
-    'save it in binary mode; tell git with "* -text", and use curl --data-binary',
+    'save it in binary mode; set "* -text" in .gitattributes, and use curl --data-binary',
   );
   yield [text, asGiven(undefined)];
   yield [text.replace(/\r?\n$/, ''), added];
