@@ -25,6 +25,7 @@ export class Machine {
   readonly #heap: Happening[] = [];
   #order = 0;
   #stepsAtOnce = 0;
+  readonly #afterTurn: (() => void)[] = [];
   /** Called before each step of a process. */
   beforeStep: (life: Life) => void = () => {};
   /** Called after each step; true ends the run. */
@@ -62,26 +63,47 @@ export class Machine {
   /** Each step in a turn of its own, so that all promises that it resolves have gone on before the next. */
   run(untilMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
+      let asked = 0;
+      let isOver = false;
+      const end = () => {
+        isOver = true;
+        resolve();
+      };
       const turn = () => {
+        asked--;
+        if (isOver) return;
         try {
-          const happening = this.isOver() ? undefined : this.#next();
-          if (happening === undefined || happening.at > untilMs) {
-            resolve();
-            return;
-          }
-          if (this.#isBusy(happening)) {
-            resolve();
-            return;
-          }
-          this.now = Math.max(this.now, happening.at);
-          if (this.#step(happening)) setImmediate(turn);
-          else turn();
+          if (this.#afterTurn.length > 0) for (const run of this.#afterTurn.splice(0)) run();
+          this.#turn(untilMs, end);
         } catch (error) {
+          isOver = true;
           reject(error);
         }
+        if (asked === 0 && !isOver) ask();
       };
-      setImmediate(turn);
+      // Promises go on between two of them, and to ask for many at a time spares most runs of the event loop.
+      const ask = () => {
+        for (; asked < turnsAtOnce; asked++) setImmediate(turn);
+      };
+      ask();
     });
+  }
+
+  /** Runs when everything that the current step leads to at once has happened. */
+  afterTurn(run: () => void): void {
+    this.#afterTurn.push(run);
+  }
+
+  #turn(untilMs: number, end: () => void): void {
+    for (;;) {
+      const happening = this.isOver() ? undefined : this.#next();
+      if (happening === undefined || happening.at > untilMs || this.#isBusy(happening)) {
+        end();
+        return;
+      }
+      this.now = Math.max(this.now, happening.at);
+      if (this.#step(happening)) return;
+    }
   }
 
   /** Whether things go on without end at one time. */
@@ -185,6 +207,8 @@ export class Machine {
     }
   }
 }
+
+const turnsAtOnce = 32;
 
 /** Far more than happens at one time in any world. */
 const mostAtOnce = 10_000;

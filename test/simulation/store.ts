@@ -121,8 +121,7 @@ export function clientOf(
             answer(back, JSON.stringify(value), () => {
               resolve(value as never);
               if (operation !== 'renew' || value !== false || machine.now >= askedAt + storeTimeoutMs) return;
-              // What the answer leads to has happened when this turn of the loop is over.
-              setImmediate(() => {
+              machine.afterTurn(() => {
                 if (latest.get(key) === token) onLost(key);
               });
             });

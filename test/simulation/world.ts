@@ -95,6 +95,29 @@ export function nameOf(number: number, receiver: number): string {
   return `s${number}${receiver === 0 ? '' : '-other'}`;
 }
 
+interface Signed {
+  readonly body: Buffer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Of all worlds, because most send the same events at the same times, and to sign costs as much as to verify. */
+const requests = new Map<string, Signed>();
+
+function signed(id: string, secret: string, timestamp: number): Signed {
+  const name = `${id} ${secret} ${timestamp}`;
+  let request = requests.get(name);
+  if (request === undefined) {
+    const body = Buffer.from(JSON.stringify({ event_id: id, notif_type: 'outbid', subject: '', message: '' }));
+    const headers = {
+      'x-vast-timestamp': String(timestamp),
+      'x-vast-signature-256': sign(body, secret, timestamp),
+    };
+    request = { body, headers };
+    requests.set(name, request);
+  }
+  return request;
+}
+
 /** For so long a platform waits for what a request has left behind. */
 const waitUntilMs = 30_000;
 
@@ -550,12 +573,8 @@ export class World {
       again();
       return;
     }
-    const body = Buffer.from(JSON.stringify({ event_id: sent.id, notif_type: 'outbid', subject: '', message: '' }));
     const timestamp = Math.floor((1_790_000_000_000 + machine.now) / 1_000);
-    const headers = {
-      'x-vast-timestamp': String(timestamp),
-      'x-vast-signature-256': sign(body, `secret-${this.#secrets}`, timestamp),
-    };
+    const { body, headers } = signed(sent.id, `secret-${this.#secrets}`, timestamp);
     const exchange = new SimExchange(this, running, sent, body, headers, this.#bodyFare());
     exchange.answered = (status, code) => {
       machine.log(`  ${sent.id} at ${running.life.name}: ${status} ${code ?? ''}`);
