@@ -1,11 +1,11 @@
-import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Program } from '../examples/checkout.js';
+import { copyBuiltPackage } from '../support/built-package.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const sources = ['package.json', 'tsconfig.json', 'scripts', 'src'];
 
 export interface Installed {
   /** Starts the command in a project, with nothing in the environment but what is given. */
@@ -16,24 +16,16 @@ export interface Installed {
 }
 
 /**
- * The command, built from the source as it stands and laid out as npm installs it: with the package's dependencies and
- * no client of anybody's. It has no declarations, because nothing that runs reads them.
+ * The command as it stands, laid out as npm installs it: with the package's dependencies and no client of anybody's.
  */
 export async function installed(): Promise<Installed> {
   const folder = await mkdtemp(join(tmpdir(), 'vast-webhook-'));
-  const checkout = join(folder, 'checkout');
-  for (const source of sources) await cp(join(root, source), join(checkout, source), { recursive: true });
-  await symlink(join(root, 'node_modules'), join(checkout, 'node_modules'), 'dir');
-  const build = new Program(['scripts/build.mjs', '--no-declarations'], checkout, {});
-  if ((await build.exited) !== 0) throw new Error(`the build failed: ${build.stdout}${build.stderr}`);
-
   const programs: Program[] = [];
   let projects = 0;
   const projectWith = async (...packages: readonly string[]) => {
     const project = join(folder, `project-${++projects}`);
     const modules = join(project, 'node_modules');
-    const own = join(modules, 'vast-webhook');
-    for (const part of ['package.json', 'dist']) await cp(join(checkout, part), join(own, part), { recursive: true });
+    await copyBuiltPackage(join(modules, 'vast-webhook'));
     for (const name of ['raw-body', ...packages]) {
       await mkdir(dirname(join(modules, name)), { recursive: true });
       await symlink(join(root, 'node_modules', name), join(modules, name), 'dir');

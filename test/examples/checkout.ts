@@ -4,9 +4,10 @@ import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { copyBuiltPackage } from '../support/built-package.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const parts = ['package.json', 'tsconfig.json', 'scripts', 'src', 'examples', 'test/fixtures'];
+const parts = ['tsconfig.json', 'examples', 'test/fixtures'];
 
 export interface Checkout {
   readonly folder: string;
@@ -15,16 +16,12 @@ export interface Checkout {
   remove(): Promise<void>;
 }
 
-/**
- * The project as it stands, built from its source in a folder of its own: what is in `dist` may be older, and other
- * tests may be building there.
- */
+/** The examples beside the package as it stands, in a folder of their own. */
 export async function checkout(): Promise<Checkout> {
   const folder = await mkdtemp(join(tmpdir(), 'vast-webhook-'));
   for (const part of parts) await cp(join(root, part), join(folder, part), { recursive: true });
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'dir');
-  const build = new Program(['scripts/build.mjs', '--modules'], folder, {});
-  if ((await build.exited) !== 0) throw new Error(`the build failed: ${build.stderr}`);
+  await copyBuiltPackage(folder);
   const programs: Program[] = [];
   return {
     folder,

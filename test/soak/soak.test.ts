@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Program } from '../examples/checkout.js';
 import { describeWithPrivatePostgres, describeWithPrivateRedis } from '../support/backends.js';
+import { copyBuiltPackage } from '../support/built-package.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 /** A run that finds something waits for it, and the machine may be busy with other tests. */
@@ -15,13 +16,10 @@ const programs: Program[] = [];
 beforeAll(async () => {
   // What is in `dist` may be older, and the package finds itself by name from where the soak stands.
   folder = await mkdtemp(join(tmpdir(), 'vast-webhook-soak-'));
-  for (const part of ['package.json', 'tsconfig.json', 'scripts', 'src', 'test/soak']) {
-    await cp(join(root, part), join(folder, part), { recursive: true });
-  }
+  await copyBuiltPackage(folder);
+  await cp(join(root, 'test/soak'), join(folder, 'test/soak'), { recursive: true });
   for (const part of ['node_modules', 'test/support']) await symlink(join(root, part), join(folder, part), 'dir');
-  const build = new Program(['scripts/build.mjs', '--modules'], folder, {});
-  if ((await build.exited) !== 0) throw new Error(`the build failed: ${build.stderr}`);
-}, 60_000);
+});
 
 afterAll(async () => {
   // A SIGTERM leaves nothing behind: servers and services end when they find themselves alone.

@@ -4,6 +4,9 @@
  * line of the run says why.
  */
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
 import type { TestProject } from 'vitest/node';
@@ -14,6 +17,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** In the name of all that tests make on a server. */
     runName: string;
+    /** For the package as `copyBuiltPackage` builds it. */
+    buildFolder: string;
     redisUrl: string | undefined;
     databaseUrl: string | undefined;
     /** Whether tests can start servers of their own. */
@@ -82,8 +87,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 
   provide(project, found as [Found, Found]);
+  const buildFolder = await mkdtemp(join(tmpdir(), 'vast-webhook-build-'));
+  project.provide('buildFolder', buildFolder);
   return async () => {
     await release();
+    await rm(buildFolder, { recursive: true, force: true });
     // Vitest has printed its summary by now.
     for (const line of missing(found)) console.warn(`SKIPPED ${inOneLine(line)}`);
   };
