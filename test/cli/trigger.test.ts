@@ -191,12 +191,13 @@ describe('trigger sends many', () => {
       '--url',
       url,
       '--rate',
-      '100',
+      '10',
       '--duration',
       '60',
       '--secret',
       secret,
     ]);
+    // So seldom that no answer is late, however slow the machine is: late ones are not waited for.
     while (received.length < 5) await new Promise((resolve) => setTimeout(resolve, 10));
     io.interrupt();
     expect(await status).toBe(0);

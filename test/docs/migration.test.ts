@@ -148,7 +148,7 @@ async function reader() {
 
 type Reader = Awaited<ReturnType<typeof reader>>;
 
-/** Vast.ai: an event of each type every few milliseconds, delivered again until it is taken, and given up after a 4xx. */
+/** Vast.ai: an event of each type twice a second, delivered again until it is taken, and given up after a 4xx. */
 function sending({ service, resolve }: Reader) {
   const sent: { readonly id: string; readonly type: string }[] = [];
   const lost: string[] = [];
@@ -177,7 +177,7 @@ function sending({ service, resolve }: Reader) {
     }
   };
   const loop = (async () => {
-    for (; !isOver; await sleep(250)) {
+    for (; !isOver; await sleep(500)) {
       for (const type of ['outbid', 'low_credit']) {
         for (const { webhook_url, webhook_secret, event_types } of service.webhooks) {
           if (!event_types.includes(`client:${type}`)) continue;
