@@ -134,10 +134,10 @@ describe('Fastify through middie', () => {
       app.post('/vast/webhooks', async () => ({}));
     });
     const { body, headers } = signedDelivery(sampleEvent('outbid'), secret);
-    const answer = fetch(url, { method: 'POST', body, headers });
-    answer.catch(() => {});
-    expect(await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 300, 'hangs'))])).toBe('hangs');
-    expect((await fetch(url, { method: 'POST', body, headers })).status).toBe(503);
+    const answers = [1, 2].map(() => fetch(url, { method: 'POST', body, headers }));
+    for (const answer of answers) answer.catch(() => {});
+    // Whichever came second: the first has no answer while the second has one.
+    expect((await Promise.race(answers)).status).toBe(503);
     expect(outcomes).toMatchObject([{ code: 'in_flight' }]);
   });
 

@@ -12,15 +12,17 @@ export interface Task {
   readonly log: string;
   /**
    * `deliver` events or `hang` at each, until disconnected. `fail` at each and keep nothing alive but the outbox. `die`
-   * once the events are accepted. `lock` the file until disconnected. `digest` all events of 5 s into one.
+   * once the events are accepted. `lock` the file until disconnected. `digest` all events of a window into one.
    */
   readonly role: 'deliver' | 'hang' | 'fail' | 'die' | 'lock' | 'digest';
   readonly leaseMs?: number;
+  /** Of the digest. */
+  readonly windowMs?: number;
   /** The events to deliver, all at the same time, each until it is accepted. */
   readonly ids?: readonly string[];
 }
 
-const { client, file, log, role, leaseMs, ids = [] } = JSON.parse(process.env.TASK ?? '') as Task;
+const { client, file, log, role, leaseMs, windowMs = 5_000, ids = [] } = JSON.parse(process.env.TASK ?? '') as Task;
 const db = openSqlite(client, file);
 
 if (role === 'lock') {
@@ -32,7 +34,7 @@ if (role === 'lock') {
     leaseMs,
     sinks: [
       role === 'digest'
-        ? digest({ everyMs: 5_000 }, { name: 'slack', deliver: deliverDigest })
+        ? digest({ everyMs: windowMs }, { name: 'slack', deliver: deliverDigest })
         : { name: 'slack', deliver },
     ],
     // A lock is awaited for 250 ms: on a busy machine that may be too short, which is no failure.

@@ -300,7 +300,10 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
   describe('a file that another process has locked', () => {
     it('is waited for as long as the busy timeout, not longer, and used again when it is free', async () => {
       const file = aFile();
-      const service = await serveWith(sqliteStore(opened(file)));
+      const db = opened(file);
+      // The client's own: longer than the store's on any machine.
+      db.exec('PRAGMA busy_timeout = 120000');
+      const service = await serveWith(sqliteStore(db));
       await service.takes();
 
       const locker = await remoteStore(factories, 'makeLocked', { client, file });
@@ -308,8 +311,7 @@ describe.each(handles)('sqliteStore on $client', ({ client, open }) => {
       const event = signed();
       const start = performance.now();
       await service.refuses(/failed to claim: database is locked/, { message: event });
-      // The clients' own would be 5 seconds.
-      expect(performance.now() - start).toBeLessThan(4_000);
+      expect(performance.now() - start).toBeLessThan(60_000);
 
       await locker.kill();
       await service.takes(event);
