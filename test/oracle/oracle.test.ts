@@ -177,7 +177,7 @@ async function worker(adapter: Adapter, isByFlag: boolean) {
     if (serve.isTakenLater) {
       let answer = await send();
       // A sink that is at it still.
-      for (let left = 60; answer === 503 && left > 0; left--) {
+      for (let left = 600; answer === 503 && left > 0; left--) {
         await sleep(100);
         answer = await send();
       }
