@@ -94,11 +94,11 @@ function watch(db: SqliteHandle) {
       const statement = db.prepare(sql);
       if (!/^\s*SELECT/.test(sql)) return statement;
       return Object.assign(Object.create(statement), {
-        all(...values: unknown[]) {
+        all(...values: Parameters<typeof statement.all>) {
           reads++;
           return statement.all(...values);
         },
-        get(...values: unknown[]) {
+        get(...values: Parameters<typeof statement.get>) {
           reads++;
           return statement.get(...values);
         },
