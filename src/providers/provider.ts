@@ -1,3 +1,5 @@
+import { visible } from '../util/visible.js';
+
 /** How serious an event is for the people who must act on it. */
 export type Severity = 'info' | 'warning' | 'error' | 'critical';
 
@@ -50,10 +52,10 @@ export interface TokenProvider<Event> extends SenderBase<Event> {
 /** One sender: the form of its deliveries and events. */
 export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
 
-/** A value of an event as text for people: objects as JSON, empty values as an empty text. */
+/** A value of an event as text for people: objects as JSON, empty and invisible values as an empty text. */
 export function shown(value: unknown): string {
   if (!value || (typeof value === 'object' && Object.keys(value).length === 0)) return '';
-  return typeof value === 'object' ? jsonOf(value) : String(value).toWellFormed();
+  return typeof value === 'object' ? jsonOf(value) : visible(String(value).toWellFormed());
 }
 
 /** The value as JSON. Empty if it is nested too deeply. */
@@ -65,7 +67,7 @@ export function jsonOf(value: object): string {
   }
 }
 
-/** The string, or an empty one. Well-formed, because JSON can have half a surrogate pair, which chats refuse. */
+/** The string, or an empty one if it shows nothing. Well-formed, because JSON can have half a surrogate pair, which chats refuse. */
 export function text(value: unknown): string {
-  return typeof value === 'string' ? value.toWellFormed() : '';
+  return typeof value === 'string' ? visible(value.toWellFormed()) : '';
 }

@@ -22,7 +22,7 @@ export function cloudEvents<Event extends object>(url: string, options: HttpSink
     name,
     async deliver(event, context) {
       const headers = { 'Content-Type': 'application/cloudevents+json; charset=utf-8' };
-      await post(JSON.stringify(cloudEventOf(event, context.delivery)), context, headers);
+      await post(JSON.stringify(cloudEventOf(event, context.delivery)), context, { headers });
     },
   };
 }

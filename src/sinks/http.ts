@@ -46,11 +46,12 @@ export function http<Event extends object>(url: string, options: HttpOptions): S
         const digest = createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64');
         return `v1,${digest}`;
       });
-      await post(body, context, {
+      const headers = {
         'webhook-id': id,
         'webhook-timestamp': timestamp,
         'webhook-signature': signatures.join(' '),
-      });
+      };
+      await post(body, context, { headers });
     },
   };
 }

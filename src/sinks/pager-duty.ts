@@ -1,11 +1,10 @@
 import type { Delivery } from '../contracts/delivery.js';
 import type { Sink } from '../contracts/sink.js';
-import { eventFormat } from '../providers/index.js';
 import { vast, vastTypeInfo } from '../providers/vast.js';
 import { anything, checkOptions } from '../util/check-options.js';
-import { happenedAt } from './happened-at.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
-import { cut, oneLine } from './text.js';
+import { summaryOf } from './summary.js';
+import { cut } from './text.js';
 
 /** Options of `pagerDuty`. */
 export interface PagerDutyOptions extends HttpSinkOptions {
@@ -54,9 +53,9 @@ const resolves: Readonly<Record<string, string>> = {
 };
 
 function alertOf(event: object, delivery: Delivery): object {
-  const { subject, message, type, severity, url } = eventFormat(delivery.provider).summarize(event);
+  const { title, text, when, severity, link, type } = summaryOf(event, delivery);
   const isVast = delivery.provider === vast.name;
-  const affectedSubject = isVast ? affected(`${subject}\n${message}`, isForHost(type, delivery)) : undefined;
+  const affectedSubject = isVast ? affected(`${title}\n${text}`, isForHost(type, delivery)) : undefined;
   const resolved = isVast && Object.hasOwn(resolves, type) ? resolves[type] : undefined;
   if (affectedSubject !== undefined && resolved !== undefined) {
     return { event_action: 'resolve', dedup_key: keyOf(resolved, affectedSubject) };
@@ -65,15 +64,15 @@ function alertOf(event: object, delivery: Delivery): object {
     event_action: 'trigger',
     dedup_key: affectedSubject === undefined ? delivery.id : keyOf(type, affectedSubject),
     payload: {
-      summary: cut(oneLine(subject) || oneLine(type) || 'Notification', maxSummary),
-      source: affectedSubject ?? new URL(url).hostname,
+      summary: cut(title, maxSummary),
+      source: affectedSubject ?? new URL(link).hostname,
       // Our four severities have the names of PagerDuty's.
       severity,
-      timestamp: happenedAt(event, delivery),
-      class: cut(oneLine(type), maxType),
-      custom_details: { message: cut(message.trim(), maxMessage), event_id: delivery.id },
+      timestamp: when,
+      class: cut(type, maxType),
+      custom_details: { message: cut(text, maxMessage), event_id: delivery.id },
     },
-    links: [{ href: url, text: 'Open the console' }],
+    links: [{ href: link, text: 'Open the console' }],
   };
 }
 

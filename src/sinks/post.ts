@@ -25,25 +25,42 @@ export interface AnswerReader {
   /** The service's own word for a refusal. Default: `error.status`, as at Google. */
   reasonIn?(answer: Answer): unknown;
   /** Whether an answer with a 2xx is a refusal. Without this, the body of a 2xx is not read. */
-  isRefusal?(answer: Answer, text: string): boolean;
+  isRefusal?(answer: Answer, text: string, status: number): boolean;
   /** The status that a refusal names in its text. Without one, a refusal with a 2xx is permanent. */
   statusIn?(text: string): number | undefined;
-  /** How many seconds the service asks us to wait. */
-  retryAfterSecondsIn?(answer: Answer): unknown;
+  /** How many seconds the service asks us to wait. The longer of this and `Retry-After` counts. */
+  retryAfterSecondsIn?(answer: Answer, response: Pick<Response, 'status' | 'headers'>): unknown;
+  /** Whether a retry is pointless, where the service differs from the usual meaning of the status. */
+  isPermanent?(status: number, answer: Answer): boolean | undefined;
+  /** The body to post at once in place of a refused one, such as to a chat's new id. It is asked once per message. */
+  insteadOf?(body: string, answer: Answer): string | undefined;
+  /** Secrets that are not in the URL or a header. No error quotes a word that is a part of one. */
+  readonly secrets?: readonly string[];
 }
 
-type Answer = Readonly<Record<string, unknown>>;
+/** An answer's JSON, or an empty object. */
+export type Answer = Readonly<Record<string, unknown>>;
 
 /** Refusals with a 2xx: Slack's `ok: false`, Rocket.Chat's `success: false`. */
 export function saysNo({ ok, success }: Answer): boolean {
   return ok === false || success === false;
 }
 
-/** Posts a body. `headers` are added, and may replace `Content-Type: application/json`. */
+/** How a request differs from a POST of JSON to the sink's URL. */
+export interface RequestOptions {
+  /** The method. Default: POST. */
+  readonly method?: 'POST' | 'PUT';
+  /** The URL of this request. */
+  readonly url?: string;
+  /** Added to the headers. They may replace `Content-Type: application/json`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Sends a body. */
 export type Post = (
   body: string,
   context: Pick<SinkContext, 'signal' | 'deadlineAt'>,
-  headers?: Readonly<Record<string, string>>,
+  request?: RequestOptions,
 ) => Promise<void>;
 
 /** As long as possible, because an aborted request may have been accepted, and the retry is then a duplicate. */
@@ -69,26 +86,35 @@ export function poster(
   reader: AnswerReader = {},
 ): Post {
   const target = checkUrl(service, url);
-  return async function post(body, { signal, deadlineAt }, headers) {
+  return async function post(body, { signal, deadlineAt }, request = {}) {
     const timeoutMs = givenMs ?? timeFor(deadlineAt);
     const abort = new AbortController();
     const stop = () => abort.abort();
     const timer = unrefTimeout(stop, timeoutMs);
     signal.addEventListener('abort', stop);
     if (signal.aborted) stop();
-    let response: Response;
-    try {
-      response = await beforeAbort(
-        (send ?? fetch)(target, {
-          method: 'POST',
-          headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers },
-          body,
+    const errorOf = (response: Response, text: string) => refused(service, response, text, reader, [target, request]);
+    const ask = (content: string) =>
+      beforeAbort(
+        (send ?? fetch)(request.url ?? target, {
+          method: request.method ?? 'POST',
+          headers: { 'Content-Type': 'application/json; charset=utf-8', ...request.headers },
+          body: content,
           redirect: 'manual',
           signal: abort.signal,
         }),
         abort.signal,
       );
-      if (!response.ok) throw refused(service, response, await textOf(response, abort.signal), reader);
+    let response: Response;
+    try {
+      response = await ask(body);
+      if (!response.ok) {
+        const text = await textOf(response, abort.signal);
+        const other = reader.insteadOf?.(body, answerIn(text));
+        if (other === undefined) throw errorOf(response, text);
+        response = await ask(other);
+        if (!response.ok) throw errorOf(response, await textOf(response, abort.signal));
+      }
     } catch (error) {
       if (error instanceof SinkError) throw error;
       const why = abort.signal.aborted && !signal.aborted ? `no answer within ${timeoutMs} ms` : fetchErrorCode(error);
@@ -101,7 +127,7 @@ export function poster(
     // The service has the message. From here on, only a readable refusal is a failure.
     const text = reader.isRefusal === undefined ? '' : await textOf(response, AbortSignal.timeout(maxBodyWaitMs));
     discard(response, stop);
-    if (reader.isRefusal?.(answerIn(text), text)) throw refused(service, response, text, reader);
+    if (reader.isRefusal?.(answerIn(text), text, response.status)) throw errorOf(response, text);
   };
 }
 
@@ -129,6 +155,20 @@ function discard({ body }: Response, abort: () => void): void {
   }
 }
 
+/** A form as a body, and its header. */
+export function formOf(fields: Readonly<Record<string, string>>): RequestOptions & { readonly body: string } {
+  const headers = { 'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8' };
+  return { body: new URLSearchParams(fields).toString(), headers };
+}
+
+/** Checks a token or key that a URL or a header carries. Throws a `TypeError` without it, because it is a secret. */
+export function checkSecret(service: string, option: string, value: unknown, pattern = /^[!-~]+$/): string {
+  if (typeof value === 'string' && pattern.test(value)) return value;
+  throw new TypeError(
+    `${service}: the option ${option} must be what the service gave you, without spaces: is the environment variable set?`,
+  );
+}
+
 function checkUrl(service: string, url: unknown): string {
   const isUrl = typeof url === 'string' && URL.canParse(url);
   const { protocol, username, password } = new URL(isUrl ? url : 'x:');
@@ -141,27 +181,45 @@ function checkUrl(service: string, url: unknown): string {
 }
 
 /** The error for a refusal. With a 2xx it is permanent, unless the text names another status. */
-function refused(service: string, { status, ok, headers }: Response, text: string, reader: AnswerReader): SinkError {
+function refused(
+  service: string,
+  response: Response,
+  text: string,
+  reader: AnswerReader,
+  [target, { url, headers }]: readonly [target: string, request: RequestOptions],
+): SinkError {
+  const { status, ok } = response;
+  const answer = answerIn(text);
   const named = ok ? reader.statusIn?.(text) : undefined;
-  const reason = named === undefined ? reasonIn(text, reader) : `error ${named} in its text`;
-  const seconds = reader.retryAfterSecondsIn?.(answerIn(text));
+  const secrets = [target, url ?? '', ...Object.values(headers ?? {}), ...(reader.secrets ?? [])];
+  const reason = named === undefined ? reasonIn(text, reader, secrets) : `error ${named} in its text`;
+  const seconds = reader.retryAfterSecondsIn?.(answer, { status: named ?? status, headers: response.headers });
   // Wait for the longer of the two.
-  const waits = [retryAfterMs(headers.get('retry-after')), typeof seconds === 'number' ? seconds * 1000 : undefined];
+  const waits = [
+    retryAfterMs(response.headers.get('retry-after')),
+    typeof seconds === 'number' ? seconds * 1000 : undefined,
+  ];
   const known = waits.filter((ms) => ms !== undefined && Number.isFinite(ms)) as number[];
+  const permanent = reader.isPermanent?.(named ?? status, answer);
   return new SinkError(`${service} answered ${status}${reason && ` (${reason})`}`, {
     status: named ?? status,
-    permanent: named === undefined ? ok || isPermanent(status) : isPermanent(named),
+    permanent: permanent ?? (named === undefined ? ok || isPermanent(status) : isPermanent(named)),
     retryAfterMs: known.length > 0 ? Math.ceil(Math.max(0, ...known)) : undefined,
   });
 }
 
 /**
  * The service's own word for the error, such as Slack's `no_service` and Google's `{error: {status: 'NOT_FOUND'}}`.
- * Only a single word is quoted, because an error page may repeat the URL.
+ * Only a single word is quoted that is in no secret, because an error page may repeat the URL.
  */
-function reasonIn(text: string, { reasonIn = ({ error }) => Object(error).status }: AnswerReader): string {
+function reasonIn(
+  text: string,
+  { reasonIn = ({ error }) => Object(error).status }: AnswerReader,
+  secrets: readonly string[],
+): string {
   const reason = text.startsWith('{') ? reasonIn(answerIn(text)) : text;
-  return typeof reason === 'string' && /^[a-z_]{1,64}$/i.test(reason) ? reason : '';
+  if (typeof reason !== 'string' || !/^[a-z_]{1,64}$/i.test(reason)) return '';
+  return secrets.some((secret) => secret.includes(reason)) ? '' : reason;
 }
 
 /** An answer's text. Empty if it is too long, cannot be read or does not end in time. */
@@ -179,7 +237,7 @@ async function textOf({ body }: Response, signal: AbortSignal): Promise<string> 
 }
 
 /** The answer's JSON as an object. Empty if it is no JSON. */
-function answerIn(text: string): Answer {
+export function answerIn(text: string): Answer {
   try {
     return Object(JSON.parse(text));
   } catch {

@@ -3,6 +3,7 @@ import { type Delivery, eventKey, type ReceivedDelivery } from '../../contracts/
 import { type DigestEvent, type DigestedType, digests } from '../../providers/digests.js';
 import { eventFormat } from '../../providers/index.js';
 import type { Severity } from '../../providers/provider.js';
+import { summaryOf } from '../summary.js';
 import { cut, oneLine } from '../text.js';
 
 /** Properties that many events share. */
@@ -118,9 +119,7 @@ function messageOf(entries: readonly DigestEntry[]): string {
   const kept = entries.filter(({ received }) => received !== undefined);
   const subjects = inOrder(kept, ({ group }) => group)
     .slice(0, maxRead)
-    .map(
-      ({ group, received }) => subjectIn(received as ReceivedDelivery<object>) || oneLine(group.type) || 'Notification',
-    );
+    .map(({ received }) => subjectIn(received as ReceivedDelivery<object>));
   const shown = [...countEqual(subjects)].slice(0, maxSubjects);
   const lines = shown.map(([subject, count]) => (count === 1 ? subject : `${count} × ${subject}`));
   const more = entries.length - shown.reduce((sum, [, count]) => sum + count, 0);
@@ -128,7 +127,7 @@ function messageOf(entries: readonly DigestEntry[]): string {
 }
 
 function subjectIn({ event, delivery }: ReceivedDelivery<object>): string {
-  return cut(oneLine(eventFormat(delivery.provider).summarize(event).subject), maxSubjectLength);
+  return cut(summaryOf(event, delivery).title, maxSubjectLength);
 }
 
 function countEqual<T>(values: readonly T[]): Map<T, number> {

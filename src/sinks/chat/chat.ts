@@ -1,10 +1,19 @@
 import type { Delivery } from '../../contracts/delivery.js';
 import type { Sink } from '../../contracts/sink.js';
-import { eventFormat } from '../../providers/index.js';
+import type { Severity } from '../../providers/provider.js';
 import { vastConsole } from '../../providers/vast.js';
-import { aFunction, type Check, checkOptions } from '../../util/check-options.js';
-import { type AnswerReader, type HttpSinkOptions, httpSinkChecks, poster, saysNo } from '../post.js';
-import { cut, oneLine } from '../text.js';
+import { aFunction, type Check, type Checks, checkOptions } from '../../util/check-options.js';
+import { type Clock, systemClock } from '../../util/clock.js';
+import {
+  type AnswerReader,
+  type HttpSinkOptions,
+  httpSinkChecks,
+  poster,
+  type RequestOptions,
+  saysNo,
+} from '../post.js';
+import { summaryOf, utcOf } from '../summary.js';
+import { cut } from '../text.js';
 
 /** The texts of a chat message about an event. */
 export interface ChatParts {
@@ -14,8 +23,14 @@ export interface ChatParts {
   readonly message: string;
   /** Where to act on it. */
   readonly url: string;
-  /** `type=... event_id=...` */
+  /** `type=... event_id=... severity=...` */
   readonly details: string;
+  /** How serious it is. */
+  readonly severity: Severity;
+  /** When it happened, as an ISO date in UTC. */
+  readonly when: string;
+  /** `Happened at 2026-11-26 22:13 UTC`. Empty if that is less than a minute ago. */
+  readonly happened: string;
 }
 
 /** Options of every chat sink. */
@@ -27,6 +42,22 @@ export interface ChatOptions<Event, Message> extends HttpSinkOptions {
    * the chat. The fields of `event` are not.
    */
   readonly format?: (event: Event, parts: ChatParts) => string | Message;
+}
+
+/** An event that a message is about. */
+export interface ChatContext {
+  readonly event: object;
+  readonly delivery: Delivery;
+  /** Not escaped yet. */
+  readonly parts: ChatParts;
+  /** The sink's name. */
+  readonly name: string;
+}
+
+/** A request, where it is not a POST of the message as JSON to the sink's URL. */
+export interface ChatRequest extends RequestOptions {
+  /** Default: the message as JSON. */
+  readonly body?: string;
 }
 
 /** Everything that differs between chats. */
@@ -43,16 +74,21 @@ export interface Chat<Message> {
   ofText(text: string, url: string): Message;
   /** Fields of every message, which override those that `format` returned. */
   readonly always?: Partial<Message>;
+  /** The request that carries a message, which has the fields of `always` already. */
+  request?(message: Message, about: ChatContext): ChatRequest;
   readonly answers?: AnswerReader;
+  /** Checks of the options that only this chat has. */
+  readonly checks?: Checks;
 }
 
 export function chatSink<Event extends object, Message extends object>(
   chat: Chat<Message>,
-  webhookUrl: string,
+  url: string,
   options: ChatOptions<Event, Message>,
+  clock: Clock = systemClock,
 ): Sink<Event> {
-  checkOptions(options, { ...httpSinkChecks, consoleUrl, format: aFunction }, chat.service);
-  const post = poster(chat.service, webhookUrl, options, { isRefusal: saysNo, ...chat.answers });
+  checkOptions(options, { ...httpSinkChecks, consoleUrl, format: aFunction, ...chat.checks }, chat.service);
+  const post = poster(chat.service, url, options, { isRefusal: saysNo, ...chat.answers });
   const { name = chat.name, format } = options;
   const linkOf = linker(options.consoleUrl);
   const messageOf = (event: Event, parts: ChatParts): Message => {
@@ -63,8 +99,12 @@ export function chatSink<Event extends object, Message extends object>(
   return {
     name,
     async deliver(event, context) {
-      const message = messageOf(event, partsOf(event, context.delivery, linkOf));
-      await post(JSON.stringify({ ...message, ...chat.always }), context);
+      const { delivery } = context;
+      const parts = partsOf(event, delivery, linkOf, clock.date());
+      const message = { ...messageOf(event, parts), ...chat.always };
+      const { body = JSON.stringify(message), ...request } =
+        chat.request?.(message, { event, delivery, parts, name }) ?? {};
+      await post(body, context, request);
     },
   };
 }
@@ -84,22 +124,27 @@ function linker(consoleUrl: string | undefined): Linker {
   return (url) => (url.startsWith(vastConsole) ? base + url.slice(vastConsole.length) : url);
 }
 
-function partsOf(event: object, delivery: Delivery, linkOf: Linker): ChatParts {
-  const { subject, message, type: anyType, url } = eventFormat(delivery.provider).summarize(event);
-  const type = oneLine(anyType);
+/** From then on, a message says when the event happened. */
+const lateMs = 60_000;
+
+function partsOf(event: object, delivery: Delivery, linkOf: Linker, now: number): ChatParts {
+  const { title, text, when, severity, link, type } = summaryOf(event, delivery);
   return {
-    subject: oneLine(subject) || type || 'Notification',
-    message: message.trim(),
-    url: linkOf(url),
-    details: `type=${cut(type, maxTypeLength)} event_id=${delivery.id}`,
+    subject: title,
+    message: text,
+    url: linkOf(link),
+    details: `type=${cut(type, maxTypeLength)} event_id=${delivery.id} severity=${severity}`,
+    severity,
+    when,
+    happened: now - Date.parse(when) < lateMs ? '' : `Happened at ${utcOf(when)}`,
   };
 }
 
-function escaped(parts: ChatParts, chat: Chat<unknown>): ChatParts {
+function escaped(parts: ChatParts, chat: Pick<Chat<object>, 'escape'>): ChatParts {
   return {
+    ...parts,
     subject: chat.escape(parts.subject),
     message: chat.escape(parts.message),
-    url: parts.url,
     details: chat.escape(parts.details),
   };
 }

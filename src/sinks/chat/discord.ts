@@ -1,4 +1,5 @@
 import type { Sink } from '../../contracts/sink.js';
+import type { Severity } from '../../providers/provider.js';
 import { cut, withoutMarkdown, withoutTags } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
 
@@ -29,15 +30,26 @@ const maxTitle = 256;
 const maxDescription = 4_096;
 const maxContent = 2_000;
 
+/** Colour of the embed's edge: blue, yellow, orange, red. */
+const colors: Readonly<Record<Severity, number>> = {
+  info: 0x3498db,
+  warning: 0xf1c40f,
+  error: 0xe67e22,
+  critical: 0xe74c3c,
+};
+
 const chat: Chat<DiscordMessage> = {
   service: 'Discord',
   name: 'discord',
   escape: withoutMarkdown,
-  messageOf({ subject, message, url, details }: ChatParts) {
+  messageOf({ subject, message, url, details, severity, when }: ChatParts) {
     const description = escapedUpTo(maxDescription, message);
     const title = escapedUpTo(maxTitle, subject);
     // A footer is plain text, so it would show backslashes.
-    return { embeds: [{ title, url, ...(description && { description }), footer: { text: withoutTags(details) } }] };
+    const footer = { text: withoutTags(details) };
+    // Discord shows the time in the reader's own zone.
+    const embed = { title, url, color: colors[severity], timestamp: when, footer };
+    return { embeds: [{ ...embed, ...(description && { description }) }] };
   },
   ofText: (text) => ({ content: cut(text, maxContent) }),
   always: { allowed_mentions: { parse: [] } },

@@ -31,10 +31,10 @@ const chat: Chat<GoogleChatMessage> = {
   service: 'Google Chat',
   name: 'googleChat',
   escape: withoutMarkup,
-  messageOf({ subject, message, url, details }: ChatParts) {
+  messageOf({ subject, happened, message, url, details }: ChatParts) {
     const head = withoutMarkup(cut(subject, maxSubject));
     const tail = `${url}\n${withoutMarkup(details)}`;
-    const textWith = (body: string) => [head, withoutMarkup(body), tail].filter(Boolean).join('\n\n');
+    const textWith = (body: string) => [head, happened, withoutMarkup(body), tail].filter(Boolean).join('\n\n');
     // Only the message is cut, so that the link and the id always arrive.
     return { text: textWith(cut(message, maxBytes, (body) => bytesOf({ text: textWith(body) }))) };
   },

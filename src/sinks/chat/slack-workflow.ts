@@ -11,7 +11,7 @@ export type SlackWorkflowOptions<Event> = ChatOptions<Event, SlackWorkflowMessag
 
 /**
  * Starts a Slack workflow through its webhook trigger, with two variables: `vast_notification_message` (subject,
- * message and details, 3,000 characters at most) and `vast_action_url`. `format` can return others. No text in an event
+ * time, message and details, 3,000 characters at most) and `vast_action_url`. `format` can return others. No text in an event
  * can ping a channel or make markup. The answer `{ok: false}` is a permanent failure, although its status is 200.
  * Throws a `TypeError` for an invalid URL or option, and for the URL of an incoming webhook.
  */
@@ -35,10 +35,10 @@ const chat: Chat<SlackWorkflowMessage> = {
   name: 'slackWorkflow',
   // No entities, because Slack shows a variable unchanged.
   escape: withoutMarkup,
-  messageOf({ subject, message, url, details }: ChatParts) {
+  messageOf({ subject, happened, message, url, details }: ChatParts) {
     const head = withoutMarkup(cut(subject, maxSubject));
     const tail = withoutMarkup(details);
-    const textWith = (body: string) => [head, withoutMarkup(body), tail].filter(Boolean).join('\n');
+    const textWith = (body: string) => [head, happened, withoutMarkup(body), tail].filter(Boolean).join('\n');
     return variables(textWith(cut(message, maxText, (body) => textWith(body).length)), url);
   },
   ofText: (text, url) => variables(cut(text, maxText), url),

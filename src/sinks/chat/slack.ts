@@ -35,11 +35,11 @@ const chat: Chat<SlackMessage> = {
   service: 'Slack',
   name: 'slack',
   escape: (text) => entitiesOf(withoutMarkup(text)),
-  messageOf({ subject, message, url, details }: ChatParts) {
+  messageOf({ subject, happened, message, url, details }: ChatParts) {
     // Slack shows this text where it shows no blocks, as in notifications.
-    const text = [subject, message, url, details].filter(Boolean).join('\n');
+    const text = [subject, happened, message, url, details].filter(Boolean).join('\n');
     const isCut = entitiesOf(subject).length > maxHeader;
-    const body = (isCut ? [subject, message] : [message]).filter(Boolean).join('\n');
+    const body = [isCut ? subject : '', happened, message].filter(Boolean).join('\n');
     return {
       text: escapedUpTo(maxText, withoutMarkup(text)),
       blocks: [

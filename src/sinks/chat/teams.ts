@@ -1,4 +1,5 @@
 import type { Sink } from '../../contracts/sink.js';
+import type { Severity } from '../../providers/provider.js';
 import { cut, withoutMarkdown, withoutTags } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
 
@@ -33,6 +34,14 @@ const maxSubject = 1_000;
  */
 const connectorFailure = /\bdelivery failed\b|\breturned HTTP error\b/i;
 
+/** Colour of the subject. Source: adaptivecards.io, Colors. */
+const colors: Readonly<Record<Severity, string>> = {
+  info: 'Default',
+  warning: 'Warning',
+  error: 'Attention',
+  critical: 'Attention',
+};
+
 const chat: Chat<TeamsMessage> = {
   answers: {
     isRefusal: (_, text) => connectorFailure.test(text),
@@ -48,11 +57,12 @@ const chat: Chat<TeamsMessage> = {
     withoutMarkdown(text)
       .replace(/&(?=#?\w+;)/g, '\\&')
       .replace(templates, separated),
-  messageOf({ subject, message, url, details }: ChatParts) {
+  messageOf({ subject, happened, message, url, details, severity }: ChatParts) {
     const cardWith = (body: string) =>
       card(
         [
-          plain(cut(subject, maxSubject), { size: 'Medium', weight: 'Bolder' }),
+          plain(cut(subject, maxSubject), { size: 'Medium', weight: 'Bolder', color: colors[severity] }),
+          ...(happened ? [plain(happened)] : []),
           ...(body ? [plain(body)] : []),
           plain(details, { size: 'Small', isSubtle: true }),
         ],
