@@ -32,7 +32,7 @@ describe("serve takes the place of the guides' adapters", () => {
     const response = await deliver(url, event);
     expect(response.status).toBe(204);
     const link = 'https://cloud.vast.ai/instances/';
-    const details = `type=outbid event_id=${event.event_id}`;
+    const details = `type=outbid event_id=${event.event_id} severity=error`;
     expect(slack.messages.map(({ text }) => text)).toEqual([`Outbid\nYour bid was too low\n${link}\n${details}`]);
     expect(googleChat.messages).toEqual([{ text: `Outbid\n\nYour bid was too low\n\n${link}\n${details}` }]);
   });
@@ -54,7 +54,7 @@ describe("serve takes the place of the guides' adapters", () => {
     });
     const event = anEvent({ subject: 'Outbid <!channel>', message: 'Now' });
     expect((await deliver(url, event)).status).toBe(204);
-    const details = `https://console.example/instances/\ntype=outbid event_id=${event.event_id}`;
+    const details = `https://console.example/instances/\ntype=outbid event_id=${event.event_id} severity=error`;
     expect(slack.messages[0]?.text).toMatch(/^Outbid &lt;\u200B?!channel&gt;\nNow\n/);
     expect(slack.messages[0]?.text).toContain(`Now\n${details}`);
     expect(JSON.stringify(slack.messages[0]?.blocks)).toContain(

@@ -5,19 +5,27 @@ import type * as sinks from '../../src/sinks/index.js';
 
 /** The file of each sink, and those that it is made of. */
 const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
-  slack: ['slack.ts', 'slack-address.ts', 'chat.ts', 'post.ts', 'text.ts'],
-  slackWorkflow: ['slack-workflow.ts', 'slack-address.ts', 'chat.ts', 'post.ts', 'text.ts'],
-  googleChat: ['google-chat.ts', 'chat.ts', 'post.ts', 'text.ts'],
-  discord: ['discord.ts', 'chat.ts', 'post.ts', 'text.ts'],
-  teams: ['teams.ts', 'chat.ts', 'post.ts', 'text.ts'],
-  pagerDuty: ['pager-duty.ts', 'happened-at.ts', 'post.ts', 'text.ts'],
+  slack: ['slack.ts', 'slack-address.ts', 'chat.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
+  slackWorkflow: [
+    'slack-workflow.ts',
+    'slack-address.ts',
+    'chat.ts',
+    'happened-at.ts',
+    'summary.ts',
+    'post.ts',
+    'text.ts',
+  ],
+  googleChat: ['google-chat.ts', 'chat.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
+  discord: ['discord.ts', 'chat.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
+  teams: ['teams.ts', 'chat.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
+  pagerDuty: ['pager-duty.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
   http: ['http.ts', 'post.ts'],
   cloudEvents: ['cloud-events.ts', 'happened-at.ts', 'post.ts'],
   log: ['log.ts'],
   bullmq: ['bullmq.ts'],
   sqliteOutbox: [],
-  digest: ['digest.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'text.ts'],
-  quiet: ['quiet.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'text.ts'],
+  digest: ['digest.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'happened-at.ts', 'summary.ts', 'text.ts'],
+  quiet: ['quiet.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'happened-at.ts', 'summary.ts', 'text.ts'],
 };
 
 async function bundled(contents: string): Promise<{ files: string[]; code: string }> {

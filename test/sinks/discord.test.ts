@@ -41,7 +41,9 @@ describe('discord shows', () => {
         title: expect.any(String),
         description: expect.any(String),
         url: `https://cloud.vast.ai${vastTypes[type].link}`,
-        footer: { text: `type=${type} event_id=${event.event_id}` },
+        color: expect.any(Number),
+        timestamp: new Date(event.timestamp * 1000).toISOString(),
+        footer: { text: `type=${type} event_id=${event.event_id} severity=${vastTypes[type].severity}` },
       },
     ]);
     expect(readMarkdown(embeds?.[0]?.title ?? '')).toBe(event.subject);

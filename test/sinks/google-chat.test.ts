@@ -31,7 +31,8 @@ async function messageFor(event: object, options?: GoogleChatOptions<never>) {
 describe('googleChat shows', () => {
   it.each(Object.keys(vastTypes) as VastType[])('of %s: subject, message, link, type and event id', async (type) => {
     const event = sampleEvent(type);
-    const details = `https://cloud.vast.ai${vastTypes[type].link}\ntype=${type} event_id=${event.event_id}`;
+    const { link, severity } = vastTypes[type];
+    const details = `https://cloud.vast.ai${link}\ntype=${type} event_id=${event.event_id} severity=${severity}`;
     expect((await messageFor(event)).message).toEqual({ text: [event.subject, event.message, details].join('\n\n') });
   });
 
@@ -114,7 +115,9 @@ describe("Google Chat's limit of 32,000 bytes", () => {
     expect(head).toBe(sampleEvent('instance_offline').subject);
     expect(body.endsWith('…')).toBe(true);
     expect(message.startsWith(body.slice(0, -1).replaceAll('\u200B', ''))).toBe(true);
-    expect(tail).toMatch(/^https:\/\/cloud\.vast\.ai\/instances\/\ntype=instance_offline event_id=[0-9a-f]{32}$/);
+    expect(tail).toMatch(
+      /^https:\/\/cloud\.vast\.ai\/instances\/\ntype=instance_offline event_id=[0-9a-f]{32} severity=error$/,
+    );
   });
 
   describe.each(Object.entries(clusters))('does not cut %s in two', (_what, cluster) => {
@@ -176,7 +179,7 @@ describe('odd events reach Google Chat all the same', () => {
     const huge = '🚀"'.repeat(15_000);
     const { text, bytes } = await messageFor({ subject: huge, message: huge, notif_type: huge, event_id: 'e1' });
     expect(bytes).toBeLessThanOrEqual(32_000);
-    expect(text).toMatch(/https:\/\/cloud\.vast\.ai\/\ntype=[🚀"]+… event_id=e1$/u);
+    expect(text).toMatch(/https:\/\/cloud\.vast\.ai\/\ntype=[🚀"]+… event_id=e1 severity=info$/u);
   });
 
   it('half a surrogate pair', async () => {

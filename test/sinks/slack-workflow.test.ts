@@ -30,8 +30,9 @@ async function textFor(event: object): Promise<string> {
 describe('slackWorkflow shows', () => {
   it.each(Object.keys(vastTypes) as VastType[])("of %s with the guide's two variables", async (type) => {
     const event = sampleEvent(type);
+    const details = `type=${type} event_id=${event.event_id} severity=${vastTypes[type].severity}`;
     expect(await variablesFor(event)).toEqual({
-      vast_notification_message: [event.subject, event.message, `type=${type} event_id=${event.event_id}`].join('\n'),
+      vast_notification_message: [event.subject, event.message, details].join('\n'),
       vast_action_url: `https://cloud.vast.ai${vastTypes[type].link}`,
     });
   });
@@ -91,7 +92,7 @@ describe("a workflow's limit of 3,000 characters", () => {
     const text = await textFor(eventWith({ message: 'm'.repeat(length - rest) }));
     expect(text).toHaveLength(Math.min(length, 3_000));
     expect(text.includes('…')).toBe(isCut);
-    expect(text).toMatch(/\ntype=instance_offline event_id=[0-9a-f]{32}$/);
+    expect(text).toMatch(/\ntype=instance_offline event_id=[0-9a-f]{32} severity=error$/);
   });
 
   it.each([

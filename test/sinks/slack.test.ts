@@ -44,7 +44,7 @@ describe('slack shows', () => {
   it.each(Object.keys(vastTypes) as VastType[])('of %s: subject, message, link, type and event id', async (type) => {
     const event = sampleEvent(type);
     const url = `https://cloud.vast.ai${vastTypes[type].link}`;
-    const details = `type=${type} event_id=${event.event_id}`;
+    const details = `type=${type} event_id=${event.event_id} severity=${vastTypes[type].severity}`;
     expect((await messageFor(event)).message).toEqual({
       text: [event.subject, event.message, url, details].join('\n'),
       blocks: [
@@ -65,7 +65,7 @@ describe('slack shows', () => {
 
   it('of the signed id where there is no usable event_id', async () => {
     const { context } = await messageFor(eventWith({ event_id: 7.5 }));
-    expect(context).toMatch(/^type=instance_offline event_id=sha256:[0-9a-f]{64}$/);
+    expect(context).toMatch(/^type=instance_offline event_id=sha256:[0-9a-f]{64} severity=error$/);
   });
 });
 
@@ -268,7 +268,7 @@ describe('odd events reach Slack all the same', () => {
   it('huge subject, message and type', async () => {
     const huge = 'x'.repeat(60_000);
     const { context = '' } = await messageFor({ subject: huge, message: huge, notif_type: huge, event_id: 'e1' });
-    expect(context).toMatch(/^type=x{99}… event_id=e1$/);
+    expect(context).toMatch(/^type=x{99}… event_id=e1 severity=info$/);
   });
 
   it('half a surrogate pair', async () => {
@@ -315,7 +315,7 @@ describe("slack's option format", () => {
     expect(markupIn(text)).toEqual([]);
     const lines = seen(text).split('\n');
     expect(lines.slice(0, 3)).toEqual(['<!channel> R&D', '*now*', 'https://cloud.vast.ai/instances/']);
-    expect(lines[3]).toMatch(/^type=instance_ \*odd\* <!channel> event_id=[0-9a-f]{32}$/);
+    expect(lines[3]).toMatch(/^type=instance_ \*odd\* <!channel> event_id=[0-9a-f]{32} severity=info$/);
   });
 
   it('has its text cut to the limit', async () => {

@@ -33,7 +33,8 @@ describe('teams shows', () => {
       type: 'message',
       attachments: [{ contentUrl: null, content: { version: '1.4' } }],
     });
-    expect(texts).toEqual([event.subject, event.message, `type=${type} event_id=${event.event_id}`]);
+    const details = `type=${type} event_id=${event.event_id} severity=${vastTypes[type].severity}`;
+    expect(texts).toEqual([event.subject, event.message, details]);
     expect(new Set(body.map((block) => block.type))).toEqual(new Set(['RichTextBlock']));
     const url = `https://cloud.vast.ai${vastTypes[type].link}`;
     expect(actions).toEqual([{ type: 'Action.OpenUrl', title: 'Open the console', url }]);
@@ -98,7 +99,7 @@ describe("Teams' limit of 28,000 bytes", () => {
     expect(texts[0]).toBe(sampleEvent('instance_offline').subject);
     expect(texts[1]?.endsWith('…')).toBe(true);
     expect(message.startsWith(texts[1]?.slice(0, -1).replaceAll('\u200B', '') ?? '-')).toBe(true);
-    expect(texts[2]).toMatch(/^type=instance_offline event_id=[0-9a-f]{32}$/);
+    expect(texts[2]).toMatch(/^type=instance_offline event_id=[0-9a-f]{32} severity=error$/);
   });
 
   it.each(Object.entries(clusters))('does not cut %s in two', async (_what, cluster) => {
