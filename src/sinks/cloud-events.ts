@@ -5,6 +5,7 @@ import { vast } from '../providers/vast.js';
 import { checkOptions } from '../util/check-options.js';
 import { happenedAt } from './happened-at.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
+import { checkAddress } from './service-address.js';
 
 /** Name of the service in errors. */
 const service = 'CloudEvents endpoint';
@@ -12,11 +13,12 @@ const service = 'CloudEvents endpoint';
 /**
  * Posts events as CloudEvents 1.0 in structured mode (`application/cloudevents+json`), for Knative, Azure Event Grid
  * and other brokers. `data` is the event as sent, `type` is `ai.vast.notification.<slug>`, and `source` is the account,
- * `https://vast.ai/users/<user_id>`. Throws a `TypeError` for an invalid URL or option.
+ * `https://vast.ai/users/<user_id>`. Throws a `TypeError` for an invalid URL or option, and for the URL of a chat.
  */
 export function cloudEvents<Event extends object>(url: string, options: HttpSinkOptions = {}): Sink<Event> {
   checkOptions(options, httpSinkChecks, service);
   const { name = 'cloudEvents' } = options;
+  checkAddress(service, url);
   const post = poster(service, url, options);
   return {
     name,

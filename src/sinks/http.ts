@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import type { Sink } from '../contracts/sink.js';
 import { anything, checkOptions } from '../util/check-options.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
+import { checkAddress } from './service-address.js';
 
 /** Name of the service in errors. */
 const service = 'HTTP endpoint';
@@ -27,12 +28,13 @@ export type HttpOptions = HttpSinkOptions &
  * Delivers events to your own endpoint. The body is the one that the sender sent. Each attempt has a new signature by
  * Standard Webhooks: headers `webhook-id` (the event id), `webhook-timestamp` and `webhook-signature`. A secret is
  * `whsec_` and the base64 of 24 to 64 bytes. Source: standardwebhooks.com, specification 1.0.
- * Throws a `TypeError` for an invalid URL, secret or option.
+ * Throws a `TypeError` for an invalid URL, secret or option, and for the URL of a chat.
  */
 export function http<Event extends object>(url: string, options: HttpOptions): Sink<Event> {
   const keys = keysOf(options);
   checkOptions(options, { ...httpSinkChecks, secret: anything, secrets: anything }, service);
   const { name = 'http' } = options;
+  checkAddress(service, url);
   const post = poster(service, url, options);
   return {
     name,

@@ -12,6 +12,7 @@ import {
   type RequestOptions,
   saysNo,
 } from '../post.js';
+import { checkAddress } from '../service-address.js';
 import { summaryOf, utcOf } from '../summary.js';
 import { cut } from '../text.js';
 
@@ -77,6 +78,8 @@ export interface Chat<Message> {
   /** The request that carries a message, which has the fields of `always` already. */
   request?(message: Message, about: ChatContext): ChatRequest;
   readonly answers?: AnswerReader;
+  /** Whether it is not only for one service, so that no address is another's. */
+  readonly takesAnyAddress?: boolean;
   /** Checks of the options that only this chat has. */
   readonly checks?: Checks;
 }
@@ -88,6 +91,7 @@ export function chatSink<Event extends object, Message extends object>(
   clock: Clock = systemClock,
 ): Sink<Event> {
   checkOptions(options, { ...httpSinkChecks, consoleUrl, format: aFunction, ...chat.checks }, chat.service);
+  if (chat.takesAnyAddress !== true) checkAddress(chat.service, url);
   const post = poster(chat.service, url, options, { isRefusal: saysNo, ...chat.answers });
   const { name = chat.name, format } = options;
   const linkOf = linker(options.consoleUrl);

@@ -18,7 +18,8 @@ export type DiscordOptions<Event> = ChatOptions<Event, DiscordMessage>;
 /**
  * Delivers to a Discord webhook as an embed: title up to 256 characters, description up to 4,096. No text in an event
  * can ping anybody or make markup. A message from `format` cannot ping either, because `allowed_mentions` is always
- * empty. The URL may have `?thread_id=`. Throws a `TypeError` for an invalid URL or option.
+ * empty. The URL may have `?thread_id=`. Throws a `TypeError` for an invalid URL or option, and
+ * for the URL of another service or with `/slack` or `/github` at its end.
  */
 export function discord<Event extends object>(webhookUrl: string, options: DiscordOptions<Event> = {}): Sink<Event> {
   return chatSink(chat, withWait(webhookUrl), options);

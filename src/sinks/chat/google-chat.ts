@@ -14,7 +14,7 @@ export type GoogleChatOptions<Event> = ChatOptions<Event, GoogleChatMessage>;
 
 /**
  * Delivers to a Google Chat incoming webhook. No text in an event can ping a space or make markup.
- * Throws a `TypeError` for an invalid URL or option.
+ * Throws a `TypeError` for an invalid URL or option, and for the URL of another service.
  */
 export function googleChat<Event extends object>(
   webhookUrl: string,

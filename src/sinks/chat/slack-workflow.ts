@@ -1,7 +1,6 @@
 import type { Sink } from '../../contracts/sink.js';
 import { cut, withoutMarkup } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
-import { slackAddressKind } from './slack-address.js';
 
 /** The variables of a workflow, by the keys that it declares. All values are strings. */
 export type SlackWorkflowMessage = Readonly<Record<string, string>>;
@@ -13,16 +12,13 @@ export type SlackWorkflowOptions<Event> = ChatOptions<Event, SlackWorkflowMessag
  * Starts a Slack workflow through its webhook trigger, with two variables: `vast_notification_message` (subject,
  * time, message and details, 3,000 characters at most) and `vast_action_url`. `format` can return others. No text in an event
  * can ping a channel or make markup. The answer `{ok: false}` is a permanent failure, although its status is 200.
- * Throws a `TypeError` for an invalid URL or option, and for the URL of an incoming webhook.
+ * Throws a `TypeError` for an invalid URL or option, and for the URL of an incoming webhook
+ * or of another service.
  */
 export function slackWorkflow<Event extends object>(
   triggerUrl: string,
   options: SlackWorkflowOptions<Event> = {},
 ): Sink<Event> {
-  if (slackAddressKind(triggerUrl) === 'incoming webhook') {
-    // It would refuse each event for good, because it finds no text.
-    throw new TypeError('Slack workflow: this is the URL of an incoming webhook: use slack for it');
-  }
   return chatSink(chat, triggerUrl, options);
 }
 

@@ -1,7 +1,6 @@
 import type { Sink } from '../../contracts/sink.js';
 import { cut, fitting, withoutMarkup } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
-import { slackAddressKind } from './slack-address.js';
 
 /** A message for a Slack incoming webhook. */
 export interface SlackMessage {
@@ -16,13 +15,10 @@ export type SlackOptions<Event> = ChatOptions<Event, SlackMessage>;
 
 /**
  * Delivers to a Slack incoming webhook. No text in an event can ping a channel or make markup.
- * Throws a `TypeError` for an invalid URL or option, and for the URL of a workflow's trigger.
+ * Throws a `TypeError` for an invalid URL or option, and for the URL of a workflow's trigger
+ * or of another service.
  */
 export function slack<Event extends object>(webhookUrl: string, options: SlackOptions<Event> = {}): Sink<Event> {
-  if (slackAddressKind(webhookUrl) === 'workflow') {
-    // A trigger would ignore all fields of the message and still answer 200.
-    throw new TypeError("Slack: this is the URL of a workflow's trigger: use slackWorkflow for it");
-  }
   return chatSink(chat, webhookUrl, options);
 }
 

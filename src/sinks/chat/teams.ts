@@ -18,7 +18,7 @@ export type TeamsOptions<Event> = ChatOptions<Event, TeamsMessage>;
  * Delivers to a Microsoft Teams workflow ("When a Teams webhook request is received") as an adaptive card of 28,000
  * bytes at most. A longer message is cut. No text in an event can mention anybody or make markup. A text from `format`
  * is read as Markdown. Any https host is accepted, because workflows have many hosts.
- * Throws a `TypeError` for an invalid URL or option.
+ * Throws a `TypeError` for an invalid URL or option, and for the URL of a connector or of another service.
  */
 export function teams<Event extends object>(webhookUrl: string, options: TeamsOptions<Event> = {}): Sink<Event> {
   return chatSink(chat, webhookUrl, options);
