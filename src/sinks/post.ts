@@ -34,6 +34,8 @@ export interface AnswerReader {
   isPermanent?(status: number, answer: Answer): boolean | undefined;
   /** The body to post at once in place of a refused one, such as to a chat's new id. It is asked once per message. */
   insteadOf?(body: string, answer: Answer): string | undefined;
+  /** The least wait before a retry, after a 5xx or when the service cannot be reached. */
+  readonly minRetryMs?: number;
   /** Secrets that are not in the URL or a header. No error quotes a word that is a part of one. */
   readonly secrets?: readonly string[];
 }
@@ -119,7 +121,7 @@ export function poster(
       if (error instanceof SinkError) throw error;
       const why = abort.signal.aborted && !signal.aborted ? `no answer within ${timeoutMs} ms` : fetchErrorCode(error);
       // The error is not the cause of ours, because its text or its own cause may have the URL.
-      throw new SinkError(`${service} could not be reached: ${why}`);
+      throw new SinkError(`${service} could not be reached: ${why}`, { retryAfterMs: reader.minRetryMs });
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', stop);
@@ -198,6 +200,7 @@ function refused(
   const waits = [
     retryAfterMs(response.headers.get('retry-after')),
     typeof seconds === 'number' ? seconds * 1000 : undefined,
+    (named ?? status) >= 500 ? reader.minRetryMs : undefined,
   ];
   const known = waits.filter((ms) => ms !== undefined && Number.isFinite(ms)) as number[];
   const permanent = reader.isPermanent?.(named ?? status, answer);
@@ -219,7 +222,18 @@ function reasonIn(
 ): string {
   const reason = text.startsWith('{') ? reasonIn(answerIn(text)) : text;
   if (typeof reason !== 'string' || !/^[a-z_]{1,64}$/i.test(reason)) return '';
-  return secrets.some((secret) => secret.includes(reason)) ? '' : reason;
+  const repeats = (secret: string) => secret !== '' && (secret.includes(reason) || reason.includes(secret));
+  return secrets.some(repeats) ? '' : reason;
+}
+
+/** A service's sentence as one word, for `reasonIn`: `Bad_Request_chat_not_found`. */
+export function asOneWord(sentence: unknown): string {
+  return typeof sentence === 'string'
+    ? (sentence
+        .match(/[a-z]+/gi)
+        ?.join('_')
+        .slice(0, 64) ?? '')
+    : '';
 }
 
 /** An answer's text. Empty if it is too long, cannot be read or does not end in time. */

@@ -30,6 +30,21 @@ export function withoutTags(text: string): string {
   return text.replace(/<|@(?=everyone|here)/g, `$&${zeroWidthSpace}`);
 }
 
+/**
+ * Breaks the mentions (`@name`) and commands (`/stop`) that Telegram makes of a plain text by itself. Addresses and
+ * paths stay unchanged.
+ */
+export function withoutNames(text: string): string {
+  return text
+    .replace(/(?<!\w)@(?=\w)/g, `@${zeroWidthSpace}`)
+    .replace(/(?<![\w/<>])\/(?=\w+(?![\w/<>]))/g, `/${zeroWidthSpace}`);
+}
+
+/** Bytes of a text in UTF-8. */
+export function bytesOf(text: string): number {
+  return Buffer.byteLength(text);
+}
+
 /** The text with each run of white space, line breaks included, as one space. */
 export function oneLine(text: string): string {
   return text.replace(/\s+/g, ' ').trim();

@@ -26,6 +26,8 @@ export interface ChatParts {
   readonly url: string;
   /** `type=... event_id=... severity=...` */
   readonly details: string;
+  /** The event's type, on one line. May be empty, and is not escaped. */
+  readonly type: string;
   /** How serious it is. */
   readonly severity: Severity;
   /** When it happened, as an ISO date in UTC. */
@@ -138,6 +140,7 @@ function partsOf(event: object, delivery: Delivery, linkOf: Linker, now: number)
     message: text,
     url: linkOf(link),
     details: `type=${cut(type, maxTypeLength)} event_id=${delivery.id} severity=${severity}`,
+    type,
     severity,
     when,
     happened: now - Date.parse(when) < lateMs ? '' : `Happened at ${utcOf(when)}`,
