@@ -18,6 +18,7 @@ export const entries = [
   'v0/fetch',
   'stores/index',
   'sinks/index',
+  'sinks/kit',
   'api/index',
   'metrics/index',
   'testing/index',

@@ -40,7 +40,15 @@ export function summaryOf(event: object, delivery?: Pick<Delivery, 'provider' | 
   };
 }
 
-/** `2026-11-26 22:13 UTC`, for people. */
+/** From then on, a message says when the event happened. */
+const lateMs = 60_000;
+
+/** `Happened at 2026-11-26 22:13 UTC`, for people. Empty if that is less than a minute ago. */
+export function happened(when: string, now = Date.now()): string {
+  return now - Date.parse(when) < lateMs ? '' : `Happened at ${utcOf(when)}`;
+}
+
+/** `2026-11-26 22:13 UTC` */
 export function utcOf(when: string): string {
   return `${when.slice(0, 10)} ${when.slice(11, 16)} UTC`;
 }

@@ -13,7 +13,7 @@ import {
   saysNo,
 } from '../post.js';
 import { checkAddress } from '../service-address.js';
-import { summaryOf, utcOf } from '../summary.js';
+import { happened, summaryOf } from '../summary.js';
 import { cut } from '../text.js';
 
 /** The texts of a chat message about an event. */
@@ -130,9 +130,6 @@ function linker(consoleUrl: string | undefined): Linker {
   return (url) => (url.startsWith(vastConsole) ? base + url.slice(vastConsole.length) : url);
 }
 
-/** From then on, a message says when the event happened. */
-const lateMs = 60_000;
-
 function partsOf(event: object, delivery: Delivery, linkOf: Linker, now: number): ChatParts {
   const { title, text, when, severity, link, type } = summaryOf(event, delivery);
   return {
@@ -143,7 +140,7 @@ function partsOf(event: object, delivery: Delivery, linkOf: Linker, now: number)
     type,
     severity,
     when,
-    happened: now - Date.parse(when) < lateMs ? '' : `Happened at ${utcOf(when)}`,
+    happened: happened(when, now),
   };
 }
 
