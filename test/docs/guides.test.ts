@@ -30,6 +30,7 @@ describe('docs/write-a-store.md', async () => {
 describe('docs/write-a-sink.md', async () => {
   const runBlock = await runnable('docs/write-a-sink.md');
   await runBlock('pager.test.ts');
+  await runBlock('my-chat.test.ts');
 });
 
 describe('docs/test-your-handler.md', async () => {
