@@ -193,7 +193,9 @@ function refused(
   const { status, ok } = response;
   const answer = answerIn(text);
   const named = ok ? reader.statusIn?.(text) : undefined;
-  const secrets = [target, url ?? '', ...Object.values(headers ?? {}), ...(reader.secrets ?? [])];
+  const { 'Content-Type': _, ...credentials } = headers ?? {};
+  const sent = [target, url ?? '', ...Object.values(credentials)];
+  const secrets = [...sent, ...partsOf(sent), ...(reader.secrets ?? [])];
   const reason = named === undefined ? reasonIn(text, reader, secrets) : `error ${named} in its text`;
   const seconds = reader.retryAfterSecondsIn?.(answer, { status: named ?? status, headers: response.headers });
   // Wait for the longer of the two.
@@ -222,8 +224,14 @@ function reasonIn(
 ): string {
   const reason = text.startsWith('{') ? reasonIn(answerIn(text)) : text;
   if (typeof reason !== 'string' || !/^[a-z_]{1,64}$/i.test(reason)) return '';
-  const repeats = (secret: string) => secret !== '' && (secret.includes(reason) || reason.includes(secret));
+  // A part of a sentence that repeats a secret may be a part of the secret.
+  const repeats = (secret: string) => secret !== '' && (secret.includes(reason) || text.includes(secret));
   return secrets.some(repeats) ? '' : reason;
+}
+
+/** Parts of URLs and headers that are long enough to be a secret. */
+function partsOf(texts: readonly string[]): string[] {
+  return texts.flatMap((text) => text.split(/[\s/?&=]+/)).filter((part) => part.length >= 8);
 }
 
 /** A service's sentence as one word, for `reasonIn`: `Bad_Request_chat_not_found`. */

@@ -106,7 +106,15 @@ class Service {
   unreadable(body: unknown): Response {
     const read = () => Promise.reject(new Error('the body cannot be read'));
     const { status } = this.#standIn.success;
-    return { ok: true, status, headers: new Headers(), body, text: read, json: read, arrayBuffer: read } as Response;
+    return {
+      ok: true,
+      status,
+      headers: new Headers(),
+      body,
+      text: read,
+      json: read,
+      arrayBuffer: read,
+    } as unknown as Response;
   }
 
   async deliver(event: object = sampleEvent('outbid'), provider = 'vast', sink = this.sink(), signal = unaborted()) {

@@ -116,10 +116,21 @@ describe('ntfy fails', () => {
     const repeats = `{"error":"no ${topic} for ${token}"}`;
     service.next.push({ status: 404, body: repeats }, { status: 404, body: topic });
     for (const _ of [1, 2]) {
-      const text = inspect(await failureOf(deliverTo(sinkWith())), { showHidden: true });
+      const repeating = await failureOf(deliverTo(sinkWith()));
+      expect(repeating.message).toBe('ntfy answered 404');
+      const text = inspect(repeating, { showHidden: true });
       expect([text.includes(topic), text.includes(token)]).toEqual([false, false]);
     }
   });
+});
+
+it('ntfy quotes no reason that names a topic of letters only', async () => {
+  for (const body of ['secret', '{"error":"topic secret is reserved"}']) {
+    const fetch = async () => new Response(body, { status: 403 });
+    expect((await failureOf(deliverTo(ntfy('https://ntfy.example/secret', { fetch })))).message).toBe(
+      'ntfy answered 403',
+    );
+  }
 });
 
 it.each([

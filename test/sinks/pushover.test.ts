@@ -133,7 +133,9 @@ describe('pushover fails', () => {
 
   it('without its secrets', async () => {
     for (const body of [token, `{"status":0,"errors":["no ${token} for ${user}"]}`, `{"errors":["${user}"]}`]) {
-      const text = inspect(await answering(400, body), { showHidden: true });
+      const repeating = await answering(400, body);
+      expect(repeating.message).toBe('Pushover answered 400');
+      const text = inspect(repeating, { showHidden: true });
       expect([text.includes(token), text.includes(user)]).toEqual([false, false]);
     }
   });

@@ -137,6 +137,7 @@ describe('telegram fails', () => {
     const failure = await answering(400, { ok: false, error_code: 400, description: 'Bad Request: chat not found' });
     expect(failure.message).toBe('Telegram answered 400 (Bad_Request_chat_not_found)');
     const repeating = await answering(404, { ok: false, description: `no /bot${token}/ here` });
+    expect(repeating.message).toBe('Telegram answered 404');
     expect(inspect(repeating, { showHidden: true })).not.toContain(token.slice(10));
   });
 });

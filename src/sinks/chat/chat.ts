@@ -80,8 +80,6 @@ export interface Chat<Message> {
   /** The request that carries a message, which has the fields of `always` already. */
   request?(message: Message, about: ChatContext): ChatRequest;
   readonly answers?: AnswerReader;
-  /** Whether it is not only for one service, so that no address is another's. */
-  readonly takesAnyAddress?: boolean;
   /** Checks of the options that only this chat has. */
   readonly checks?: Checks;
 }
@@ -93,7 +91,7 @@ export function chatSink<Event extends object, Message extends object>(
   clock: Clock = systemClock,
 ): Sink<Event> {
   checkOptions(options, { ...httpSinkChecks, consoleUrl, format: aFunction, ...chat.checks }, chat.service);
-  if (chat.takesAnyAddress !== true) checkAddress(chat.service, url);
+  checkAddress(chat.service, url);
   const post = poster(chat.service, url, options, { isRefusal: saysNo, ...chat.answers });
   const { name = chat.name, format } = options;
   const linkOf = linker(options.consoleUrl);

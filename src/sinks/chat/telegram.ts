@@ -51,7 +51,11 @@ export function telegram<Event extends object>(options: TelegramOptions<Event>):
     );
   }
   const address = { chat_id: chatId, ...(threadId !== undefined && { message_thread_id: threadId }) };
-  return chatSink(chatOf(address, onError), `${String(url).replace(/\/+$/, '')}/bot${token}/sendMessage`, options);
+  return chatSink(
+    chatOf(address, token, onError),
+    `${String(url).replace(/\/+$/, '')}/bot${token}/sendMessage`,
+    options,
+  );
 }
 
 const service = 'Telegram';
@@ -69,7 +73,7 @@ interface Address {
   readonly message_thread_id?: number;
 }
 
-function chatOf(address: Address, onError: (error: Error) => void): Chat<TelegramMessage> {
+function chatOf(address: Address, token: string, onError: (error: Error) => void): Chat<TelegramMessage> {
   return {
     service,
     name: 'telegram',
@@ -86,7 +90,7 @@ function chatOf(address: Address, onError: (error: Error) => void): Chat<Telegra
       return { ...address, link_preview_options: { is_disabled: true } };
     },
     checks: { token: anything, chatId: anything, threadId: aThread, url: anything, onError: aFunction },
-    answers: answersOf(address, onError),
+    answers: { ...answersOf(address, onError), secrets: [token] },
   };
 }
 

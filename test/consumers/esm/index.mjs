@@ -43,15 +43,18 @@ assert.deepEqual(names(sinks), [
   'googleChat',
   'http',
   'log',
+  'ntfy',
   'pagerDuty',
+  'pushover',
   'quiet',
   'slack',
   'slackWorkflow',
   'sqliteOutbox',
   'teams',
+  'telegram',
 ]);
 assert.deepEqual(names(stores), ['memoryStore', 'postgresStore', 'redisStore', 'sqliteStore']);
-assert.deepEqual(names(testing), ['sampleEvent', 'signedDelivery', 'storeConformance']);
+assert.deepEqual(names(testing), ['sampleEvent', 'signedDelivery', 'sinkConformance', 'storeConformance']);
 assert.equal(stores.memoryStore, root.memoryStore, 'every entry shares one instance of the code');
 assert.equal(packageJson.name, 'vast-webhook');
 
