@@ -66,7 +66,7 @@ export type Post = (
 ) => Promise<void>;
 
 /** As long as possible, because an aborted request may have been accepted, and the retry is then a duplicate. */
-function timeFor(deadlineAt: number | undefined): number {
+export function timeFor(deadlineAt: number | undefined): number {
   if (deadlineAt === undefined) return 30_000;
   return Math.round(Math.max(5_000, deadlineAt - performance.now() + 2_000));
 }
@@ -134,7 +134,7 @@ export function poster(
 }
 
 /** Rejects when the signal is aborted, because not every `fetch` does. */
-function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason);
     if (signal.aborted) stop();

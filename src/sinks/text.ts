@@ -30,6 +30,21 @@ export function withoutTags(text: string): string {
   return text.replace(/<|@(?=everyone|here)/g, `$&${zeroWidthSpace}`);
 }
 
+/** Breaks every mention by name (`@ops`, `@room`), but no e-mail address. */
+export function withoutMentions(text: string): string {
+  return text.replace(/(?<![\p{L}\p{N}])@(?!\u200B)/gu, `@${zeroWidthSpace}`);
+}
+
+/** Breaks names of emoji (`:tada:`), for chats that show the picture in their place. Times stay unchanged. */
+export function withoutShortcodes(text: string): string {
+  return text.replace(/:(?=(?:\d*[a-z_+-][\w+-]*|100|1234):)/gi, `:${zeroWidthSpace}`);
+}
+
+/** Adds a zero-width space before white space at the start of a line, where it would begin a block of code. */
+export function withoutIndents(text: string): string {
+  return text.replace(/^(?=[ \t])/gm, zeroWidthSpace);
+}
+
 /**
  * Breaks the mentions (`@name`) and commands (`/stop`) that Telegram makes of a plain text by itself. Addresses and
  * paths stay unchanged.

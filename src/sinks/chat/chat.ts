@@ -94,7 +94,7 @@ export function chatSink<Event extends object, Message extends object>(
   checkAddress(chat.service, url);
   const post = poster(chat.service, url, options, { isRefusal: saysNo, ...chat.answers });
   const { name = chat.name, format } = options;
-  const linkOf = linker(options.consoleUrl);
+  const partsOf = partsFor(options.consoleUrl, clock);
   const messageOf = (event: Event, parts: ChatParts): Message => {
     if (format === undefined) return chat.messageOf(parts);
     const message = format(event, escaped(parts, chat));
@@ -104,7 +104,7 @@ export function chatSink<Event extends object, Message extends object>(
     name,
     async deliver(event, context) {
       const { delivery } = context;
-      const parts = partsOf(event, delivery, linkOf, clock.date());
+      const parts = partsOf(event, delivery);
       const message = { ...messageOf(event, parts), ...chat.always };
       const { body = JSON.stringify(message), ...request } =
         chat.request?.(message, { event, delivery, parts, name }) ?? {};
@@ -117,7 +117,8 @@ const maxTypeLength = 100;
 
 type Linker = (url: string) => string;
 
-const consoleUrl: Check = [
+/** Checks the option of that name. */
+export const consoleUrl: Check = [
   (value) => typeof value === 'string' && /^https?:\/\//i.test(value) && URL.canParse(value),
   `an address such as ${vastConsole}`,
 ];
@@ -126,6 +127,15 @@ function linker(consoleUrl: string | undefined): Linker {
   if (consoleUrl === undefined) return (url) => url;
   const base = consoleUrl.replace(/\/+$/, '');
   return (url) => (url.startsWith(vastConsole) ? base + url.slice(vastConsole.length) : url);
+}
+
+/** Makes the texts about an event, with links to that console. */
+export function partsFor(
+  consoleUrl: string | undefined,
+  clock: Clock,
+): (event: object, delivery: Delivery) => ChatParts {
+  const linkOf = linker(consoleUrl);
+  return (event, delivery) => partsOf(event, delivery, linkOf, clock.date());
 }
 
 function partsOf(event: object, delivery: Delivery, linkOf: Linker, now: number): ChatParts {
