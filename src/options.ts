@@ -16,6 +16,7 @@ import {
   milliseconds,
   trueOrFalse,
 } from './util/check-options.js';
+import { printable } from './util/printable.js';
 import { swallowErrors } from './util/swallow-errors.js';
 
 /** Options of `vastWebhook`. An invalid or unknown option is a `TypeError` that names it. */
@@ -163,7 +164,7 @@ function withDefaults<Event>(options: WebhookOptions<Event>): Settings<Event> {
 }
 
 function reporter(onError: WebhookOptions['onError']): (error: Error) => void {
-  if (onError === undefined) return ({ message }) => console.warn(`vast-webhook: ${message}`);
+  if (onError === undefined) return ({ message }) => console.warn(`vast-webhook: ${printable(message)}`);
   return swallowErrors((error: Error) => onError(error, {}));
 }
 

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Settings } from '../options.js';
 import type { Provider } from '../providers/provider.js';
 import { type TargetTest, targetTest } from '../receive/path.js';
+import { printable, printableJson } from '../util/printable.js';
 
 /** Where the framework calls the middleware, if it shows that. */
 export type Place =
@@ -133,6 +134,6 @@ export function pathOf(target: string): string {
 
 /** The path of a target in one line, without its query, which may hold a token. */
 function shown(target: string): string {
-  const path = pathOf(target).replace(/\p{Cc}/gu, ' ');
-  return JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}...` : path);
+  const path = printable(pathOf(target));
+  return printableJson(path.length > 200 ? `${path.slice(0, 200)}...` : path);
 }

@@ -1,3 +1,4 @@
+import { printable } from '../util/printable.js';
 import { type Fields, isFields, parseJson } from './read.js';
 
 /** The parts of an error answer. */
@@ -70,9 +71,9 @@ function codeIn({ error, code }: Fields): string | undefined {
   return words.find((word): word is string => typeof word === 'string' && /^[a-z][\w.-]{0,63}$/i.test(word));
 }
 
-/** Replaces control characters, because they could control a terminal. */
+/** Characters that nobody sees become spaces, too. */
 function oneLine(text: string): string {
-  const line = text.replace(/[\s\p{C}]+/gu, ' ').trim();
+  const line = printable(text).replace(/[\s\p{Cf}]+/gu, ' ').trim();
   const characters = Array.from(line);
   return characters.length <= maxTextLength ? line : `${characters.slice(0, maxTextLength - 1).join('')}…`;
 }

@@ -13,7 +13,7 @@ import { addTrigger } from './send/trigger.js';
 import { addServe } from './serve/serve.js';
 import type { CliContext } from './shared/context.js';
 import { CliError, toError } from './shared/errors.js';
-import { printNote, withoutControls } from './shared/print.js';
+import { printableJson, printNote } from './shared/print.js';
 import { addVerify } from './verify/verify.js';
 
 /**
@@ -29,6 +29,7 @@ export async function run(args: readonly string[], io: CliContext, version: stri
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => io.stderr.write(text),
+      outputError: (text) => printNote(io, text.trimEnd()),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
@@ -63,7 +64,7 @@ function statusOf(error: unknown, io: CliContext): number {
   printNote(io, `vast-webhook: ${name === 'AbortError' && io.interrupted.aborted ? 'it was interrupted' : message}`);
   // By its name, so that the clients are not loaded for each subcommand.
   const { details, requestId } = (name === 'ApiError' ? error : {}) as { details?: unknown; requestId?: string };
-  if (details !== undefined) printNote(io, withoutControls(`details: ${JSON.stringify(details)}`));
+  if (details !== undefined) printNote(io, `details: ${printableJson(details)}`);
   if (requestId !== undefined) printNote(io, `request: ${requestId}`);
   return error instanceof CliError ? error.status : 1;
 }

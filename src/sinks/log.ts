@@ -1,6 +1,7 @@
 import { type Sink, sinkName } from '../contracts/sink.js';
 import { eventFormat } from '../providers/index.js';
 import { type Check, checkOptions, isFunction } from '../util/check-options.js';
+import { printableJson } from '../util/printable.js';
 
 const write: Check = [isFunction, 'a function that takes a line: (line) => stream.write(line)'];
 
@@ -26,20 +27,9 @@ export function log<Event extends object>(options: LogOptions = {}): Sink<Event>
       const { provider, id, webhook, attempt, receivedAt } = delivery;
       const { type, severity } = eventFormat(provider).summarize(event);
       const time = new Date(receivedAt).toISOString();
-      await print(`${lineOf({ time, provider, id, type, severity, webhook, attempt, event })}\n`);
+      await print(`${printableJson({ time, provider, id, type, severity, webhook, attempt, event })}\n`);
     },
   };
-}
-
-/**
- * Escapes line separators, terminal control characters (CSI is U+009B) and bidirectional marks, because JSON may
- * contain them unescaped. They can occur in strings only.
- */
-function lineOf(entry: object): string {
-  return JSON.stringify(entry).replace(
-    /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }
 
 function toStdout(line: string): Promise<void> {

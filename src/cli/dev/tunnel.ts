@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
 import { CliError } from '../shared/errors.js';
+import { printable } from '../shared/print.js';
 
 export interface Tunnel {
   readonly url: URL;
@@ -87,15 +88,15 @@ function readLines({ stdout, stderr }: ChildProcess, look: (line: string) => voi
       clearTimeout(timer);
       const lines = (rest + chunk).split(/[\r\n]+/);
       rest = (lines.pop() ?? '').slice(-10_000);
-      for (const line of lines) look(withoutControls(line));
-      if (rest !== '') timer = setTimeout(() => look(withoutControls(rest)), lineTimeoutMs).unref();
+      for (const line of lines) look(plain(line));
+      if (rest !== '') timer = setTimeout(() => look(plain(rest)), lineTimeoutMs).unref();
     });
     stream?.on('error', () => {});
   }
 }
 
-function withoutControls(line: string): string {
-  return stripVTControlCharacters(line).replace(/\p{Cc}/gu, ' ');
+function plain(line: string): string {
+  return printable(stripVTControlCharacters(line));
 }
 
 async function end(child: ChildProcess, ended: Promise<string>): Promise<void> {

@@ -6,7 +6,7 @@ import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
 import { positive } from '../shared/flag-values.js';
-import { coloursFor, printJson, printLine, printNote, withoutControls } from '../shared/print.js';
+import { coloursFor, printable, printJson, printLine, printNote } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 import type { Finding } from './finding.js';
 
@@ -138,6 +138,6 @@ const checkWidth = 13;
 function show(io: CliContext, { check, status, detail, cure }: Finding): void {
   const { green, red, dim } = coloursFor(io);
   const paint = { ok: green, problem: red, skipped: dim }[status];
-  printLine(io, `${paint(status.padEnd(9))}${check.padEnd(checkWidth)}${withoutControls(detail)}`);
-  if (cure !== undefined) printLine(io, `${' '.repeat(9 + checkWidth)}What to do: ${withoutControls(cure)}`);
+  printLine(io, `${paint(status.padEnd(9))}${check.padEnd(checkWidth)}${printable(detail)}`);
+  if (cure !== undefined) printLine(io, `${' '.repeat(9 + checkWidth)}What to do: ${printable(cure)}`);
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
-import { printNote, withoutControls } from '../shared/print.js';
+import { printable, printNote } from '../shared/print.js';
 import { addManagementOptions, type ManagementFlags, openManager } from './flags.js';
 
 interface Flags extends ManagementFlags {
@@ -25,7 +25,7 @@ async function remove(io: CliContext, idOrName: string, flags: Flags): Promise<v
   const manager = await openManager(io, flags);
   const webhook = presentable(findWebhook(await manager.list(), idOrName));
   const verb = provider === 'shodai' ? 'Disable' : 'Delete';
-  const what = withoutControls(`webhook ${webhook.id}${webhook.name ? ` "${webhook.name}"` : ''} to ${webhook.url}`);
+  const what = printable(`webhook ${webhook.id}${webhook.name ? ` "${webhook.name}"` : ''} to ${webhook.url}`);
   if (!yes && !(await isConfirmed(io, `${verb} ${what}? [y/N] `))) throw new CliError('nothing was deleted');
   await manager.delete(webhook.id);
   printNote(io, `${verb}d ${what}.`);

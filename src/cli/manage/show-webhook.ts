@@ -1,5 +1,5 @@
 import type { CliContext } from '../shared/context.js';
-import { printNote, printTable, withoutControls } from '../shared/print.js';
+import { printableJson, printNote, printTable } from '../shared/print.js';
 import type { Webhook } from './webhook.js';
 
 /** A webhook as it may be shown: what stands in a URL's query is a token, for v0 the only secret that there is. */
@@ -14,8 +14,8 @@ export function withoutToken(url: string): string {
 /** What a call has done to the account beside the webhook, and what the table has no room for. */
 export function printMore(io: CliContext, { enabledTypes, chatId, filters, updatedAt }: Webhook): void {
   if (enabledTypes) printNote(io, `Switched on in the account's notification settings: ${enabledTypes.join(' ')}`);
-  if (chatId !== undefined) printNote(io, withoutControls(`Limited to the chat ${chatId}.`));
-  if (filters && Object.keys(filters).length > 0) printNote(io, `Filters: ${JSON.stringify(filters)}`);
+  if (chatId !== undefined) printNote(io, `Limited to the chat ${chatId}.`);
+  if (filters && Object.keys(filters).length > 0) printNote(io, `Filters: ${printableJson(filters)}`);
   if (updatedAt !== undefined) printNote(io, `Updated at ${updatedAt}.`);
 }
 

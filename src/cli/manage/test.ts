@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { CliContext } from '../shared/context.js';
-import { printLine, withoutControls } from '../shared/print.js';
+import { printable, printLine } from '../shared/print.js';
 import { addManagementOptions, type ManagementFlags, openManager, requireVerb } from './flags.js';
 
 export function addTest(program: Command, io: CliContext): void {
@@ -16,5 +16,5 @@ async function test(io: CliContext, idOrName: string, flags: ManagementFlags): P
   const manager = await openManager(io, flags);
   const { id, url } = findWebhook(await manager.list(), idOrName);
   const said = await manager.test(id);
-  printLine(io, withoutControls(`The test event was delivered to ${withoutToken(url)}${said ? ` (${said})` : ''}.`));
+  printLine(io, printable(`The test event was delivered to ${withoutToken(url)}${said ? ` (${said})` : ''}.`));
 }

@@ -3,7 +3,7 @@ import type { VastType } from 'vast-webhook';
 import { type SecretOptions, senderSecret } from '../secrets/flags.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
-import { printJson, printLine, printTable, showProgress, withoutControls } from '../shared/print.js';
+import { printable, printJson, printLine, printTable, showProgress } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 import { type LoadResult, type Plan, runLoad } from './load.js';
 import { adviceFor, isAccepted, nameOf, type Sender, sender, statusOf, targetOf } from './post-delivery.js';
@@ -54,7 +54,7 @@ async function eventsOf(type: string, eventId: string | undefined): Promise<Next
     ...contexts.map((context) => `${context}:${slug}`),
   ]);
   if (!known.includes(type)) {
-    throw new UsageError(`there is no event type "${withoutControls(type)}": did you mean ${closest(type, known)}?`);
+    throw new UsageError(`there is no event type "${printable(type)}": did you mean ${closest(type, known)}?`);
   }
   return () => {
     const event = sampleEvent(type as VastType);
@@ -75,8 +75,8 @@ async function sendOne(
   if (json) {
     printJson(io, { url: nameOf(url), type, event_id, status, error, body, ms: rounded(ms) });
   } else {
-    printLine(io, `${type} ${withoutControls(event_id)} to ${nameOf(url)}`);
-    printLine(io, `${statusOf(answered)} in ${rounded(ms)} ms${body && `: ${withoutControls(body)}`}`);
+    printLine(io, `${type} ${printable(event_id)} to ${nameOf(url)}`);
+    printLine(io, `${statusOf(answered)} in ${rounded(ms)} ms${body && `: ${printable(body)}`}`);
   }
   if (!isAccepted(answered)) throw new CliError(adviceFor(answered, url));
 }

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { type SecretOptions, senderSecret } from '../secrets/flags.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError } from '../shared/errors.js';
-import { printJson, printLine, printTable, showProgress, withoutControls } from '../shared/print.js';
+import { printable, printJson, printLine, printTable, showProgress } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 import { runLoad } from './load.js';
 import { type Answered, adviceFor, isAccepted, nameOf, sender, statusOf, targetOf } from './post-delivery.js';
@@ -92,5 +92,5 @@ function printResults(io: CliContext, url: URL, total: number, sent: number, fai
     statusOf(answered),
     answered.body,
   ]);
-  printTable(io, [['not accepted', 'event', 'answer', 'body'], ...rows.map((row) => row.map(withoutControls))]);
+  printTable(io, [['not accepted', 'event', 'answer', 'body'], ...rows.map((row) => row.map(printable))]);
 }

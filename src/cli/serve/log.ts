@@ -1,6 +1,6 @@
 import type { Outcome, Sink } from 'vast-webhook';
 import type { CliContext } from '../shared/context.js';
-import { coloursFor, printLine, withoutControls } from '../shared/print.js';
+import { coloursFor, printable, printableJson, printLine } from '../shared/print.js';
 
 export type LogFormat = 'json' | 'text';
 type Level = 'info' | 'warn' | 'error';
@@ -21,7 +21,7 @@ export function receiverLog(io: CliContext, format: LogFormat, secrets: readonly
 
 function jsonLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   const write = (level: Level, message: string, fields: object = {}) =>
-    printLine(io, JSON.stringify({ time: new Date().toISOString(), level, message: safe(message), ...fields }));
+    printLine(io, printableJson({ time: new Date().toISOString(), level, message: safe(message), ...fields }));
   return {
     note: write,
     outcome(outcome) {
@@ -61,16 +61,16 @@ function textLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   const paint = { info: (text: string) => text, warn: yellow, error: red };
   const write = (line: string) => printLine(io, `${dim(new Date().toISOString())} ${line}`);
   return {
-    note: (level, message) => write(paint[level](withoutControls(safe(message)))),
+    note: (level, message) => write(paint[level](printable(safe(message)))),
     outcome(outcome) {
       const level = levelOf(outcome);
       const word = level === 'info' ? green(outcome.result) : paint[level](outcome.result);
-      write(`${word} ${withoutControls(safe(detailsOf(outcome)))}`);
+      write(`${word} ${printable(safe(detailsOf(outcome)))}`);
     },
     events: {
       name: 'log',
       deliver({ notif_type, event_id, subject, message }) {
-        write(withoutControls(`event ${notif_type} ${event_id}: ${subject} - ${message}`));
+        write(printable(`event ${notif_type} ${event_id}: ${subject} - ${message}`));
       },
     },
   };

@@ -8,7 +8,7 @@ import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
 import { positiveInteger } from '../shared/flag-values.js';
-import { coloursFor, printJson, printLine, withoutControls } from '../shared/print.js';
+import { coloursFor, printable, printJson, printLine } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 import type { Capture } from './capture.js';
 import type { Diagnosis } from './diagnose.js';
@@ -125,8 +125,8 @@ function show(
   printLine(io, verifies ? green('It verifies.') : red('It does not verify.'));
   for (const { code, cause, cure } of causes) {
     printLine(io);
-    printLine(io, `${bold(code)}: ${withoutControls(cause)}.`);
-    printLine(io, `  What to do: ${withoutControls(cure)}.`);
+    printLine(io, `${bold(code)}: ${printable(cause)}.`);
+    printLine(io, `  What to do: ${printable(cure)}.`);
   }
   printLine(io);
   const signed = signedAt === undefined ? 'at an unknown time' : dateOf(signedAt);
