@@ -73,7 +73,9 @@ function codeIn({ error, code }: Fields): string | undefined {
 
 /** Characters that nobody sees become spaces, too. */
 function oneLine(text: string): string {
-  const line = printable(text).replace(/[\s\p{Cf}]+/gu, ' ').trim();
+  const line = printable(text)
+    .replace(/[\s\p{Cf}]+/gu, ' ')
+    .trim();
   const characters = Array.from(line);
   return characters.length <= maxTextLength ? line : `${characters.slice(0, maxTextLength - 1).join('')}…`;
 }

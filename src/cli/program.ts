@@ -13,7 +13,8 @@ import { addTrigger } from './send/trigger.js';
 import { addServe } from './serve/serve.js';
 import type { CliContext } from './shared/context.js';
 import { CliError, toError } from './shared/errors.js';
-import { printableJson, printNote } from './shared/print.js';
+import { asksForJsonLog, jsonLogLine } from './shared/log-line.js';
+import { printableJson, printLine, printNote } from './shared/print.js';
 import { addVerify } from './verify/verify.js';
 
 /**
@@ -21,6 +22,10 @@ import { addVerify } from './verify/verify.js';
  * was called wrongly. What a subcommand needs to run is loaded when it does.
  */
 export async function run(args: readonly string[], io: CliContext, version: string): Promise<number> {
+  // A log of JSON has no other lines, also when nothing comes of the start.
+  const report = asksForJsonLog(args)
+    ? (message: string) => printLine(io, jsonLogLine('error', message))
+    : (message: string) => printNote(io, `vast-webhook: ${message}`);
   const program = new Command('vast-webhook')
     .description('Receive Vast.ai webhooks without code, manage them, and find out why a delivery fails.')
     .version(version)
@@ -28,8 +33,8 @@ export async function run(args: readonly string[], io: CliContext, version: stri
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
-      writeErr: (text) => io.stderr.write(text),
-      outputError: (text) => printNote(io, text.trimEnd()),
+      writeErr: (text) => (asksForJsonLog(args) ? undefined : io.stderr.write(text)),
+      outputError: (text) => (asksForJsonLog(args) ? report(text.trimEnd()) : printNote(io, text.trimEnd())),
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
@@ -53,15 +58,15 @@ export async function run(args: readonly string[], io: CliContext, version: stri
     await program.parseAsync([...args], { from: 'user' });
     return 0;
   } catch (error) {
-    return statusOf(error, io);
+    return statusOf(error, io, report);
   }
 }
 
-function statusOf(error: unknown, io: CliContext): number {
+function statusOf(error: unknown, io: CliContext, report: (message: string) => void): number {
   // Commander has printed its own; help and version are no errors.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const { name, message } = toError(error);
-  printNote(io, `vast-webhook: ${name === 'AbortError' && io.interrupted.aborted ? 'it was interrupted' : message}`);
+  report(name === 'AbortError' && io.interrupted.aborted ? 'it was interrupted' : message);
   // By its name, so that the clients are not loaded for each subcommand.
   const { details, requestId } = (name === 'ApiError' ? error : {}) as { details?: unknown; requestId?: string };
   if (details !== undefined) printNote(io, `details: ${printableJson(details)}`);

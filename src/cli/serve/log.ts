@@ -1,14 +1,14 @@
 import type { Outcome, Sink } from 'vast-webhook';
 import type { CliContext } from '../shared/context.js';
-import { coloursFor, printable, printableJson, printLine } from '../shared/print.js';
+import { jsonLogLine, type Level } from '../shared/log-line.js';
+import { coloursFor, printable, printLine } from '../shared/print.js';
 
 export type LogFormat = 'json' | 'text';
-type Level = 'info' | 'warn' | 'error';
-
 /** What `serve` writes to standard output: a line for each thing that happens. */
 export interface ReceiverLog {
   note(level: Level, message: string, fields?: Readonly<Record<string, unknown>>): void;
-  outcome(outcome: Outcome): void;
+  /** `leftOut` is how many of its kind went without a line before it. */
+  outcome(outcome: Outcome, leftOut?: number): void;
   /** A sink that writes each event as it was sent, so that `replay` can send it again. */
   readonly events: Sink;
 }
@@ -21,10 +21,10 @@ export function receiverLog(io: CliContext, format: LogFormat, secrets: readonly
 
 function jsonLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   const write = (level: Level, message: string, fields: object = {}) =>
-    printLine(io, printableJson({ time: new Date().toISOString(), level, message: safe(message), ...fields }));
+    printLine(io, jsonLogLine(level, safe(message), fields));
   return {
     note: write,
-    outcome(outcome) {
+    outcome(outcome, leftOut) {
       const { result, status, code, reason, permanent, id, type, webhook, attempt, durationMs, error } = outcome;
       write(levelOf(outcome), result, {
         result,
@@ -40,6 +40,7 @@ function jsonLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
         skew_s: outcome.skewSeconds,
         sinks: outcome.sinks && mapped(outcome.sinks, (sink) => (typeof sink === 'string' ? sink : safe(sink.message))),
         error: error && safe(error.message),
+        left_out: leftOut || undefined,
       });
     },
     events: {
@@ -62,10 +63,12 @@ function textLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   const write = (line: string) => printLine(io, `${dim(new Date().toISOString())} ${line}`);
   return {
     note: (level, message) => write(paint[level](printable(safe(message)))),
-    outcome(outcome) {
+    outcome(outcome, leftOut = 0) {
       const level = levelOf(outcome);
       const word = level === 'info' ? green(outcome.result) : paint[level](outcome.result);
-      write(`${word} ${printable(safe(detailsOf(outcome)))}`);
+      write(
+        `${word} ${printable(safe(detailsOf(outcome)))}${leftOut === 0 ? '' : ` (${leftOut} more like it were left out)`}`,
+      );
     },
     events: {
       name: 'log',

@@ -17,6 +17,7 @@ interface Options extends SecretOptions {
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
+  readonly metrics?: true;
   readonly log: LogFormat;
   readonly sinkTimeout?: number;
   readonly limit: string;
@@ -40,8 +41,9 @@ Everybody on this machine can see options in \`ps\`, so keep secrets and URLs in
 
 For a service, start node_modules/.bin/vast-webhook and not npx, because npx passes no signal on.
 
-It answers 204 to each delivery that it has taken, and GET /health with 200 {"ok": true}. After Ctrl-C or SIGTERM it
-finishes the running deliveries, and ends.`;
+It answers 204 to each delivery that it has taken. GET /health is 200 {"ok": true} for as long as it runs, and GET /ready
+is 503 while store or outbox cannot be used, or it is closing. After Ctrl-C or SIGTERM it finishes the running
+deliveries, and ends.`;
 
 export function addServe(program: Command, io: CliContext): void {
   const command = program
@@ -73,6 +75,7 @@ export function addServe(program: Command, io: CliContext): void {
       positive,
     )
     .option('--limit <size>', 'the largest body, in bytes, kb or mb', toByteLimit, '1mb')
+    .option('--metrics', 'answer GET /metrics in the format of Prometheus')
     .addOption(new Option('--log <format>', 'how to write the log').choices(['text', 'json']).default('text'));
   addSecretOptions(command)
     .addHelpText('after', manual)
@@ -133,8 +136,8 @@ async function serve(options: Options, io: CliContext): Promise<void> {
   }
   const host = options.host ?? setting('HOST') ?? '127.0.0.1';
   const port = options.port ?? portOf(setting('PORT')) ?? 8787;
-  const { path, redeliver = false, limit } = options;
-  await receive({ secret, sinks, store, outbox, redeliver, host, port, path, limit }, log, io);
+  const { path, redeliver = false, limit, metrics = false } = options;
+  await receive({ secret, sinks, store, outbox, redeliver, host, port, path, limit, metrics }, log, io);
 }
 
 function listOf(value = ''): readonly string[] {

@@ -1,14 +1,17 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
-import { type Secret, type Sink, type SinkError, type VastWebhook, vastWebhook } from 'vast-webhook';
+import { type Outcome, type Secret, type Sink, type SinkError, type VastWebhook, vastWebhook } from 'vast-webhook';
 import { type Outbox, sqliteOutbox } from 'vast-webhook/sinks';
 import type { CliContext } from '../shared/context.js';
 import { toError } from '../shared/errors.js';
 import { listen, stopListening } from '../shared/listen.js';
+import { atMostEvery } from '../shared/print.js';
 import type { ReceiverLog } from './log.js';
+import { checkWritable, readiness } from './readiness.js';
 import { openSqliteFile, unusable } from './sqlite-file.js';
+import { statusPages } from './status-pages.js';
 import { openStore } from './store-from-url.js';
 
 export interface ReceiverSettings {
@@ -25,10 +28,16 @@ export interface ReceiverSettings {
   readonly path: string | undefined;
   /** The largest body, as the middleware's `limit`. */
   readonly limit: string;
+  /** Whether to answer `GET /metrics`. */
+  readonly metrics: boolean;
 }
 
 /** How long running work may take to end, in milliseconds. Container hosts wait 10 s before they kill. */
 const closeWithinMs = 9_000;
+/** How long the store may take, as the middleware's `storeTimeoutMs`. */
+const storeTimeoutMs = 2_000;
+/** How often a line is written for deliveries that anybody can send. */
+const forgeriesEveryMs = 10_000;
 
 /** Receives deliveries until it is interrupted. Throws a `CliError` when it cannot. */
 export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: CliContext): Promise<void> {
@@ -36,14 +45,27 @@ export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: 
   try {
     const store = await openStore(settings.store, io.cwd, (reason) => log.note('error', `the store: ${reason}`));
     closers.push(store.close);
-    const { sinks, outbox } = withOutbox(settings, log, io, closers);
+    const { sinks, outbox, checkOutbox } = withOutbox(settings, log, io, closers);
     const hook = vastWebhook(settings.secret, {
       path: settings.path,
       limit: settings.limit,
       store: store.store,
       sinks,
-      onOutcome: log.outcome,
+      storeTimeoutMs,
+      onOutcome: outcomes(log),
       onError: (error, about) => log.note('error', error.message, aboutOf(about)),
+    });
+    const metrics = settings.metrics ? (await import('./metrics.js')).measure(outbox) : undefined;
+    if (metrics !== undefined) closers.push(metrics.close);
+    const checks = { store_unavailable: store.check, ...(checkOutbox && { outbox_unavailable: checkOutbox }) };
+    const answerElsewhere = statusPages({
+      unready: readiness(checks, storeTimeoutMs),
+      closing: io.interrupted,
+      metrics,
+      onChange: (unready) => {
+        if (unready === undefined) log.note('info', 'ready again');
+        else log.note('warn', `not ready: ${unready.reason}`, { code: unready.code });
+      },
     });
     const server = createServer((req, res) => {
       if (settings.path === undefined && req.method !== 'POST') answerElsewhere(req, res);
@@ -66,7 +88,7 @@ function withOutbox(
   log: ReceiverLog,
   { cwd }: CliContext,
   closers: (() => unknown)[],
-): { sinks: readonly Sink[]; outbox?: Outbox } {
+): { sinks: readonly Sink[]; outbox?: Outbox; checkOutbox?: () => void } {
   if (file === undefined) return { sinks };
   const db = openSqliteFile('--outbox', file, cwd);
   closers.push(() => db.close());
@@ -83,7 +105,7 @@ function withOutbox(
   } catch (error) {
     throw unusable('--outbox', resolve(cwd, file), error);
   }
-  return { sinks: [outbox], outbox };
+  return { sinks: [outbox], outbox, checkOutbox: () => checkWritable(db) };
 }
 
 /**
@@ -134,13 +156,13 @@ function aboutOf({ id, type, sink }: { id?: string; type?: string; sink?: string
   return { event_id: id, type, sink };
 }
 
-/** Beside the endpoint there is only the health check. */
-function answerElsewhere(req: IncomingMessage, res: ServerResponse): void {
-  const isHealth = req.url?.split('?')[0] === '/health' && (req.method === 'GET' || req.method === 'HEAD');
-  const body = JSON.stringify(isHealth ? { ok: true } : { ok: false, error: 'not_found' });
-  res.writeHead(isHealth ? 200 : 404, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
-  // What is left of a body must not hold up the next request.
-  req.resume();
+/** What anybody can send gets no line each: a flood of it would fill the disk, and hide everything else. */
+function outcomes(log: ReceiverLog): (outcome: Outcome) => void {
+  const forged = atMostEvery(forgeriesEveryMs, log.outcome);
+  return (outcome) => {
+    if (outcome.result === 'rejected' || (outcome.result === 'failed' && outcome.id === undefined)) forged(outcome);
+    else log.outcome(outcome);
+  };
 }
 
 function greeting(server: Server, { host, path, sinks, outbox }: ReceiverSettings, store: string) {

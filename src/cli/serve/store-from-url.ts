@@ -19,6 +19,8 @@ export interface OpenStore {
   readonly store: IdempotencyStore;
   /** For people, without what is secret in a URL. */
   readonly label: string;
+  /** Rejects while it cannot be written to. */
+  check(): Promise<void>;
   close(): Promise<unknown> | unknown;
 }
 
@@ -32,7 +34,7 @@ const repeatEveryMs = 10_000;
  * Throws a `CliError`.
  */
 export async function openStore(text: string, cwd: string, onError: (reason: string) => void): Promise<OpenStore> {
-  if (text === 'memory') return { store: memoryStore(), label: 'memory', close() {} };
+  if (text === 'memory') return { store: memoryStore(), label: 'memory', async check() {}, close() {} };
   if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length) return sqlite(text.slice('sqlite:'.length), cwd);
   const { protocol, host, pathname, password } = URL.canParse(text) ? new URL(text) : new URL('none:');
   if (!isEncoded(password)) throw new CliError('--store: the password has a % that must be written as %25');
@@ -60,7 +62,7 @@ async function sqlite(file: string, cwd: string): Promise<OpenStore> {
     db.close();
     throw unusable('--store', resolve(cwd, file), error);
   }
-  return { store, label: `sqlite:${file}`, close: () => db.close() };
+  return { store, label: `sqlite:${file}`, check: () => tryOut(store), close: () => db.close() };
 }
 
 interface Client {
@@ -148,7 +150,7 @@ async function whenUsable(
     late.abort();
   }
   silentUntil = 0;
-  return { store, label, close };
+  return { store, label, check: () => tryOut(store), close };
 }
 
 /** Of refused connections there is only a code. */

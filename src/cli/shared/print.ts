@@ -1,9 +1,10 @@
 import { SingleBar } from 'cli-progress';
 import { createColors } from 'picocolors';
+import { atMostEvery } from '../../util/at-most-every.js';
 import { printable, printableJson } from '../../util/printable.js';
 import type { CliContext } from './context.js';
 
-export { printable, printableJson };
+export { atMostEvery, printable, printableJson };
 
 /** Colours on a terminal only, and not where NO_COLOR asks for none (no-color.org). */
 export function coloursFor(io: CliContext): ReturnType<typeof createColors> {
