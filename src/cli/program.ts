@@ -10,6 +10,7 @@ import { addTypes } from './manage/types.js';
 import { addUpdate } from './manage/update.js';
 import { addReplay } from './send/replay.js';
 import { addTrigger } from './send/trigger.js';
+import { addDeadLetters } from './serve/dead-letters.js';
 import { addServe } from './serve/serve.js';
 import type { CliContext } from './shared/context.js';
 import { CliError, toError } from './shared/errors.js';
@@ -40,6 +41,7 @@ export async function run(args: readonly string[], io: CliContext, version: stri
     });
   const add = [
     addServe,
+    addDeadLetters,
     addDev,
     addDoctor,
     addVerify,

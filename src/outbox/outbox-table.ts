@@ -17,6 +17,14 @@ export interface Row {
   readonly state: 'due' | 'dead';
 }
 
+/** Which undelivered rows. */
+export interface Which {
+  readonly id?: string | undefined;
+  readonly sink?: string | undefined;
+}
+
+export type RowKey = Pick<Row, 'key' | 'sink' | 'state'>;
+
 /** How many events of a sink are due, or dead letters. */
 export interface Count {
   readonly sink: string;
@@ -30,6 +38,7 @@ export interface Count {
  */
 export class OutboxTable {
   readonly sqlite: SqliteTable;
+  readonly #sinks: SqliteTable;
   readonly #outbox: string;
   readonly #sql: ReturnType<typeof statements>;
 
@@ -62,8 +71,14 @@ export class OutboxTable {
       // A 2xx promises that the event is safe, even if the power fails a moment later.
       pragmas: ['synchronous = FULL'],
     });
+    // Not a column: an outbox has sinks before it has rows.
+    this.#sinks = new SqliteTable('sqliteOutbox', db, `${table}_sinks`, {
+      columns: ['outbox TEXT NOT NULL', 'sink TEXT NOT NULL'],
+      key: 'outbox, sink',
+      indexes: [],
+    });
     // Quoted, because the name may be a keyword of SQL.
-    this.#sql = statements(`"${table}"`);
+    this.#sql = statements(`"${table}"`, `"${table}_sinks"`);
   }
 
   /** Adds a row, unless the event already has one for this sink. */
@@ -106,9 +121,40 @@ export class OutboxTable {
     return this.sqlite.run(this.#sql.failed, state, dueAt ?? 0, error, now, key, sink, token) === 1;
   }
 
-  /** Dead letters, and due rows of sinks that are not in the list. */
-  undelivered(sinks: readonly string[]): Row[] {
-    return this.sqlite.all(this.#sql.undelivered, this.#outbox, JSON.stringify(sinks)) as Row[];
+  /**
+   * Dead letters, and due rows of sinks that are not in the list. Without a list no sink is known, so none is missing.
+   * The oldest come first.
+   */
+  undelivered(sinks: readonly string[] | undefined, which: Which = {}, limit = -1, offset = 0): Row[] {
+    return this.sqlite.all(this.#sql.undelivered, ...this.#values(sinks, which), limit, offset) as Row[];
+  }
+
+  /** The same rows without their deliveries, because there may be many. */
+  undeliveredKeys(sinks: readonly string[] | undefined, which: Which = {}): RowKey[] {
+    return this.sqlite.all(this.#sql.undeliveredKeys, ...this.#values(sinks, which)) as RowKey[];
+  }
+
+  #values(
+    sinks: readonly string[] | undefined,
+    { id = null, sink = null }: { id?: string | null; sink?: string | null },
+  ) {
+    return [this.#outbox, JSON.stringify(sinks ?? null), id, id, sink, sink] as const;
+  }
+
+  /** The sinks that the outbox had when it was last started. Undefined if no start is recorded. */
+  sinks(): string[] | undefined {
+    const rows = this.#sinks.all(this.#sql.sinks, this.#outbox) as { sink: string }[];
+    return rows.length === 0 ? undefined : rows.map(({ sink }) => sink);
+  }
+
+  /** Records the sinks, so that a process that does not deliver knows which are gone. */
+  recordSinks(sinks: readonly string[]): void {
+    const recorded = this.sinks() ?? [];
+    if (recorded.length === sinks.length && recorded.every((sink) => sinks.includes(sink))) return;
+    const names = JSON.stringify(sinks);
+    // The additions first: after a crash between them, no sink is taken for gone that is not.
+    this.#sinks.run(this.#sql.addSinks, this.#outbox, names);
+    this.#sinks.run(this.#sql.dropSinks, this.#outbox, names);
   }
 
   counts(): Count[] {
@@ -120,15 +166,20 @@ export class OutboxTable {
     return this.sqlite.run(this.#sql.redeliver, now, now, this.#outbox, id ?? null, id ?? null);
   }
 
+  /** Makes one dead letter due again. */
+  redeliverRow({ key, sink }: RowKey, now: number): boolean {
+    return this.sqlite.run(this.#sql.redeliverRow, now, now, key, sink) === 1;
+  }
+
   /** Deletes an undelivered row that no process has leased. */
-  discard({ key, sink }: Row, now: number): boolean {
+  discard({ key, sink }: Pick<Row, 'key' | 'sink'>, now: number): boolean {
     return this.sqlite.run(this.#sql.discard, key, sink, now) === 1;
   }
 
   /** Moves an undelivered row that no process has leased to another sink, or deletes it if that sink has the event. */
-  move({ key, sink }: Row, to: string, now: number): boolean {
+  move({ key, sink }: Pick<Row, 'key' | 'sink'>, to: string, now: number): boolean {
     const isMoved = this.sqlite.run(this.#sql.move, to, now, now, key, sink, now) === 1;
-    return this.discard({ key, sink } as Row, now) || isMoved;
+    return this.discard({ key, sink }, now) || isMoved;
   }
 
   sweep(now: number): void {
@@ -136,10 +187,14 @@ export class OutboxTable {
   }
 }
 
-function statements(table: string) {
+function statements(table: string, sinks: string) {
   const row = 'WHERE key = ? AND sink = ?';
   const dueAgain = "state = 'due', since = ?, due_at = ?, attempts = 0";
   const ours = '(outbox = ? OR outbox IS NULL)';
+  // `NOT IN` a list of NULL is never true.
+  const undelivered = `${ours} AND (state = 'dead' OR state = 'due' AND sink NOT IN (SELECT value FROM json_each(?)))
+    AND (? IS NULL OR event_id = ?) AND (? IS NULL OR sink = ?)`;
+  const oldestFirst = 'coalesce(failed_at, since), key, sink';
   const isFree = "(state = 'dead' OR state = 'due' AND (token IS NULL OR due_at <= ?))";
   return {
     insert: `
@@ -153,10 +208,11 @@ function statements(table: string) {
     // Only the fact of the delivery is kept, not its content.
     delivered: `UPDATE ${table} SET state = 'told', token = NULL, delivery = '', expires_at = ? ${row} AND token = ?`,
     failed: `UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ? ${row} AND token IS ?`,
-    undelivered: `
-      SELECT * FROM ${table} WHERE ${ours}
-        AND (state = 'dead' OR state = 'due' AND sink NOT IN (SELECT value FROM json_each(?)))
-      ORDER BY coalesce(failed_at, since)`,
+    undelivered: `SELECT * FROM ${table} WHERE ${undelivered} ORDER BY ${oldestFirst} LIMIT ? OFFSET ?`,
+    undeliveredKeys: `SELECT key, sink, state FROM ${table} WHERE ${undelivered} ORDER BY ${oldestFirst}`,
+    sinks: `SELECT sink FROM ${sinks} WHERE outbox = ? ORDER BY sink`,
+    addSinks: `INSERT OR IGNORE INTO ${sinks} (outbox, sink) SELECT ?, value FROM json_each(?)`,
+    dropSinks: `DELETE FROM ${sinks} WHERE outbox = ? AND sink NOT IN (SELECT value FROM json_each(?))`,
     counts: ['due', 'dead']
       .map(
         (state) => `
@@ -164,6 +220,7 @@ function statements(table: string) {
       )
       .join(' UNION ALL '),
     redeliver: `UPDATE ${table} SET ${dueAgain} WHERE state = 'dead' AND ${ours} AND (? IS NULL OR event_id = ?)`,
+    redeliverRow: `UPDATE ${table} SET ${dueAgain} ${row} AND state = 'dead'`,
     discard: `DELETE FROM ${table} ${row} AND ${isFree}`,
     move: `UPDATE OR IGNORE ${table} SET sink = ?, token = NULL, ${dueAgain} ${row} AND ${isFree}`,
     sweep: `

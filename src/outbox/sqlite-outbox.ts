@@ -7,7 +7,7 @@ import { keyOf } from '../forward/dispatcher.js';
 import { Drain } from '../forward/drain.js';
 import { logError } from '../log.js';
 import type { VastEvent } from '../providers/vast.js';
-import { type QueuedDelivery, toQueued } from '../queue/envelope.js';
+import { toQueued } from '../queue/envelope.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepSchedule } from '../stores/sweep.js';
 import {
@@ -23,8 +23,16 @@ import {
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 import { swallowErrors } from '../util/swallow-errors.js';
 import { GroupCommit } from './group-commit.js';
-import { OutboxTable, type Row } from './outbox-table.js';
+import { OutboxTable } from './outbox-table.js';
 import { SinkWorker } from './sink-worker.js';
+import {
+  type DeadLetter,
+  type DeadLetterPage,
+  type OutboxMove,
+  type OutboxStats,
+  type Step,
+  UndeliveredEvents,
+} from './undelivered-events.js';
 
 /** Options of `sqliteOutbox`. */
 export interface OutboxOptions<Event = VastEvent> {
@@ -52,53 +60,13 @@ export interface OutboxOptions<Event = VastEvent> {
   readonly onError?: (error: Error, context: ErrorContext) => unknown;
 }
 
-/** An event that was not delivered to a sink, and that the outbox does not retry. */
-export interface DeadLetter {
-  /** The signed event id. */
-  readonly id: string;
-  /** Name of the sink that it was not delivered to. */
-  readonly sink: string;
-  /** Whether the outbox no longer has this sink. If so, `move` or `discard` the event, or give a sink this name. */
-  readonly orphaned: boolean;
-  /** Number of attempts. */
-  readonly attempts: number;
-  /** Message of the last error. */
-  readonly error: string;
-  /** When the last attempt failed, in Unix milliseconds. Without an attempt, when the event was stored. */
-  readonly failedAt: number;
-  /** The delivery, ready for a forwarder. Undefined if the row cannot be read. */
-  readonly delivery?: QueuedDelivery;
-}
-
-/** Numbers of stored events for one sink. */
-export interface OutboxStats {
-  /** The sink's name. */
-  readonly sink: string;
-  /** Whether the outbox no longer has this sink. */
-  readonly orphaned: boolean;
-  /** Number of events that wait for delivery. */
-  readonly due: number;
-  /** Number of dead letters. */
-  readonly dead: number;
-}
-
-/** Which events are moved, and where to. */
-export interface OutboxMove {
-  /** The sink to deliver them to. */
-  readonly to: string;
-  /** Only events of this sink. Default: events of sinks that the outbox no longer has. */
-  readonly from?: string;
-  /** Only this event. */
-  readonly id?: string;
-}
-
 /** A sink that stores events in a file until they are delivered to its own sinks. */
 export interface Outbox<Event = VastEvent> extends Sink<Event> {
   /**
    * Dead letters, and events for sinks that the outbox no longer has. The oldest come first. They stay until they are
    * redelivered, moved or discarded.
    */
-  deadLetters(): DeadLetter[];
+  deadLetters(page?: DeadLetterPage): DeadLetter[];
   /** Redelivers the dead letters of one event, or all of them. Returns how many there were. */
   redeliver(id?: string): number;
   /**
@@ -151,7 +119,9 @@ function scopeOf(name: string): string {
   return name === defaultName ? defaultName : `outbox ${name}`;
 }
 
-const defaultName = 'outbox';
+export const defaultName = 'outbox';
+
+export const defaultTable = 'vast_webhook_outbox';
 
 /** Names of the open outboxes of this process, by table. */
 const open = new Map<string, Set<string>>();
@@ -184,6 +154,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   readonly #tableId: string;
   readonly #sinks: readonly Sink<Event>[];
   readonly #table: OutboxTable;
+  readonly #undelivered: UndeliveredEvents;
   readonly #commits: GroupCommit;
   readonly #workers: readonly SinkWorker<Event>[];
   readonly #clock: Clock;
@@ -214,11 +185,12 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       onError: aFunction,
     });
     if (options.sinks === undefined) throw new TypeError(`the option sinks must be ${someSinks[1]}`);
-    const { name = defaultName, table = 'vast_webhook_outbox' } = options;
+    const { name = defaultName, table = defaultTable } = options;
     this.name = name;
     this.#sinks = toSinks(options.sinks);
     this.#onError = swallowErrors(options.onError ?? logError);
     this.#table = new OutboxTable(db, table, name);
+    this.#undelivered = new UndeliveredEvents(this.#table, () => this.#sinks.map((sink) => sink.name));
     this.#scope = scopeOf(name);
     this.#tableId = tableIdOf(db, table);
     this.#open();
@@ -261,16 +233,8 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.#schedulePoll();
   }
 
-  deadLetters(): DeadLetter[] {
-    return this.#undelivered().map(({ event_id, sink, attempts, error, failed_at, since, delivery }) => ({
-      id: event_id,
-      sink,
-      orphaned: this.#isOrphaned(sink),
-      attempts: Number(attempts),
-      error: error ?? '',
-      failedAt: Number(failed_at ?? since),
-      delivery: parsed(delivery),
-    }));
+  deadLetters(page?: DeadLetterPage): DeadLetter[] {
+    return this.#undelivered.list(page);
   }
 
   redeliver(id?: string): number {
@@ -279,59 +243,18 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     return count;
   }
 
-  move({ to, from, id }: OutboxMove): number {
-    if (this.#isOrphaned(to)) {
-      throw new TypeError(
-        `the outbox has no sink "${to}" (it has ${this.#sinkNames.join(', ')}): move to one of these`,
-      );
-    }
-    const matches = (row: Row) =>
-      row.sink !== to &&
-      (from === undefined ? this.#isOrphaned(row.sink) : row.sink === from) &&
-      (id === undefined || row.event_id === id);
-    const moved = this.#changeEach(matches, (row, now) => this.#table.move(row, to, now));
+  move(which: OutboxMove): number {
+    const moved = total(this.#undelivered.move(which));
     this.#schedulePoll();
     return moved;
   }
 
   discard(id: string, sink?: string): number {
-    const matches = (row: Row) => row.event_id === id && (sink === undefined || row.sink === sink);
-    return this.#changeEach(matches, (row, now) => this.#table.discard(row, now));
+    return total(this.#undelivered.discard(id, sink));
   }
 
   stats(): OutboxStats[] {
-    const counts = this.#table.counts();
-    const names = new Set([...this.#sinkNames, ...counts.map(({ sink }) => sink)]);
-    const countOf = (sink: string, state: 'due' | 'dead') =>
-      Number(counts.find((each) => each.sink === sink && each.state === state)?.count ?? 0);
-    return [...names].map((sink) => ({
-      sink,
-      orphaned: this.#isOrphaned(sink),
-      due: countOf(sink, 'due'),
-      dead: countOf(sink, 'dead'),
-    }));
-  }
-
-  get #sinkNames(): string[] {
-    return this.#sinks.map(({ name }) => name);
-  }
-
-  #isOrphaned(sink: string): boolean {
-    return !this.#sinks.some(({ name }) => name === sink);
-  }
-
-  #undelivered(): Row[] {
-    return this.#table.undelivered(this.#sinkNames);
-  }
-
-  /** Changes the matching undelivered rows in one commit. Returns how many were changed. */
-  #changeEach(matches: (row: Row) => boolean, change: (row: Row, now: number) => boolean): number {
-    let count = 0;
-    this.#table.sqlite.transaction(() => {
-      const now = Date.now();
-      count = this.#undelivered().filter((row) => matches(row) && change(row, now)).length;
-    });
-    return count;
+    return this.#undelivered.stats();
   }
 
   /** Throws a `TypeError` if the table has an open outbox of this name, because each would deliver the other's rows. */
@@ -348,6 +271,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   #reportOrphans(): void {
     if (this.#hasReported) return;
     const orphaned = this.stats().filter((each) => each.orphaned);
+    this.#table.recordSinks(this.#sinks.map(({ name }) => name));
     this.#hasReported = true;
     for (const { sink, due, dead } of orphaned) {
       const events = `${due} due and ${dead} dead ${due + dead === 1 ? 'event' : 'events'}`;
@@ -405,11 +329,6 @@ function mayAccept<Event>(sink: Sink<Event>, event: Event, delivery: Delivery): 
   }
 }
 
-/** Undefined if it cannot be read, so that one bad row does not break a list. */
-function parsed(delivery: string): QueuedDelivery | undefined {
-  try {
-    return JSON.parse(delivery);
-  } catch {
-    return undefined;
-  }
+function total(steps: readonly Step[]): number {
+  return steps.reduce((sum, step) => sum + step(), 0);
 }

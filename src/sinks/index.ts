@@ -1,11 +1,6 @@
-export {
-  type DeadLetter,
-  type Outbox,
-  type OutboxMove,
-  type OutboxOptions,
-  type OutboxStats,
-  sqliteOutbox,
-} from '../outbox/sqlite-outbox.js';
+export { type OutboxFile, type OutboxFileOptions, type OutboxSelection, outboxFile } from '../outbox/outbox-file.js';
+export { type Outbox, type OutboxOptions, sqliteOutbox } from '../outbox/sqlite-outbox.js';
+export type { DeadLetter, DeadLetterPage, OutboxMove, OutboxStats } from '../outbox/undelivered-events.js';
 export type { DigestEvent, DigestedType } from '../providers/digests.js';
 export type { SqliteDatabase, SqliteStatement } from '../stores/sqlite-table.js';
 export { type DigestOptions, digest } from './batching/digest.js';

@@ -1,5 +1,8 @@
+import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type VastEvent, vastWebhook } from '../../src/index.js';
+import { outboxFile, sqliteOutbox } from '../../src/sinks/index.js';
+import { recorder } from '../outbox/set-up.js';
 import { startVastManagement } from '../support/management-stand-in.js';
 import { workplace } from './call.js';
 import { startDev } from './dev-session.js';
@@ -103,6 +106,13 @@ const outputs: Readonly<Record<string, () => Promise<string>>> = {
     const { call } = await hostileAccount();
     return call(['doctor', '--json', '--url', `${endpoint}/${mark}`, '--local']);
   },
+  'dead-letters list': () => deadLetters('list'),
+  'dead-letters list --json': () => deadLetters('list', '--json'),
+  'dead-letters show': () => deadLetters('show', hostile),
+  'dead-letters show --json': () => deadLetters('show', hostile, '--json'),
+  'dead-letters show, of an unknown id': () => deadLetters('show', `x${hostile}`),
+  'dead-letters move': () => deadLetters('move', '--to', hostile),
+  'dead-letters discard': () => deadLetters('discard', hostile),
   async verify() {
     const { out, err } = await runCommand(['verify', '--file', hostile], { env: { VAST_WEBHOOK_SECRET: secret } });
     return out + err;
@@ -165,6 +175,27 @@ const outputs: Readonly<Record<string, () => Promise<string>>> = {
     return call(['test', '42']);
   },
 };
+
+/** What the command prints of an outbox whose row is all hostile. */
+async function deadLetters(...args: readonly string[]): Promise<string> {
+  const place = workplace();
+  const db = new Database(place.path(mark));
+  const outbox = sqliteOutbox(db, { sinks: [recorder('slack').sink] });
+  await vi.waitUntil(() => outboxFile(db).sinks() !== undefined);
+  await outbox.close();
+  db.prepare(`
+    INSERT INTO vast_webhook_outbox (key, event_id, sink, delivery, state, since, due_at, attempts, error, outbox)
+    VALUES ('key', ?, ?, ?, 'dead', 1, 1, 1, ?, 'outbox')`).run(
+    hostile,
+    hostile,
+    JSON.stringify({ provider: 'vast', rawBody: Buffer.from(JSON.stringify(event())).toString('base64') }),
+    hostile,
+  );
+  db.close();
+  const { out, err } = await place.call(['dead-letters', ...args, '--outbox', mark]);
+  if (args.includes('--json')) expect(JSON.parse(out)[0]).toMatchObject({ id: hostile, sink: hostile, error: hostile });
+  return out + err + (args[0] === 'discard' ? mark : '');
+}
 
 describe('text of others controls no terminal', () => {
   it.each(Object.entries(outputs))('%s', async (_name, output) => {

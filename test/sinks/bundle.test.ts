@@ -26,6 +26,7 @@ const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
   cloudEvents: ['service-address.ts', 'cloud-events.ts', 'happened-at.ts', 'post.ts'],
   log: ['log.ts'],
   bullmq: ['bullmq.ts'],
+  outboxFile: [],
   sqliteOutbox: [],
   digest: ['digest.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'happened-at.ts', 'summary.ts', 'text.ts'],
   quiet: ['quiet.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'happened-at.ts', 'summary.ts', 'text.ts'],

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { canAsk, isConfirmed } from '../shared/confirm.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
 import { printable, printNote } from '../shared/print.js';
@@ -17,7 +18,7 @@ export function addDelete(program: Command, io: CliContext): void {
 
 async function remove(io: CliContext, idOrName: string, flags: Flags): Promise<void> {
   const { yes, provider } = flags;
-  if (!yes && !(io.stdin.isTTY && io.stderr.isTTY)) {
+  if (!yes && !canAsk(io)) {
     throw new UsageError('delete asks before it deletes, and this is no terminal: give --yes');
   }
   const { findWebhook } = await import('./find-webhook.js');
@@ -26,20 +27,7 @@ async function remove(io: CliContext, idOrName: string, flags: Flags): Promise<v
   const webhook = presentable(findWebhook(await manager.list(), idOrName));
   const verb = provider === 'shodai' ? 'Disable' : 'Delete';
   const what = printable(`webhook ${webhook.id}${webhook.name ? ` "${webhook.name}"` : ''} to ${webhook.url}`);
-  if (!yes && !(await isConfirmed(io, `${verb} ${what}? [y/N] `))) throw new CliError('nothing was deleted');
+  if (!yes && !(await isConfirmed(io, `${verb} ${what}?`))) throw new CliError('nothing was deleted');
   await manager.delete(webhook.id);
   printNote(io, `${verb}d ${what}.`);
-}
-
-async function isConfirmed({ stdin, stderr, interrupted }: CliContext, question: string): Promise<boolean> {
-  const { createInterface } = await import('node:readline/promises');
-  const terminal = createInterface({ input: stdin, output: stderr });
-  const closed = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
-  try {
-    // The end of the input is a no, too.
-    const answer = await Promise.race([terminal.question(question, { signal: interrupted }), closed]);
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    terminal.close();
-  }
 }

@@ -36,3 +36,9 @@ export function toPort(text: string): number {
 export function collect(value: string, values: readonly string[] = []): readonly string[] {
   return [...values, value];
 }
+
+export function wholeNumber(text: string): number {
+  const value = integer(text);
+  if (value < 0) throw new InvalidArgumentError('It must be 0 or a whole number above it.');
+  return value;
+}
