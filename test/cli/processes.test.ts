@@ -135,13 +135,21 @@ describe('the installed command takes the clients of the project', () => {
     ['redis://127.0.0.1:1', 'npm install ioredis'],
     ['postgres://127.0.0.1:1/db', 'npm install pg'],
   ];
-  if (!hasSqlite) missing.push(['sqlite:events.db', 'npm install better-sqlite3']);
+  if (!hasSqlite) missing.push(['sqlite:events.db', 'npm install better-sqlite3@12']);
 
   it.each(missing)('and says which one is missing for %s', async (store, advice) => {
     const program = command.start(['serve', '--log-events', '--store', store], env);
     expect(await program.exited).toBe(1);
     expect(program.stderr).toMatch(/^vast-webhook: [^\n]+\n$/);
     expect(program.stderr).toContain(advice);
+  });
+
+  it.skipIf(hasSqlite)('and says in one sentence what an outbox needs', async () => {
+    const program = command.start(['serve', '--log-events', '--outbox', 'outbox.db'], env);
+    expect(await program.exited).toBe(1);
+    expect(program.stderr).toBe(
+      'vast-webhook: --outbox with a file needs a client: run npm install better-sqlite3@12 in this folder, or use Node.js 22.13 or later, which needs none\n',
+    );
   });
 
   async function servesWith(store: string, ...packages: readonly string[]): Promise<void> {

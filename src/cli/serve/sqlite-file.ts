@@ -7,6 +7,9 @@ export interface SqliteFile extends SqliteDatabase {
   close(): unknown;
 }
 
+/** Version 13 of better-sqlite3 needs Node.js 22, and only Node.js 20 and early versions of 22 need it at all. */
+const advice = 'run npm install better-sqlite3@12 in this folder, or use Node.js 22.13 or later, which needs none';
+
 type Constructor = new (file: string) => SqliteFile;
 
 /** Opens a file, which is made if there is none, with better-sqlite3 or else the SQLite of Node.js itself. */
@@ -36,7 +39,7 @@ export function unusable(option: string, path: string, error: unknown): CliError
 
 function installedSqlite(option: string, cwd: string, builtIn: Constructor | undefined): Constructor {
   try {
-    return loadUserModule(['better-sqlite3'], `${option} with a file`, cwd).module as Constructor;
+    return loadUserModule(['better-sqlite3'], `${option} with a file`, cwd, advice).module as Constructor;
   } catch (error) {
     if (builtIn === undefined) throw error;
     return builtIn;

@@ -12,7 +12,12 @@ export interface Found {
  * Loads the first of some packages that the user has: in the project the command was started in, or beside this
  * package. Throws a `CliError` that says what to install for `what`.
  */
-export function loadUserModule(names: readonly string[], what: string, cwd: string): Found {
+export function loadUserModule(
+  names: readonly string[],
+  what: string,
+  cwd: string,
+  advice = `npm install ${names[0]}`,
+): Found {
   for (const from of [join(cwd, 'package.json'), import.meta.url]) {
     const require = createRequire(from);
     for (const name of names) {
@@ -30,5 +35,5 @@ export function loadUserModule(names: readonly string[], what: string, cwd: stri
       }
     }
   }
-  throw new CliError(`${what} needs a client: npm install ${names[0]}`);
+  throw new CliError(`${what} needs a client: ${advice}`);
 }
