@@ -17,7 +17,7 @@ export default {
   typedoc: { config: ['scripts/docs/typedoc.config.mjs'] },
   vitest: { config: ['vitest.config.ts', 'scripts/mutation/vitest.config.ts'] },
   ignore: ['test/consumers/**'],
-  ignoreDependencies: ['@arethetypeswrong/cli', 'publint'],
-  ignoreBinaries: ['openssl'],
+  ignoreDependencies: ['@arethetypeswrong/cli', 'kubernetes-models', 'publint'],
+  ignoreBinaries: ['nginx', 'openssl', 'systemd-analyze'],
   ignoreFiles: ['test/docs/prelude.ts'],
 };
