@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { sinksFromUrls } from '../../src/cli/serve/sinks-from-urls.js';
+import { givenSinks, secretsInSink, sinksFromUrls } from '../../src/cli/serve/sinks-from-urls.js';
+import { CliError } from '../../src/cli/shared/errors.js';
+
+const settings = { labels: [], cwd: '.' };
 
 function namesOf(...other: string[]): string[] {
-  return sinksFromUrls({ slack: [], googleChat: [], other }, { labels: [] }).map(({ name }) => name);
+  return sinksFromUrls(givenSinks('--sink', other), settings).map(({ name }) => name);
 }
 
 describe('an address', () => {
@@ -41,7 +44,81 @@ describe('an address', () => {
     expect(new Set(names).size).toBe(3);
     expect(namesOf(...urls.slice(1))).toEqual(names.slice(1));
     expect(namesOf(...urls.toReversed())).toEqual(names.toReversed());
-    const given = sinksFromUrls({ slack: urls.slice(0, 1), googleChat: [], other: [] }, { labels: [] });
+    const given = sinksFromUrls(givenSinks('--slack', urls.slice(0, 1), 'slack'), settings);
     expect(given.map(({ name }) => name)).toEqual(names.slice(0, 1));
+  });
+});
+
+describe('an address in a form that Apprise has', () => {
+  it.each([
+    ['slack://T0/B0/AbC', 'slack'],
+    ['discord://1/AbC', 'discord'],
+    ['discord://1/AbC?thread=2', 'discord'],
+    ['pagerduty://R0aUtInGkEy', 'pagerDuty'],
+    ['pagerduty://R0aUtInGkEy@api-key?region=eu', 'pagerDuty'],
+    [`http+https://whsec_${'a/+b'.repeat(8)}@example.com/hook?a=b`, 'http'],
+    ['cloudevents+https://example.com/hook?a=b', 'cloudEvents'],
+  ])('%s is of %s', (url, name) => {
+    expect(namesOf(url)).toEqual([expect.stringMatching(new RegExp(`^${name}-[0-9a-f]{8}$`))]);
+  });
+
+  it("and the service's own address are one sink", () => {
+    expect(namesOf('slack://T0/B0/AbC')).toEqual(namesOf('https://hooks.slack.com/services/T0/B0/AbC'));
+    expect(namesOf('discord://1/AbC')).toEqual(namesOf('https://discord.com/api/webhooks/1/AbC'));
+  });
+
+  it.each([
+    ['slack://xoxb-secretslacktoken/#channel', '--sink: the address must be like slack://T.../B.../TOKEN'],
+    ['discord://1/secretslacktoken?format=markdown', 'does not take (valid: thread)'],
+    ['slack://T0/B0/secretslacktoken?format=markdown', 'does not take (it takes none)'],
+    ['pagerduty://secretslacktoken?region=mars', 'must be like pagerduty://KEY'],
+    ['http+https://secretslacktoken@example.com', 'must be like http+https://whsec_SECRET@HOST/PATH'],
+    ['http+https://whsec_secretslacktoken@example.com', '--sink: HTTP endpoint: a secret must be whsec_'],
+  ])('%s is refused with what it must be like', (url, message) => {
+    const refused = () => namesOf(url);
+    expect(refused).toThrow(CliError);
+    expect(refused).toThrow(message);
+    expect(refused).not.toThrow(/secretslacktoken/);
+  });
+
+  it('is listed where an https address says nothing by its host', () => {
+    for (const form of ['slack://', 'discord://', 'pagerduty://KEY', 'http+https://', 'cloudevents+https://']) {
+      expect(() => namesOf('https://example.com/hook')).toThrow(form);
+    }
+  });
+});
+
+describe('a name', () => {
+  const slack = 'https://hooks.slack.com/services/T/B/x';
+
+  it('stands before the address, and before the label of a webhook', () => {
+    const given = givenSinks('--sink', [`ops=${slack}`, `on-call=host@${slack}`, `host@${slack}`]);
+    const sinks = sinksFromUrls(given, { ...settings, labels: ['host'] });
+    expect(sinks.map(({ name }) => name)).toEqual(['ops', 'on-call', expect.stringMatching(/^slack-/)]);
+    const accepts = (webhook: string) => sinks.map(({ accepts }) => accepts?.({} as never, { webhook } as never));
+    expect(accepts('host')).toEqual([undefined, true, true]);
+    expect(accepts('client')).toEqual([undefined, false, false]);
+  });
+
+  it('that is used twice is refused, and so is an address that is given twice', () => {
+    const given = [...givenSinks('SLACK_WEBHOOK_URL', [slack], 'slack'), ...givenSinks('--sink', [slack])];
+    expect(() => sinksFromUrls(given, settings)).toThrow(/^SLACK_WEBHOOK_URL and --sink: one address is given twice/);
+    expect(() => namesOf(`ops=${slack}`, 'ops=https://discord.com/api/webhooks/1/x')).toThrow(
+      '--sink: two sinks are named "ops"',
+    );
+    expect(namesOf(slack, `ops=${slack}`)).toHaveLength(2);
+  });
+});
+
+describe('what a log must not have of an address', () => {
+  it.each([
+    ['https://chat.googleapis.com/v1/spaces/S/messages?key=the-secret-key&token=the-secret-token', 2],
+    ['tgram://123456:the-secret-token/@channel', 1],
+    ['mailtos://me%40example.com:the-secret-%40@smtp.example.com/you@example.com', 1],
+  ])('%s', (text, count) => {
+    const secrets = secretsInSink({ where: '--sink', text: `ops=${text}` });
+    expect(secrets).toContain(text);
+    expect(secrets.filter((secret) => /^the-secret-[\w@]*$/.test(secret))).toHaveLength(count);
+    expect(secrets.some((secret) => 'https://chat.googleapis.com smtp.example.com'.includes(secret))).toBe(false);
   });
 });

@@ -35,11 +35,7 @@ export function addDev(program: Command, io: CliContext): void {
     .option('--page-port <port>', "the page's", toPort, 8788)
     .option('--slack <url>', 'a Slack incoming webhook to deliver to; may be repeated', collect)
     .option('--google-chat <url>', 'a Google Chat incoming webhook to deliver to; may be repeated', collect)
-    .option(
-      '--sink <url>',
-      'a webhook of Slack, Google Chat, Discord or Teams, recognised by its host; may be repeated',
-      collect,
-    );
+    .option('--sink <[name=]url>', 'any other sink, as serve takes it; may be repeated', collect);
   addApiOptions(command)
     .addHelpText('after', manual)
     .action(async (options: DevOptions) => {

@@ -11,7 +11,7 @@ import { sampleEvent } from 'vast-webhook/testing';
 import { asUsage, findApiKey } from '../manage/flags.js';
 import { isAccepted, sender, statusOf } from '../send/post-delivery.js';
 import { type ReceiverLog, receiverLog } from '../serve/log.js';
-import { sinksFromUrls, withoutLabel } from '../serve/sinks-from-urls.js';
+import { givenSinks, secretsInSink, sinksFromUrls, withoutLabel } from '../serve/sinks-from-urls.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
 import { listen, stopListening } from '../shared/listen.js';
@@ -138,15 +138,18 @@ class Session {
 
   #sinks() {
     const { slack, googleChat, sink } = this.#options;
-    const urls = {
+    const listed = (name: string) => listOf(this.#setting(name));
+    const given = [
       // Whichever webhook they are for: here is one only.
-      slack: slack ?? listOf(this.#setting('SLACK_WEBHOOK_URL')),
-      googleChat: googleChat ?? listOf(this.#setting('GOOGLE_CHAT_URL')),
-      other: sink ?? [],
-    };
-    this.#secrets.push(...Object.values(urls).flat());
-    return sinksFromUrls(urls, {
+      ...givenSinks('--slack', slack ?? listed('SLACK_WEBHOOK_URL'), 'slack'),
+      ...givenSinks('--google-chat', googleChat ?? listed('GOOGLE_CHAT_URL'), 'googleChat'),
+      ...givenSinks('VAST_WEBHOOK_SINKS', listed('VAST_WEBHOOK_SINKS')),
+      ...givenSinks('--sink', sink ?? []),
+    ];
+    this.#secrets.push(...given.flatMap(secretsInSink));
+    return sinksFromUrls(given, {
       labels: [],
+      cwd: this.#io.cwd,
       consoleUrl: this.#setting('VAST_CONSOLE'),
       fetch: proxiedFetch(this.#setting),
     });

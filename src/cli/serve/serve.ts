@@ -52,8 +52,8 @@ export function addServe(program: Command, io: CliContext): void {
     .option('--slack <url>', "a Slack incoming webhook, or a workflow's trigger; may be repeated", collect)
     .option('--google-chat <url>', 'a Google Chat incoming webhook; may be repeated', collect)
     .option(
-      '--sink <url>',
-      'a webhook of Slack, Google Chat, Discord or Teams, recognised by its host; may be repeated',
+      '--sink <[name=]url>',
+      "any sink: the address of a service's webhook, or one of those listed below; may be repeated",
       collect,
     )
     .option('--log-events', 'write each event to the log, too; with it, no chat is needed')
@@ -94,35 +94,41 @@ async function serve(options: Options, io: CliContext): Promise<void> {
   const [
     { receive },
     { receiverLog },
-    { sinksFromUrls, unheardLabel, withoutLabel },
+    { givenSinks, secretsInSink, sinksFromUrls, unheardLabel },
     { labelsOf, receiverSecret },
     { proxiedFetch },
   ] = await loading;
 
   const secret = await receiverSecret(options, setting, io);
-  const urls = {
-    slack: options.slack ?? listOf(setting('SLACK_WEBHOOK_URL')),
-    googleChat: options.googleChat ?? listOf(setting('GOOGLE_CHAT_URL')),
-    other: options.sink ?? [],
-  };
+  const given = [
+    ...(options.slack
+      ? givenSinks('--slack', options.slack, 'slack')
+      : givenSinks('SLACK_WEBHOOK_URL', listOf(setting('SLACK_WEBHOOK_URL')), 'slack')),
+    ...(options.googleChat
+      ? givenSinks('--google-chat', options.googleChat, 'googleChat')
+      : givenSinks('GOOGLE_CHAT_URL', listOf(setting('GOOGLE_CHAT_URL')), 'googleChat')),
+    ...givenSinks('VAST_WEBHOOK_SINKS', listOf(setting('VAST_WEBHOOK_SINKS'))),
+    ...givenSinks('--sink', options.sink ?? []),
+  ];
   const store = options.store ?? setting('VAST_WEBHOOK_STORE') ?? 'memory';
   const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX');
   if (options.redeliver && outbox === undefined)
     throw new UsageError('--redeliver needs --outbox, because it delivers the dead letters of the outbox again');
 
-  const log = receiverLog(io, options.log, secretsIn(secret, Object.values(urls).flat().map(withoutLabel), store));
+  const log = receiverLog(io, options.log, secretsIn(secret, given.flatMap(secretsInSink), store));
   const consoleUrl = setting('VAST_CONSOLE');
   if (consoleUrl !== undefined && !isAddress(consoleUrl)) {
     throw new CliError('VAST_CONSOLE must be the address of a console, such as https://cloud.vast.ai');
   }
-  const sinks = sinksFromUrls(urls, {
+  const sinks = sinksFromUrls(given, {
     labels: labelsOf(secret),
+    cwd: io.cwd,
     consoleUrl,
     timeoutMs: options.sinkTimeout && Math.ceil(options.sinkTimeout * 1_000),
     fetch: proxiedFetch(setting),
   });
   if (options.logEvents) sinks.push(log.events);
-  const unheard = options.logEvents ? undefined : unheardLabel(urls, labelsOf(secret));
+  const unheard = options.logEvents ? undefined : unheardLabel(given, labelsOf(secret));
   if (unheard !== undefined && sinks.length > 0) {
     throw new CliError(
       `no chat gets the events of the webhook "${unheard}": give an address without a label, or with ${unheard}@ before it`,

@@ -1,82 +1,72 @@
 import { createHash } from 'node:crypto';
 import { type Sink, type VastEvent, when } from 'vast-webhook';
-import { discord, googleChat, slack, slackWorkflow, teams } from 'vast-webhook/sinks';
-import { CliError } from '../shared/errors.js';
+import { CliError, toError } from '../shared/errors.js';
+import { secretsInAddress } from './sink-address.js';
+import { type SinkOptions, sinkKindOf } from './sink-kinds.js';
 
-/** Addresses, each of which may have a webhook's label and `@` before it: then it hears of that webhook only. */
-export interface SinkUrls {
-  readonly slack: readonly string[];
-  readonly googleChat: readonly string[];
-  /** Of any kind, recognised by their hosts. */
-  readonly other: readonly string[];
+/** An address of a sink, with the place where it was given. */
+export interface GivenSink {
+  /** For errors: `--sink`. */
+  readonly where: string;
+  /** `[name=][label@]address`. With the label of a webhook, the sink gets the events of that webhook only. */
+  readonly text: string;
+  /** What an https address is if its host does not tell. */
+  readonly fallback?: 'slack' | 'googleChat';
+  /** In place of `name=`. */
+  readonly name?: string;
+  /** Makes the sink that is used out of the one that delivers. */
+  wrap?(sink: Sink): Sink;
 }
 
-interface Options {
-  readonly name: string;
-  readonly consoleUrl?: string;
-  readonly timeoutMs?: number;
-  readonly fetch?: typeof fetch;
-}
-
-interface Kind {
-  make(url: string, options: Options): Sink;
-  is(url: URL): boolean;
-}
-
-export interface SinkSettings extends Omit<Options, 'name'> {
+export interface SinkSettings extends Omit<SinkOptions, 'name'> {
   /** Those of the secrets. */
   readonly labels: readonly string[];
+  /** Where the user's packages are. */
+  readonly cwd: string;
+  /** Begins the names of sinks that have none of their own. */
+  readonly prefix?: string;
+  /** Goes around each sink that delivers, inside of what batches. */
+  watch?(sink: Sink): Sink;
 }
 
-const slackHosts = ['hooks.slack.com', 'hooks.slack-gov.com'];
+/** Addresses that were given in one place. */
+export function givenSinks(
+  where: string,
+  texts: readonly string[],
+  fallback?: GivenSink['fallback'],
+): readonly GivenSink[] {
+  return texts.map((text) => ({ where, text, fallback }));
+}
 
-/** By the names of their sinks. */
-const kinds = {
-  slack: {
-    make: slack<VastEvent>,
-    is: ({ hostname, pathname }) => slackHosts.includes(hostname) && pathname.startsWith('/services/'),
-  },
-  slackWorkflow: {
-    make: slackWorkflow<VastEvent>,
-    is: ({ hostname, pathname }) => slackHosts.includes(hostname) && isTriggerPath(pathname),
-  },
-  googleChat: {
-    make: googleChat<VastEvent>,
-    is: ({ hostname }) => hostname === 'chat.googleapis.com',
-  },
-  discord: {
-    make: discord<VastEvent>,
-    is: ({ hostname, pathname }) =>
-      /^((ptb|canary)\.)?discord(app)?\.com$/.test(hostname) && pathname.startsWith('/api/webhooks/'),
-  },
-  teams: {
-    make: teams<VastEvent>,
-    is: ({ hostname }) => /\.(logic\.azure|powerplatform)\.(com|us|cn)$/.test(hostname),
-  },
-} satisfies Readonly<Record<string, Kind>>;
-
-/** Throws a `CliError` or a `TypeError` for an address that is no sink's. */
+/** Throws a `CliError` for an address that is no sink's, and for a name that is used twice. */
 export function sinksFromUrls(
-  { slack: slacks, googleChat: chats, other }: SinkUrls,
-  { labels, ...options }: SinkSettings,
+  given: readonly GivenSink[],
+  { labels, cwd, prefix = '', watch = (sink) => sink, ...options }: SinkSettings,
 ): Sink[] {
-  const given = [
-    ...slacks.map((text) => ({ text, flag: '--slack', fallback: 'slack' as const })),
-    ...chats.map((text) => ({ text, flag: '--google-chat', fallback: 'googleChat' as const })),
-    ...other.map((text) => ({ text, flag: '--sink', fallback: undefined })),
-  ];
-  const addresses = given.map(({ text, flag, fallback }) => {
-    const { label, url } = addressIn(text);
-    if (label !== undefined && !labels.includes(label)) throw new CliError(unknownLabel(flag, labels));
-    return { label, url, kind: kindOf(url, fallback) };
-  });
-  return addresses.map(({ kind, url, label }) => {
-    const sink = kinds[kind].make(url, {
-      name: nameOf(kind, label === undefined ? url : `${label}@${url}`),
-      ...options,
-    });
+  const names = new Map<string, string>();
+  return given.map(({ where, text, fallback, wrap = (sink) => sink, ...own }) => {
+    const { label, url, ...named } = partsOf(text);
+    if (label !== undefined && !labels.includes(label)) throw new CliError(unknownLabel(where, labels));
+    const found = sinkKindOf(url, fallback);
+    if (typeof found === 'string') throw new CliError(`${where}: ${found}`);
+    const { kind, target } = found;
+    const address = label === undefined ? target.address : `${label}@${target.address}`;
+    const name = own.name ?? named.name ?? `${prefix}${nameOf(kind, address)}`;
+    const other = names.get(name);
+    if (other !== undefined) throw new CliError(usedTwice(name, other, where, own.name ?? named.name));
+    names.set(name, where);
+    const sink = made(where, () => wrap(watch(target.make({ name, ...options }, cwd))));
     return label === undefined ? sink : when<VastEvent>((_, { webhook }) => webhook === label, sink);
   });
+}
+
+/** Says where it was given if it is refused. */
+function made(where: string, make: () => Sink): Sink {
+  try {
+    return make();
+  } catch (error) {
+    throw new CliError(`${where}: ${toError(error).message}`);
+  }
 }
 
 /**
@@ -87,43 +77,38 @@ function nameOf(kind: string, address: string): string {
   return `${kind}-${createHash('sha256').update(address).digest('hex').slice(0, 8)}`;
 }
 
+function usedTwice(name: string, other: string, where: string, own: string | undefined): string {
+  const places = other === where ? where : `${other} and ${where}`;
+  return own === undefined
+    ? `${places}: one address is given twice (${name}): remove one, or give one a name, as in ops=https://...`
+    : `${places}: two sinks are named "${name}": give one of them another name`;
+}
+
 /** The webhook whose events would be taken from the sender for good, and reach nobody. */
-export function unheardLabel(urls: SinkUrls, labels: readonly string[]): string | undefined {
-  const heard = Object.values(urls).flatMap((texts: readonly string[]) => texts.map((text) => addressIn(text).label));
+export function unheardLabel(given: readonly GivenSink[], labels: readonly string[]): string | undefined {
+  const heard = given.map(({ text }) => partsOf(text).label);
   return heard.includes(undefined) ? undefined : labels.find((label) => !heard.includes(label));
 }
 
-export function withoutLabel(text: string): string {
-  return addressIn(text).url;
+/** What of it must not appear in a log. */
+export function secretsInSink({ text }: GivenSink): readonly string[] {
+  return secretsInAddress(partsOf(text).url);
 }
 
-/** `label@https://…`: an address begins with its scheme. */
-function addressIn(text: string): { readonly label?: string | undefined; readonly url: string } {
-  const [, label, url] = /^([\w.-]+)@(https?:\/\/.*)$/is.exec(text) ?? [];
-  return url === undefined ? { url: text } : { label, url };
+/** The same sink, whichever webhook it is for. */
+export function withoutLabel(text: string): string {
+  const { name, url } = partsOf(text);
+  return name === undefined ? url : `${name}=${url}`;
+}
+
+/** `name=label@scheme://...`: an address begins with its scheme. */
+function partsOf(text: string): { readonly name?: string; readonly label?: string; readonly url: string } {
+  const [, name, label, url] = /^(?:([\w.-]{1,64})=)?(?:([\w.-]+)@)?([a-z][a-z\d+.-]*:\/\/.*)$/is.exec(text) ?? [];
+  return url === undefined ? { url: text } : { name, label, url };
 }
 
 /** The label is not repeated: it may be a part of an address. */
-function unknownLabel(flag: string, labels: readonly string[]): string {
+function unknownLabel(where: string, labels: readonly string[]): string {
   const known = labels.length === 0 ? 'no secret has a label' : `the labels are ${labels.join(', ')}`;
-  return `${flag}: before the @ there must be the label of a secret in VAST_WEBHOOK_SECRETS, and ${known}`;
-}
-
-/** Says no more of the URL than its host: the rest is a secret. */
-function kindOf(text: string, fallback: 'slack' | 'googleChat' | undefined): keyof typeof kinds {
-  const url = URL.canParse(text) ? new URL(text) : new URL('none:');
-  const names = Object.keys(kinds) as (keyof typeof kinds)[];
-  // Wherever it is given: people put the address of a workflow's trigger where Slack's address goes.
-  const kind = url.protocol === 'https:' ? names.find((name) => kinds[name].is(url)) : undefined;
-  if (kind !== undefined) return kind;
-  if (fallback === 'slack' && isTriggerPath(url.pathname)) return 'slackWorkflow';
-  if (fallback !== undefined) return fallback;
-  const what = url.hostname === '' ? 'this is no address' : `${url.hostname} is not known`;
-  throw new CliError(
-    `--sink: ${what}: give the https address of a webhook of Slack, Google Chat, Discord or Teams, or say what it is with --slack or --google-chat`,
-  );
-}
-
-function isTriggerPath(path: string): boolean {
-  return /^\/(triggers|workflows)\//.test(path);
+  return `${where}: before the @ there must be the label of a secret in VAST_WEBHOOK_SECRETS, and ${known}`;
 }

@@ -1,0 +1,151 @@
+import type { Sink, VastEvent } from 'vast-webhook';
+import { cloudEvents, discord, googleChat, http, pagerDuty, slack, slackWorkflow, teams } from 'vast-webhook/sinks';
+import { type Address, addressIn } from './sink-address.js';
+
+export interface SinkOptions {
+  readonly name: string;
+  readonly consoleUrl?: string;
+  readonly timeoutMs?: number;
+  readonly fetch?: typeof fetch;
+}
+
+/** What a sink is made of. */
+export interface Target {
+  /** Stands for it in its default name. Two forms of one address are equal here. */
+  readonly address: string;
+  make(options: SinkOptions, cwd: string): Sink;
+}
+
+interface SinkKind {
+  /** An address for people, if the kind has a scheme of its own. */
+  readonly form?: string;
+  readonly schemes?: readonly string[];
+  /** Query parameters that an address with such a scheme may have. Without them, its query is the service's. */
+  readonly parameters?: readonly string[];
+  /** Reads an address with such a scheme. Undefined if it does not have the form. */
+  read?(address: Address, text: string): Target | undefined;
+  /** Whether an https address is the service's own. */
+  isOwn?(url: URL): boolean;
+  /** The sink of an https address. */
+  ofUrl?(url: string): Target;
+}
+
+const slackHosts = ['hooks.slack.com', 'hooks.slack-gov.com'];
+const slackAt = chatAt(slack);
+const discordAt = chatAt(discord);
+
+/**
+ * The sinks by the names that they have without another one. Forms of addresses are those of Apprise (appriseit.com,
+ * services), so that its users can keep theirs.
+ */
+const kinds: Readonly<Record<string, SinkKind>> = {
+  slack: {
+    form: 'slack://T.../B.../TOKEN',
+    schemes: ['slack'],
+    parameters: [],
+    read: ({ host, path }) =>
+      path.length === 2 ? slackAt(`https://hooks.slack.com/services/${[host, ...path].join('/')}`) : undefined,
+    isOwn: ({ hostname, pathname }) => slackHosts.includes(hostname) && pathname.startsWith('/services/'),
+    ofUrl: slackAt,
+  },
+  slackWorkflow: {
+    isOwn: ({ hostname, pathname }) => slackHosts.includes(hostname) && isTriggerPath(pathname),
+    ofUrl: chatAt(slackWorkflow),
+  },
+  googleChat: {
+    isOwn: ({ hostname }) => hostname === 'chat.googleapis.com',
+    ofUrl: chatAt(googleChat),
+  },
+  discord: {
+    form: 'discord://ID/TOKEN',
+    schemes: ['discord'],
+    parameters: ['thread'],
+    read({ host, path: [token, ...more], parameters: { thread } }) {
+      if (host === '' || token === undefined || more.length > 0) return undefined;
+      const query = thread === undefined ? '' : `?thread_id=${encodeURIComponent(thread)}`;
+      return discordAt(`https://discord.com/api/webhooks/${host}/${token}${query}`);
+    },
+    isOwn: ({ hostname, pathname }) =>
+      /^((ptb|canary)\.)?discord(app)?\.com$/.test(hostname) && pathname.startsWith('/api/webhooks/'),
+    ofUrl: discordAt,
+  },
+  teams: {
+    isOwn: ({ hostname }) => /\.(logic\.azure|powerplatform)\.(com|us|cn)$/.test(hostname),
+    ofUrl: chatAt(teams),
+  },
+  pagerDuty: {
+    form: 'pagerduty://KEY',
+    schemes: ['pagerduty'],
+    parameters: ['region'],
+    // Apprise has KEY@API_KEY, of which the events API needs the first.
+    read({ user, host, path, parameters: { region = 'us' } }, text) {
+      const key = user || host;
+      if (key === '' || path.length > 0 || !/^(us|eu)$/i.test(region)) return undefined;
+      const url = region.toLowerCase() === 'eu' ? { url: 'https://events.eu.pagerduty.com/v2/enqueue' } : {};
+      return { address: text, make: (options) => pagerDuty<VastEvent>(key, { ...withoutConsole(options), ...url }) };
+    },
+  },
+  http: {
+    form: 'http+https://whsec_SECRET@HOST/PATH',
+    schemes: ['http+https', 'http+http'],
+    read(_, text) {
+      // By hand, because the secret is base64, which may have slashes.
+      const [, scheme, secret = '', rest] = /^http\+(https?:\/\/)(?:(whsec_[^@]*)@)?(.*)$/is.exec(text) ?? [];
+      if (scheme === undefined || secret === '') return undefined;
+      return { address: text, make: (options) => http(`${scheme}${rest}`, { ...withoutConsole(options), secret }) };
+    },
+  },
+  cloudEvents: {
+    form: 'cloudevents+https://HOST/PATH',
+    schemes: ['cloudevents+https', 'cloudevents+http'],
+    read: (_, text) => ({
+      address: text,
+      make: (options) => cloudEvents<VastEvent>(text.slice('cloudevents+'.length), withoutConsole(options)),
+    }),
+  },
+};
+
+export interface FoundKind {
+  readonly kind: string;
+  readonly target: Target;
+}
+
+/** The sink that an address stands for. `fallback` is for an https address that no host tells. Otherwise why there is none. */
+export function sinkKindOf(text: string, fallback?: 'slack' | 'googleChat'): FoundKind | string {
+  const address = addressIn(text);
+  const schemed = Object.entries(kinds).find(([, { schemes }]) => schemes?.includes(address?.scheme ?? ''));
+  if (address !== undefined && schemed !== undefined) {
+    const [kind, { read, form, parameters }] = schemed;
+    if (parameters !== undefined && !Object.keys(address.parameters).every((name) => parameters.includes(name))) {
+      const valid = parameters.length === 0 ? 'it takes none' : `valid: ${parameters.join(', ')}`;
+      return `the address has a parameter that ${address.scheme}:// does not take (${valid})`;
+    }
+    const target = read?.(address, text);
+    return target === undefined ? `the address must be like ${form}` : { kind, target };
+  }
+  const url = URL.canParse(text) ? new URL(text) : new URL('none:');
+  // Wherever it is given: people put the address of a workflow's trigger where Slack's address goes.
+  const own = url.protocol === 'https:' ? Object.entries(kinds).find(([, { isOwn }]) => isOwn?.(url)) : undefined;
+  const kind = own?.[0] ?? (fallback === 'slack' && isTriggerPath(url.pathname) ? 'slackWorkflow' : fallback);
+  const target = kind === undefined ? undefined : kinds[kind]?.ofUrl?.(text);
+  if (kind !== undefined && target !== undefined) return { kind, target };
+  return `${url.hostname === '' ? 'this is no address' : `${url.hostname} is not known`}: ${whatToGive()}`;
+}
+
+function whatToGive(): string {
+  const forms = Object.values(kinds).flatMap(({ form }) => form ?? []);
+  return `give the https address of a webhook of Slack, Google Chat, Discord or Teams, or one of ${forms.join(', ')}`;
+}
+
+function chatAt(chat: (url: string, options: SinkOptions) => Sink): (url: string) => Target {
+  return (url) => ({ address: url, make: (options) => chat(url, options) });
+}
+
+/** Those that are no chats have no link to the console. */
+function withoutConsole({ name, timeoutMs, fetch }: SinkOptions): Omit<SinkOptions, 'consoleUrl'> {
+  return { name, timeoutMs, fetch };
+}
+
+function isTriggerPath(path: string): boolean {
+  return /^\/(triggers|workflows)\//.test(path);
+}
