@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
 import type { CliContext } from '../shared/context.js';
-import { CliError, UsageError } from '../shared/errors.js';
+import { CliError, toError, UsageError } from '../shared/errors.js';
 import { collect, positive, toByteLimit, toPort } from '../shared/flag-values.js';
 import { readSettings } from '../shared/settings.js';
 import type { LogFormat } from './log.js';
@@ -10,6 +10,7 @@ interface Options extends SecretOptions {
   readonly slack?: readonly string[];
   readonly googleChat?: readonly string[];
   readonly sink?: readonly string[];
+  readonly config?: string;
   readonly logEvents?: true;
   readonly store?: string;
   readonly outbox?: string;
@@ -20,7 +21,7 @@ interface Options extends SecretOptions {
   readonly metrics?: true;
   readonly log: LogFormat;
   readonly sinkTimeout?: number;
-  readonly limit: string;
+  readonly limit?: string;
 }
 
 const manual = `
@@ -56,6 +57,7 @@ export function addServe(program: Command, io: CliContext): void {
       "any sink: the address of a service's webhook, or one of those listed below; may be repeated",
       collect,
     )
+    .option('--config <file>', 'sinks and more, in JSON or as an ES module: see docs/serve-without-code.md')
     .option('--log-events', 'write each event to the log, too; with it, no chat is needed')
     .option(
       '--store <store>',
@@ -74,7 +76,7 @@ export function addServe(program: Command, io: CliContext): void {
       'how long a chat may take to answer (default: about 10, when Vast.ai gives up; 30 with --outbox)',
       positive,
     )
-    .option('--limit <size>', 'the largest body, in bytes, kb or mb', toByteLimit, '1mb')
+    .option('--limit <size>', 'the largest body, in bytes, kb or mb (default: 1mb)', toByteLimit)
     .option('--metrics', 'answer GET /metrics in the format of Prometheus')
     .addOption(new Option('--log <format>', 'how to write the log').choices(['text', 'json']).default('text'));
   addSecretOptions(command)
@@ -89,29 +91,24 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     import('./sinks-from-urls.js'),
     import('../secrets/flags.js'),
     import('../shared/proxied-fetch.js'),
+    options.config === undefined ? undefined : import('./config.js'),
   ]);
   const setting = await readSettings(io);
   const [
-    { receive },
+    { aboutOf, receive },
     { receiverLog },
     { givenSinks, secretsInSink, sinksFromUrls, unheardLabel },
     { labelsOf, receiverSecret },
     { proxiedFetch },
+    configs,
   ] = await loading;
 
   const secret = await receiverSecret(options, setting, io);
-  const given = [
-    ...(options.slack
-      ? givenSinks('--slack', options.slack, 'slack')
-      : givenSinks('SLACK_WEBHOOK_URL', listOf(setting('SLACK_WEBHOOK_URL')), 'slack')),
-    ...(options.googleChat
-      ? givenSinks('--google-chat', options.googleChat, 'googleChat')
-      : givenSinks('GOOGLE_CHAT_URL', listOf(setting('GOOGLE_CHAT_URL')), 'googleChat')),
-    ...givenSinks('VAST_WEBHOOK_SINKS', listOf(setting('VAST_WEBHOOK_SINKS'))),
-    ...givenSinks('--sink', options.sink ?? []),
-  ];
-  const store = options.store ?? setting('VAST_WEBHOOK_STORE') ?? 'memory';
-  const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX');
+  const config = await configs?.readConfig(options.config ?? '', setting, io);
+  const { path, limit, store: madeStore, ...webhook } = config?.options ?? {};
+  const given = [...addressesOf(options, setting, givenSinks), ...(config?.sinks ?? [])];
+  const store = options.store ?? setting('VAST_WEBHOOK_STORE') ?? config?.store ?? madeStore ?? 'memory';
+  const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX') ?? config?.outbox;
   if (options.redeliver && outbox === undefined)
     throw new UsageError('--redeliver needs --outbox, because it delivers the dead letters of the outbox again');
 
@@ -120,15 +117,17 @@ async function serve(options: Options, io: CliContext): Promise<void> {
   if (consoleUrl !== undefined && !isAddress(consoleUrl)) {
     throw new CliError('VAST_CONSOLE must be the address of a console, such as https://cloud.vast.ai');
   }
-  const sinks = sinksFromUrls(given, {
+  const fromUrls = sinksFromUrls(given, {
     labels: labelsOf(secret),
     cwd: io.cwd,
     consoleUrl,
     timeoutMs: options.sinkTimeout && Math.ceil(options.sinkTimeout * 1_000),
     fetch: proxiedFetch(setting),
+    onError: (error, about) => log.note('error', `${about.sink}: ${error.message}`, aboutOf(about)),
   });
-  if (options.logEvents) sinks.push(log.events);
-  const unheard = options.logEvents ? undefined : unheardLabel(given, labelsOf(secret));
+  const made = config?.made ?? [];
+  const sinks = [...fromUrls, ...made, ...(options.logEvents ? [log.events] : [])];
+  const unheard = options.logEvents || made.length > 0 ? undefined : unheardLabel(given, labelsOf(secret));
   if (unheard !== undefined && sinks.length > 0) {
     throw new CliError(
       `no chat gets the events of the webhook "${unheard}": give an address without a label, or with ${unheard}@ before it`,
@@ -137,13 +136,46 @@ async function serve(options: Options, io: CliContext): Promise<void> {
   // It would take each event from the sender for good, and nobody would hear of it.
   if (sinks.length === 0) {
     throw new CliError(
-      'there is no chat to deliver to: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --sink or --log-events',
+      'there is no chat to deliver to: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --sink, --config or --log-events',
     );
   }
-  const host = options.host ?? setting('HOST') ?? '127.0.0.1';
-  const port = options.port ?? portOf(setting('PORT')) ?? 8787;
-  const { path, redeliver = false, limit, metrics = false } = options;
-  await receive({ secret, sinks, store, outbox, redeliver, host, port, path, limit, metrics }, log, io);
+  const settings = {
+    secret,
+    sinks,
+    store,
+    outbox,
+    redeliver: options.redeliver ?? false,
+    host: options.host ?? setting('HOST') ?? '127.0.0.1',
+    port: options.port ?? portOf(setting('PORT')) ?? 8787,
+    path: options.path ?? path,
+    limit: options.limit ?? limit ?? '1mb',
+    webhook,
+    metrics: options.metrics ?? false,
+  };
+  try {
+    await receive(settings, log, io);
+  } catch (error) {
+    // An option of the middleware, which names itself.
+    if (config === undefined || toError(error).name !== 'TypeError') throw error;
+    throw new CliError(`${options.config}: ${toError(error).message}`);
+  } finally {
+    await config?.close();
+  }
+}
+
+/** Those of options and variables. `givenSinks` is loaded only when the subcommand runs. */
+function addressesOf(
+  { slack, googleChat, sink = [] }: Options,
+  setting: (name: string) => string | undefined,
+  givenSinks: typeof import('./sinks-from-urls.js').givenSinks,
+) {
+  const listed = (name: string, fallback?: 'slack' | 'googleChat') => givenSinks(name, listOf(setting(name)), fallback);
+  return [
+    ...(slack ? givenSinks('--slack', slack, 'slack') : listed('SLACK_WEBHOOK_URL', 'slack')),
+    ...(googleChat ? givenSinks('--google-chat', googleChat, 'googleChat') : listed('GOOGLE_CHAT_URL', 'googleChat')),
+    ...listed('VAST_WEBHOOK_SINKS'),
+    ...givenSinks('--sink', sink),
+  ];
 }
 
 function listOf(value = ''): readonly string[] {
@@ -163,8 +195,8 @@ function portOf(text: string | undefined): number | undefined {
 }
 
 /** Secrets that must not appear in a log. */
-function secretsIn(secret: unknown, urls: readonly string[], store: string): readonly string[] {
-  const ofStore = URL.canParse(store) ? [new URL(store).password] : [];
+function secretsIn(secret: unknown, urls: readonly string[], store: unknown): readonly string[] {
+  const ofStore = typeof store === 'string' && URL.canParse(store) ? [new URL(store).password] : [];
   const own = typeof secret === 'string' ? [secret] : Object.values(Object(secret)).map(String);
   const all = [...urls, ...own, ...ofStore, ...ofStore.map(decoded)];
   return all.filter((text) => text.length >= 4);

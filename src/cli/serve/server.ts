@@ -2,7 +2,16 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
-import { type Outcome, type Secret, type Sink, type SinkError, type VastWebhook, vastWebhook } from 'vast-webhook';
+import {
+  type IdempotencyStore,
+  type Outcome,
+  type Secret,
+  type Sink,
+  type SinkError,
+  type VastWebhook,
+  vastWebhook,
+  type WebhookOptions,
+} from 'vast-webhook';
 import { type Outbox, sqliteOutbox } from 'vast-webhook/sinks';
 import type { CliContext } from '../shared/context.js';
 import { toError } from '../shared/errors.js';
@@ -17,7 +26,8 @@ import { openStore } from './store-from-url.js';
 export interface ReceiverSettings {
   readonly secret: Secret;
   readonly sinks: readonly Sink[];
-  readonly store: string;
+  /** As `--store`, or one that a config has made. */
+  readonly store: string | IdempotencyStore;
   /** A file, if events are written to it before they are delivered to the sinks. */
   readonly outbox?: string;
   /** Whether to deliver dead letters again. */
@@ -27,15 +37,17 @@ export interface ReceiverSettings {
   /** The endpoint; undefined for every path, as the guides' adapters have it, whose users register the bare address. */
   readonly path: string | undefined;
   /** The largest body, as the middleware's `limit`. */
-  readonly limit: string;
+  readonly limit: NonNullable<WebhookOptions['limit']>;
+  /** Further options of the middleware, from a config. */
+  readonly webhook: WebhookOptions;
   /** Whether to answer `GET /metrics`. */
   readonly metrics: boolean;
 }
 
 /** How long running work may take to end, in milliseconds. Container hosts wait 10 s before they kill. */
 const closeWithinMs = 9_000;
-/** How long the store may take, as the middleware's `storeTimeoutMs`. */
-const storeTimeoutMs = 2_000;
+/** How long the store may take, unless a config says otherwise. */
+const usualStoreTimeoutMs = 2_000;
 /** How often a line is written for deliveries that anybody can send. */
 const forgeriesEveryMs = 10_000;
 
@@ -46,14 +58,24 @@ export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: 
     const store = await openStore(settings.store, io.cwd, (reason) => log.note('error', `the store: ${reason}`));
     closers.push(store.close);
     const { sinks, outbox, checkOutbox } = withOutbox(settings, log, io, closers);
+    const { webhook } = settings;
+    const { storeTimeoutMs = usualStoreTimeoutMs } = webhook;
+    const logOutcome = outcomes(log);
     const hook = vastWebhook(settings.secret, {
+      ...webhook,
       path: settings.path,
       limit: settings.limit,
       store: store.store,
       sinks,
       storeTimeoutMs,
-      onOutcome: outcomes(log),
-      onError: (error, about) => log.note('error', error.message, aboutOf(about)),
+      onOutcome(outcome) {
+        logOutcome(outcome);
+        return webhook.onOutcome?.(outcome);
+      },
+      onError(error, about) {
+        log.note('error', error.message, aboutOf(about));
+        return webhook.onError?.(error, about);
+      },
     });
     const metrics = settings.metrics ? (await import('./metrics.js')).measure(outbox) : undefined;
     if (metrics !== undefined) closers.push(metrics.close);
@@ -152,7 +174,7 @@ function waitingFor(outbox: Outbox, sink: string): number | undefined {
   }
 }
 
-function aboutOf({ id, type, sink }: { id?: string; type?: string; sink?: string }): Record<string, unknown> {
+export function aboutOf({ id, type, sink }: { id?: string; type?: string; sink?: string }): Record<string, unknown> {
   return { event_id: id, type, sink };
 }
 

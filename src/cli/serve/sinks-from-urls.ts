@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
-import { type Sink, type VastEvent, when } from 'vast-webhook';
+import { type Sink, type VastEvent, type WebhookOptions, when } from 'vast-webhook';
 import { CliError, toError } from '../shared/errors.js';
 import { secretsInAddress } from './sink-address.js';
 import { type SinkOptions, sinkKindOf } from './sink-kinds.js';
+
+type OnError = NonNullable<WebhookOptions['onError']>;
 
 /** An address of a sink, with the place where it was given. */
 export interface GivenSink {
@@ -15,7 +17,7 @@ export interface GivenSink {
   /** In place of `name=`. */
   readonly name?: string;
   /** Makes the sink that is used out of the one that delivers. */
-  wrap?(sink: Sink): Sink;
+  wrap?(sink: Sink, onError: OnError): Sink;
 }
 
 export interface SinkSettings extends Omit<SinkOptions, 'name'> {
@@ -27,6 +29,8 @@ export interface SinkSettings extends Omit<SinkOptions, 'name'> {
   readonly prefix?: string;
   /** Goes around each sink that delivers, inside of what batches. */
   watch?(sink: Sink): Sink;
+  /** Called when events that were answered already could not be delivered. */
+  readonly onError?: OnError;
 }
 
 /** Addresses that were given in one place. */
@@ -41,7 +45,7 @@ export function givenSinks(
 /** Throws a `CliError` for an address that is no sink's, and for a name that is used twice. */
 export function sinksFromUrls(
   given: readonly GivenSink[],
-  { labels, cwd, prefix = '', watch = (sink) => sink, ...options }: SinkSettings,
+  { labels, cwd, prefix = '', watch = (sink) => sink, onError = () => {}, ...options }: SinkSettings,
 ): Sink[] {
   const names = new Map<string, string>();
   return given.map(({ where, text, fallback, wrap = (sink) => sink, ...own }) => {
@@ -55,7 +59,7 @@ export function sinksFromUrls(
     const other = names.get(name);
     if (other !== undefined) throw new CliError(usedTwice(name, other, where, own.name ?? named.name));
     names.set(name, where);
-    const sink = made(where, () => wrap(watch(target.make({ name, ...options }, cwd))));
+    const sink = wrap(watch(made(where, () => target.make({ name, ...options }, cwd))), onError);
     return label === undefined ? sink : when<VastEvent>((_, { webhook }) => webhook === label, sink);
   });
 }

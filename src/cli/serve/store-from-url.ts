@@ -33,7 +33,14 @@ const repeatEveryMs = 10_000;
  * Opens the store that `--store` names, and sees that it works. `onError` hears of connections that are lost later.
  * Throws a `CliError`.
  */
-export async function openStore(text: string, cwd: string, onError: (reason: string) => void): Promise<OpenStore> {
+export async function openStore(
+  text: string | IdempotencyStore,
+  cwd: string,
+  onError: (reason: string) => void,
+): Promise<OpenStore> {
+  if (typeof text !== 'string') {
+    return { store: text, label: 'that of the config', check: () => tryOut(text), close() {} };
+  }
   if (text === 'memory') return { store: memoryStore(), label: 'memory', async check() {}, close() {} };
   if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length) return sqlite(text.slice('sqlite:'.length), cwd);
   const { protocol, host, pathname, password } = URL.canParse(text) ? new URL(text) : new URL('none:');

@@ -1,0 +1,81 @@
+import { access, readFile } from 'node:fs/promises';
+import { extname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Sink, type WebhookOptions, when } from 'vast-webhook';
+import type { CliContext } from '../shared/context.js';
+import { CliError, toError } from '../shared/errors.js';
+import { readEnvFile } from '../shared/settings.js';
+import { readJsonConfig } from './json-config.js';
+import type { GivenSink } from './sinks-from-urls.js';
+
+/** What a file says. Options and environment variables win. */
+export interface Config {
+  /** Sinks by their addresses. */
+  readonly sinks: readonly GivenSink[];
+  /** Sinks that a module has made. */
+  readonly made: readonly Sink[];
+  /** What else a module sets of the middleware. */
+  readonly options: Omit<WebhookOptions, 'sinks'>;
+  readonly store?: string;
+  readonly outbox?: string;
+  /** Ends what a module has opened, such as the client of its store, which would keep the process alive. */
+  close(): unknown;
+}
+
+const noConfig: Config = { sinks: [], made: [], options: {}, close() {} };
+
+/** Reads `--config`. Throws a `CliError` that names the line or the key. */
+export async function readConfig(
+  file: string,
+  setting: (name: string) => string | undefined,
+  io: CliContext,
+): Promise<Config> {
+  const path = resolve(io.cwd, file);
+  try {
+    if (extname(file) === '.json')
+      return { ...noConfig, ...readJsonConfig(await readFile(path, 'utf8'), file, setting) };
+    await access(path);
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CliError(`--config: ${path} cannot be read (${code}): look at its path and permissions`);
+  }
+  return fromModule(await loadModule(path, file, io), file);
+}
+
+interface ConfigModule {
+  readonly default?: unknown;
+  readonly close?: () => unknown;
+}
+
+/** An ES module may read the settings of `.env`, too. */
+async function loadModule(path: string, file: string, io: CliContext): Promise<ConfigModule> {
+  for (const [name, value] of Object.entries(await readEnvFile(io))) process.env[name] ||= value;
+  const { href } = pathToFileURL(path);
+  try {
+    return await import(/* @vite-ignore */ href);
+  } catch (thrown) {
+    const { message, stack = '' } = toError(thrown);
+    const at = [href, path].flatMap((name) => stack.split(`${name}:`)[1] ?? []).map(Number.parseInt)[0];
+    const line = at === undefined || Number.isNaN(at) ? '' : `:${at}`;
+    throw new CliError(`${file}${line}: ${message.split('\n')[0]}`);
+  }
+}
+
+function fromModule({ default: exported, close = noConfig.close }: ConfigModule, file: string): Config {
+  if (typeof exported !== 'object' || exported === null || Array.isArray(exported)) {
+    throw new CliError(`${file}: export default { sinks: [...] }, an object of the options that vastWebhook takes`);
+  }
+  const { sinks = [], ...options } = exported as WebhookOptions;
+  if (!Array.isArray(sinks))
+    throw new CliError(`${file}: the option sinks must be an array of named functions and sinks`);
+  if (options.handoff) {
+    throw new CliError(`${file}: leave the option handoff out, because serve has no handler of yours to call`);
+  }
+  try {
+    // Makes a sink of a function, and refuses what is neither.
+    return { ...noConfig, made: sinks.map((sink) => when(() => true, sink)), options, close };
+  } catch (error) {
+    throw new CliError(`${file}: ${toError(error).message}`);
+  }
+}

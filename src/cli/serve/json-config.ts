@@ -1,0 +1,116 @@
+import { when } from 'vast-webhook';
+import { digest, quiet } from 'vast-webhook/sinks';
+import { CliError, toError } from '../shared/errors.js';
+import { jsonErrorLine } from './json-error-line.js';
+import type { GivenSink } from './sinks-from-urls.js';
+
+/** What a JSON file says. */
+export interface JsonConfig {
+  readonly sinks: readonly GivenSink[];
+  readonly store?: string;
+  readonly outbox?: string;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Throws a `CliError` that names the line or the key, and never a value, which may be a secret. */
+export function readJsonConfig(text: string, file: string, setting: (name: string) => string | undefined): JsonConfig {
+  const {
+    sinks = [],
+    store,
+    outbox,
+  } = fieldsOf(withSettings(parsed(text, file), file, setting), file, ['sinks', 'store', 'outbox']);
+  if (!Array.isArray(sinks)) throw new CliError(`${file}: sinks must be a list, as in [{ "url": "env:SLACK_URL" }]`);
+  return {
+    sinks: sinks.map((sink, index) => givenSink(sink, `${file}: sinks[${index}]`)),
+    store: optionalText(store, `${file}: store`),
+    outbox: optionalText(outbox, `${file}: outbox`),
+  };
+}
+
+function parsed(text: string, file: string): unknown {
+  const json = text.replace(/^\uFEFF/, '');
+  try {
+    return JSON.parse(json);
+  } catch {
+    throw new CliError(
+      `${file}:${jsonErrorLine(json)}: this is no JSON: look for a missing or trailing comma, quote or bracket, or a comment`,
+    );
+  }
+}
+
+/** Puts settings in the place of `env:NAME`. */
+function withSettings(value: unknown, where: string, setting: (name: string) => string | undefined): unknown {
+  if (Array.isArray(value)) return value.map((each, index) => withSettings(each, `${where}[${index}]`, setting));
+  if (typeof value === 'object' && value !== null) {
+    const separator = where.includes(': ') ? '.' : ': ';
+    const entries = Object.entries(value).map(([key, each]) => [
+      key,
+      withSettings(each, `${where}${separator}${key}`, setting),
+    ]);
+    return Object.fromEntries(entries);
+  }
+  if (typeof value !== 'string' || !value.startsWith('env:')) return value;
+  const name = value.slice('env:'.length);
+  if (!/^[a-z_]\w*$/i.test(name)) throw new CliError(`${where}: after env: there must be the name of a variable`);
+  const found = setting(name);
+  if (found === undefined) throw new CliError(`${where}: set the environment variable ${name}`);
+  return found;
+}
+
+function givenSink(value: unknown, where: string): GivenSink {
+  const sink = fieldsOf(value, where, ['url', 'name', 'types', 'digest', 'quiet']);
+  const text = optionalText(sink.url, `${where}.url`);
+  if (text === undefined) throw new CliError(`${where}.url must be the address of a sink, or env:NAME`);
+  if (sink.digest !== undefined && sink.quiet !== undefined) {
+    throw new CliError(`${where}: give one of digest and quiet, because each of them batches events`);
+  }
+  const { types } = sink;
+  // Looked at before the sink is made, so that an error says which key is wrong.
+  const everyMs = numberIn(sink.digest, `${where}.digest`, 'everyMs');
+  const perMinute = numberIn(sink.quiet, `${where}.quiet`, 'perMinute');
+  return {
+    where: `${where}.url`,
+    text,
+    name: optionalText(sink.name, `${where}.name`),
+    wrap(made, onError) {
+      let wrapped = made;
+      if (everyMs !== undefined) wrapped = at(`${where}.digest`, () => digest({ everyMs, onError }, made));
+      if (perMinute !== undefined) wrapped = at(`${where}.quiet`, () => quiet({ perMinute, onError }, made));
+      return types === undefined ? wrapped : at(`${where}.types`, () => when(types as string[], wrapped));
+    },
+  };
+}
+
+/** Names the key in the error that an option's own check throws. */
+function at<T>(where: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    const { message } = toError(error);
+    const [, option, rest] = /^the option (\w+) (must .*)$/s.exec(message) ?? [];
+    throw new CliError(option === undefined ? `${where}: ${message}` : `${where}.${option} ${rest}`);
+  }
+}
+
+function fieldsOf(value: unknown, where: string, valid: readonly string[]): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new CliError(`${where} must be an object with ${valid.join(', ')}`);
+  }
+  const unknown = Object.keys(value).find((key) => !valid.includes(key));
+  // The name is no value, so it is no secret.
+  if (unknown !== undefined) throw new CliError(`${where}: unknown key "${unknown}" (valid: ${valid.join(', ')})`);
+  return value as Fields;
+}
+
+function optionalText(value: unknown, where: string): string | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value;
+  throw new CliError(`${where} must be a text that is not empty`);
+}
+
+function numberIn(value: unknown, where: string, key: string): number | undefined {
+  if (value === undefined) return undefined;
+  const number = fieldsOf(value, where, [key])[key];
+  if (typeof number !== 'number') throw new CliError(`${where}.${key} must be a number`);
+  return number;
+}
