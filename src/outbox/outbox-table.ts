@@ -32,9 +32,20 @@ export interface Count {
   readonly count: number;
 }
 
+/** The failures of a sink without a success between them. Times are Unix milliseconds. */
+export interface OutageRow {
+  readonly sink: string;
+  readonly since: number;
+  readonly failures: number;
+  readonly error: string;
+  /** When the alert was stored. */
+  readonly alerted_at: number | null;
+}
+
 /**
  * The rows of one outbox. State `due`: undelivered, and leased while its due time is in the future. State `told`:
- * delivered, under the name that files of version 0.1.0 have. State `dead`: a dead letter.
+ * delivered, under the name that files of version 0.1.0 have. State `dead`: a dead letter. State `failing`: no event,
+ * but an outage of the sink, which all processes on the file share.
  */
 export class OutboxTable {
   readonly sqlite: SqliteTable;
@@ -182,6 +193,45 @@ export class OutboxTable {
     return this.discard({ key, sink }, now) || isMoved;
   }
 
+  /** The outages under a key of the outbox's own. */
+  outages(key: string): OutageRow[] {
+    const rows = this.sqlite.all(this.#sql.outages, key) as OutageRow[];
+    // A handle may be configured to return bigints.
+    return rows.map((row) => ({
+      ...row,
+      since: Number(row.since),
+      failures: Number(row.failures),
+      alerted_at: row.alerted_at === null ? null : Number(row.alerted_at),
+    }));
+  }
+
+  /** Begins an outage, or adds failures to it. */
+  addFailures(key: string, sink: string, failures: number, error: string, now: number): void {
+    this.sqlite.run(this.#sql.addFailures, key, sink, now, failures, error, now, this.#outbox);
+  }
+
+  /** False if another process has stored the alert. */
+  markAlerted(key: string, sink: string, now: number): boolean {
+    return this.sqlite.run(this.#sql.markAlerted, now, key, sink) === 1;
+  }
+
+  endOutage(key: string, sink: string): void {
+    this.sqlite.run(this.#sql.endOutage, key, sink);
+  }
+
+  /** Whether an undelivered event of the sink has failed. */
+  hasFailedRows(sink: string): boolean {
+    return this.sqlite.get(this.#sql.failedRow, sink, this.#outbox) !== undefined;
+  }
+
+  /** Whether an event has been delivered to the sink, or may be at this moment. */
+  mayHave(key: string, sink: string, now: number): boolean {
+    const row = this.sqlite.get(this.#sql.row, key, sink) as (Row & { due_at: number }) | undefined;
+    // Delivered rows are deleted after a while.
+    if (row === undefined || (row.state as string) === 'told') return true;
+    return row.state === 'due' && row.token !== null && Number(row.due_at) > now;
+  }
+
   sweep(now: number): void {
     this.sqlite.run(this.#sql.sweep, now);
   }
@@ -223,6 +273,19 @@ function statements(table: string, sinks: string) {
     redeliverRow: `UPDATE ${table} SET ${dueAgain} ${row} AND state = 'dead'`,
     discard: `DELETE FROM ${table} ${row} AND ${isFree}`,
     move: `UPDATE OR IGNORE ${table} SET sink = ?, token = NULL, ${dueAgain} ${row} AND ${isFree}`,
+    outages: `
+      SELECT sink, since, attempts AS failures, coalesce(error, '') AS error, expires_at AS alerted_at
+      FROM ${table} WHERE key = ? AND state = 'failing'`,
+    addFailures: `
+      INSERT INTO ${table} (key, event_id, sink, delivery, state, since, due_at, attempts, error, failed_at, outbox)
+      VALUES (?, '', ?, '', 'failing', ?, 0, ?, ?, ?, ?)
+      ON CONFLICT (key, sink) DO UPDATE SET attempts = attempts + excluded.attempts, error = excluded.error,
+        failed_at = excluded.failed_at, since = min(since, excluded.since)`,
+    markAlerted: `UPDATE ${table} SET expires_at = ? ${row} AND state = 'failing' AND expires_at IS NULL`,
+    endOutage: `DELETE FROM ${table} ${row} AND state = 'failing'`,
+    failedRow: `
+      SELECT 1 AS found FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND failed_at IS NOT NULL LIMIT 1`,
+    row: `SELECT * FROM ${table} ${row}`,
     sweep: `
       DELETE FROM ${table} WHERE rowid IN (
         SELECT rowid FROM ${table} WHERE state = 'told' AND expires_at <= ? LIMIT 256)`,

@@ -20,6 +20,8 @@ export interface SinkWorkerSettings extends Backoff {
   readonly drain: Drain;
   readonly clock: Clock;
   readonly onError: (error: Error, context: ErrorContext) => void;
+  /** Called after each attempt, with the sink's error if it failed. */
+  readonly onAttempt?: (sink: string, error: Error | undefined) => void;
 }
 
 const acquired: ClaimResult = { state: 'acquired', delivered: [] };
@@ -157,10 +159,13 @@ export class SinkWorker<Event extends object> implements IdempotencyStore {
       return;
     }
     this.#dispatcher.forward(received, Number.POSITIVE_INFINITY, undefined, ({ error, sinks }) => {
+      const result = sinks?.[this.#sink.name];
       if (error?.code === 'sink_failed') {
-        this.#failed(row, sinks?.[this.#sink.name]);
+        this.#settings.onAttempt?.(this.#sink.name, toError(result));
+        this.#failed(row, result);
         return;
       }
+      if (result === 'delivered') this.#settings.onAttempt?.(this.#sink.name, undefined);
       const now = this.#settings.clock.date();
       // If the record failed, it is still being retried. So the row stays leased.
       if (isStoreError(error)) this.#pauseUntil(now + writeFailurePauseMs);

@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { type AlertOptions, alertAfterMs } from '../alerts/outage.js';
 import type { Delivery } from '../contracts/delivery.js';
 import { SinkError, toError } from '../contracts/errors.js';
 import type { ErrorContext } from '../contracts/result.js';
@@ -12,6 +13,7 @@ import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepSchedule } from '../stores/sweep.js';
 import {
   aFunction,
+  anything,
   aString,
   type Check,
   checkOptions,
@@ -23,6 +25,7 @@ import {
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 import { swallowErrors } from '../util/swallow-errors.js';
 import { GroupCommit } from './group-commit.js';
+import { OutboxAlerts } from './outbox-alerts.js';
 import { OutboxTable } from './outbox-table.js';
 import { SinkWorker } from './sink-worker.js';
 import {
@@ -56,6 +59,11 @@ export interface OutboxOptions<Event = VastEvent> {
   readonly giveUpOnPermanent?: boolean;
   /** How long a delivered event is remembered, in milliseconds. Default: 7 days. */
   readonly completedTtlMs?: number;
+  /**
+   * Another sink, which gets an `AlertEvent` when one of `sinks` keeps failing, and when it works again. Each is stored
+   * as an event for that sink, so that it is delivered once, also over restarts and with several processes.
+   */
+  readonly alert?: AlertOptions;
   /** Called with each dead letter, and with errors of the database. Default: `console.error`. */
   readonly onError?: (error: Error, context: ErrorContext) => unknown;
 }
@@ -157,6 +165,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   readonly #undelivered: UndeliveredEvents;
   readonly #commits: GroupCommit;
   readonly #workers: readonly SinkWorker<Event>[];
+  readonly #alerts: OutboxAlerts | undefined;
   readonly #clock: Clock;
   readonly #drain: Drain;
   readonly #sweepSchedule = new SweepSchedule();
@@ -182,16 +191,20 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       giveUpAfterMs: longMilliseconds,
       giveUpOnPermanent: trueOrFalse,
       completedTtlMs: longMilliseconds,
+      alert: anything,
       onError: aFunction,
     });
+    if (options.alert !== undefined) checkOptions(options.alert, { sink: anything, afterMs: alertAfterMs }, 'alert');
     if (options.sinks === undefined) throw new TypeError(`the option sinks must be ${someSinks[1]}`);
     const { name = defaultName, table = defaultTable } = options;
     this.name = name;
-    this.#sinks = toSinks(options.sinks);
     this.#onError = swallowErrors(options.onError ?? logError);
     this.#table = new OutboxTable(db, table, name);
     this.#undelivered = new UndeliveredEvents(this.#table, () => this.#sinks.map((sink) => sink.name));
     this.#scope = scopeOf(name);
+    const alerts = options.alert && new OutboxAlerts(this.#table, this.#scope, options.alert);
+    this.#alerts = alerts;
+    this.#sinks = toSinks([...options.sinks, ...((alerts ? [alerts.sink] : []) as unknown as Sink<Event>[])]);
     this.#tableId = tableIdOf(db, table);
     this.#open();
     this.#commits = new GroupCommit(this.#table.sqlite, (failure) => this.#onCommit(failure), clock);
@@ -209,14 +222,18 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
       onError: this.#onError,
     };
     const onSettled = () => this.#schedulePoll();
-    this.#workers = this.#sinks.map((sink) => new SinkWorker(sink, this.#table, this.#commits, settings, onSettled));
+    const onAttempt = alerts?.attempted.bind(alerts);
+    this.#workers = this.#sinks.map((sink) => {
+      const ofSink = sink === alerts?.sink ? settings : { ...settings, onAttempt };
+      return new SinkWorker(sink, this.#table, this.#commits, ofSink, onSettled);
+    });
     this.#schedulePoll();
   }
 
   /** Resolves when the event is on the disk. */
   async deliver(event: Event, { delivery }: SinkContext): Promise<void> {
     if (this.#drain.closing) throw new SinkError('the outbox is closed');
-    const sinks = this.#sinks.filter((sink) => mayAccept(sink, event, delivery));
+    const sinks = this.#sinks.filter((sink) => sink !== this.#alerts?.sink && mayAccept(sink, event, delivery));
     if (sinks.length === 0) return;
     const key = keyOf(this.#scope, delivery.provider, delivery.id);
     const queued = JSON.stringify(toQueued(delivery));
@@ -305,6 +322,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     let next = now + pollMs;
     try {
       this.#reportOrphans();
+      this.#alerts?.poll(now);
       for (const worker of this.#workers) next = Math.min(next, worker.poll(now) ?? next);
     } catch (error) {
       this.#onCommit(error);

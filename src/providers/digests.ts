@@ -1,3 +1,4 @@
+import type { AlertEvent } from './alerts.js';
 import type { EventFormat, Severity } from './provider.js';
 
 /** How many events of a digest have the same type and webhook. */
@@ -38,8 +39,8 @@ export interface DigestEvent {
   readonly event_ids: readonly string[];
 }
 
-/** This package as the sender of digests, so that digests take the same path as events. */
-export const digests: EventFormat<DigestEvent> = {
+/** This package as the sender of digests and alerts, so that these take the same path as events. */
+export const digests: EventFormat<DigestEvent | AlertEvent> = {
   name: 'vast-webhook',
   typeOf: (event) => event.notif_type,
   summarize: ({ subject, message, notif_type: type, severity, url }) => ({ subject, message, type, severity, url }),

@@ -1,6 +1,9 @@
+export { type AlertingOptions, alerting } from '../alerts/alerting.js';
+export type { AlertOptions } from '../alerts/outage.js';
 export { type OutboxFile, type OutboxFileOptions, type OutboxSelection, outboxFile } from '../outbox/outbox-file.js';
 export { type Outbox, type OutboxOptions, sqliteOutbox } from '../outbox/sqlite-outbox.js';
 export type { DeadLetter, DeadLetterPage, OutboxMove, OutboxStats } from '../outbox/undelivered-events.js';
+export type { AlertEvent } from '../providers/alerts.js';
 export type { DigestEvent, DigestedType } from '../providers/digests.js';
 export type { SqliteDatabase, SqliteStatement } from '../stores/sqlite-table.js';
 export { type DigestOptions, digest } from './batching/digest.js';

@@ -1,10 +1,11 @@
 import type { Delivery } from '../contracts/delivery.js';
 import type { Sink } from '../contracts/sink.js';
+import { digests } from '../providers/digests.js';
 import { vast, vastTypeInfo } from '../providers/vast.js';
 import { anything, checkOptions } from '../util/check-options.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
 import { summaryOf } from './summary.js';
-import { cut } from './text.js';
+import { cut, oneLine } from './text.js';
 
 /** Options of `pagerDuty`. */
 export interface PagerDutyOptions extends HttpSinkOptions {
@@ -50,13 +51,16 @@ const maxMessage = 10_000;
 const resolves: Readonly<Record<string, string>> = {
   instance_online: 'instance_offline',
   new_end_date: 'near_end_date',
+  sink_recovered: 'sink_failing',
 };
 
 function alertOf(event: object, delivery: Delivery): object {
   const { title, text, when, severity, link, type } = summaryOf(event, delivery);
   const isVast = delivery.provider === vast.name;
-  const affectedSubject = isVast ? affected(`${title}\n${text}`, isForHost(type, delivery)) : undefined;
-  const resolved = isVast && Object.hasOwn(resolves, type) ? resolves[type] : undefined;
+  const affectedSubject = isVast
+    ? affected(`${title}\n${text}`, isForHost(type, delivery))
+    : sinkIn(event, delivery);
+  const resolved = Object.hasOwn(resolves, type) ? resolves[type] : undefined;
   if (affectedSubject !== undefined && resolved !== undefined) {
     return { event_action: 'resolve', dedup_key: keyOf(resolved, affectedSubject) };
   }
@@ -74,6 +78,12 @@ function alertOf(event: object, delivery: Delivery): object {
     },
     links: [{ href: link, text: 'Open the console' }],
   };
+}
+
+/** The sink that an alert of this package is about. */
+function sinkIn(event: object, { provider }: Delivery): string | undefined {
+  const { sink } = event as { sink?: unknown };
+  return provider === digests.name && typeof sink === 'string' ? `sink ${cut(oneLine(sink), 100)}` : undefined;
 }
 
 function isForHost(type: string, { webhook }: Delivery): boolean {

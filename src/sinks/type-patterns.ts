@@ -25,11 +25,12 @@ export function matcherOf(types: string | readonly string[]): (event: unknown, d
     // A caller that uses the older form of `accepts` passes no delivery.
     const provider = delivery?.provider ?? vast.name;
     if (matches(eventType({ event, delivery: { provider } }), provider, delivery?.webhook)) return true;
-    return provider === digests.name && matchesOneIn(event as DigestEvent, matches);
+    return provider === digests.name && matchesOneIn(event as Partial<DigestEvent>, matches);
   };
 }
 
-function matchesOneIn({ types }: DigestEvent, matches: Matcher): boolean {
+/** Alerts have no types. */
+function matchesOneIn({ types = [] }: Partial<DigestEvent>, matches: Matcher): boolean {
   return types.some(({ type, provider, webhook }) => matches(type === '' ? undefined : type, provider, webhook));
 }
 

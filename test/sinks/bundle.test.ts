@@ -28,6 +28,7 @@ const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
   bullmq: ['bullmq.ts'],
   outboxFile: [],
   sqliteOutbox: [],
+  alerting: [],
   digest: ['digest.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'happened-at.ts', 'summary.ts', 'text.ts'],
   quiet: ['quiet.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'happened-at.ts', 'summary.ts', 'text.ts'],
   gotify: [
