@@ -1,6 +1,23 @@
 import type { Sink, VastEvent } from 'vast-webhook';
-import { cloudEvents, discord, googleChat, http, pagerDuty, slack, slackWorkflow, teams } from 'vast-webhook/sinks';
+import {
+  apprise,
+  cloudEvents,
+  discord,
+  type EmailTransport,
+  email,
+  googleChat,
+  gotify,
+  http,
+  matrix,
+  mattermost,
+  pagerDuty,
+  slack,
+  slackWorkflow,
+  teams,
+  zulip,
+} from 'vast-webhook/sinks';
 import { type Address, addressIn } from './sink-address.js';
+import { loadUserModule } from './user-module.js';
 
 export interface SinkOptions {
   readonly name: string;
@@ -33,6 +50,7 @@ interface SinkKind {
 const slackHosts = ['hooks.slack.com', 'hooks.slack-gov.com'];
 const slackAt = chatAt(slack);
 const discordAt = chatAt(discord);
+const mattermostAt = chatAt(mattermost);
 
 /**
  * The sinks by the names that they have without another one. Forms of addresses are those of Apprise (appriseit.com,
@@ -72,6 +90,77 @@ const kinds: Readonly<Record<string, SinkKind>> = {
   teams: {
     isOwn: ({ hostname }) => /\.(logic\.azure|powerplatform)\.(com|us|cn)$/.test(hostname),
     ofUrl: chatAt(teams),
+  },
+  gotify: {
+    form: 'gotifys://HOST/TOKEN',
+    schemes: ['gotify', 'gotifys'],
+    parameters: [],
+    read(address, text) {
+      const token = address.path.at(-1);
+      if (address.host === '' || token === undefined) return undefined;
+      const url = webUrl(address, address.path.slice(0, -1));
+      return { address: text, make: (options) => gotify<VastEvent>(url, { ...options, token }) };
+    },
+  },
+  matrix: {
+    form: 'matrixs://TOKEN@HOST/!ROOM:SERVER',
+    schemes: ['matrix', 'matrixs'],
+    parameters: [],
+    read(address, text) {
+      const { user, password, host, path } = address;
+      const [roomId = '', ...more] = path;
+      // A user with a password would have to log in first.
+      if (host === '' || (user === '') === (password === '') || more.length > 0 || !roomId.startsWith('!')) {
+        return undefined;
+      }
+      const at = { homeserver: webUrl(address), accessToken: user || password, roomId };
+      return { address: text, make: (options) => matrix<VastEvent>({ ...options, ...at }) };
+    },
+  },
+  mattermost: {
+    form: 'mmosts://HOST/TOKEN',
+    schemes: ['mmost', 'mmosts'],
+    parameters: [],
+    read(address) {
+      const { host, path } = address;
+      if (host === '' || path.length === 0) return undefined;
+      // Rocket.Chat has two parts after /hooks/, so that these are given whole.
+      const hooks = path.includes('hooks') ? path : [...path.slice(0, -1), 'hooks', ...path.slice(-1)];
+      return mattermostAt(webUrl(address, hooks));
+    },
+  },
+  zulip: {
+    form: 'zulip://BOT@ORGANIZATION/KEY/CHANNEL/TOPIC',
+    schemes: ['zulip'],
+    parameters: [],
+    read({ user, host, path: [apiKey, channel, topic, ...more] }, text) {
+      if (user === '' || host === '' || apiKey === undefined || channel === undefined || more.length > 0)
+        return undefined;
+      const domain = host.includes('.') ? host : `${host}.zulipchat.com`;
+      const bot = user.includes('@') ? user : `${user.replace(/-bot$/, '')}-bot@${domain}`;
+      const to = channel.includes('@') ? { to: [channel] } : { channel, topic };
+      const account = { site: `https://${domain}`, email: bot, apiKey };
+      return { address: text, make: (options) => zulip<VastEvent>({ ...options, ...account, ...to }) };
+    },
+  },
+  email: {
+    form: 'mailtos://USER:PASSWORD@HOST?from=ADDRESS&to=ADDRESS',
+    schemes: ['mailto', 'mailtos'],
+    parameters: ['from', 'to', 'name', 'smtp', 'mode'],
+    read: mail,
+  },
+  apprise: {
+    form: 'apprises://HOST/KEY',
+    schemes: ['apprise', 'apprises'],
+    parameters: ['tags', 'tag'],
+    read(address, text) {
+      const { user, host, path, parameters } = address;
+      const key = path.at(-1);
+      if (user !== '' || host === '' || key === undefined) return undefined;
+      const url = webUrl(address, [...path.slice(0, -1), 'notify', key]);
+      const tag = parameters.tags ?? parameters.tag;
+      return { address: text, make: (options) => apprise<VastEvent>(url, { ...options, tag }) };
+    },
   },
   pagerDuty: {
     form: 'pagerduty://KEY',
@@ -135,6 +224,51 @@ export function sinkKindOf(text: string, fallback?: 'slack' | 'googleChat'): Fou
 function whatToGive(): string {
   const forms = Object.values(kinds).flatMap(({ form }) => form ?? []);
   return `give the https address of a webhook of Slack, Google Chat, Discord or Teams, or one of ${forms.join(', ')}`;
+}
+
+/** `gotify://` stands for http, and `gotifys://` for https. */
+function webUrl({ scheme, host }: Address, path: readonly string[] = []): string {
+  return `${scheme.endsWith('s') ? 'https' : 'http'}://${[host, ...path.map(encodeURIComponent)].join('/')}`;
+}
+
+/**
+ * As Apprise has it: `mailto://` takes TLS if the server offers it, and `mailtos://` demands STARTTLS, or TLS from the
+ * first byte with `mode=ssl`. The host is a mail server, or the domain of a service that nodemailer knows.
+ */
+function mail(
+  { scheme, user, password, host: hostAndPort, path, parameters }: Address,
+  text: string,
+): Target | undefined {
+  const { from = user, to, name, smtp, mode = scheme === 'mailtos' ? 'starttls' : 'insecure' } = parameters;
+  const [host = '', port] = hostAndPort.split(':');
+  const sender = from.includes('@') ? from : `${from}@${host}`;
+  const recipients = [...path, ...(to?.split(',') ?? [])];
+  if (host === '' || from === '' || !/^\d*$/.test(port ?? '') || !['ssl', 'starttls', 'insecure'].includes(mode)) {
+    return undefined;
+  }
+  const server = {
+    host: smtp ?? host,
+    // Overrides host and port if it is a service's.
+    service: smtp ?? host,
+    port: port ? Number(port) : { ssl: 465, starttls: 587, insecure: 25 }[mode],
+    secure: mode === 'ssl',
+    requireTLS: mode === 'starttls',
+    auth: user === '' ? undefined : { user, pass: password },
+  };
+  return {
+    address: text,
+    make({ name: sinkName, consoleUrl, timeoutMs }, cwd) {
+      const { module } = loadUserModule(['nodemailer'], 'mail', cwd);
+      const { createTransport } = module as { createTransport(options: object): EmailTransport };
+      return email<VastEvent>(createTransport(server), {
+        from: name === undefined ? sender : `"${name.replace(/["\\]/g, '')}" <${sender}>`,
+        to: recipients.length > 0 ? recipients : sender,
+        name: sinkName,
+        consoleUrl,
+        timeoutMs,
+      });
+    },
+  };
 }
 
 function chatAt(chat: (url: string, options: SinkOptions) => Sink): (url: string) => Target {
