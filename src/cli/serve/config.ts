@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Sink, type WebhookOptions, when } from 'vast-webhook';
+import { type AlertOptions, alerting } from 'vast-webhook/sinks';
 import type { CliContext } from '../shared/context.js';
 import { CliError, toError } from '../shared/errors.js';
 import { readEnvFile } from '../shared/settings.js';
@@ -18,6 +19,10 @@ export interface Config {
   readonly options: Omit<WebhookOptions, 'sinks'>;
   readonly store?: string;
   readonly outbox?: string;
+  /** The address of the alert sink, if there is one. */
+  readonly givenAlert?: readonly GivenSink[];
+  /** Of the alert sink: one that a module has made, and when it is to hear. */
+  readonly alert?: Partial<AlertOptions>;
   /** Ends what a module has opened, such as the client of its store, which would keep the process alive. */
   close(): unknown;
 }
@@ -36,8 +41,8 @@ export async function readConfig(
       return { ...noConfig, ...readJsonConfig(await readFile(path, 'utf8'), file, setting) };
     await access(path);
   } catch (error) {
-    if (error instanceof CliError) throw error;
     const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
     throw new CliError(`--config: ${path} cannot be read (${code}): look at its path and permissions`);
   }
   return fromModule(await loadModule(path, file, io), file);
@@ -66,15 +71,17 @@ function fromModule({ default: exported, close = noConfig.close }: ConfigModule,
   if (typeof exported !== 'object' || exported === null || Array.isArray(exported)) {
     throw new CliError(`${file}: export default { sinks: [...] }, an object of the options that vastWebhook takes`);
   }
-  const { sinks = [], ...options } = exported as WebhookOptions;
+  const { sinks = [], alert, ...options } = exported as WebhookOptions & { readonly alert?: AlertOptions };
   if (!Array.isArray(sinks))
     throw new CliError(`${file}: the option sinks must be an array of named functions and sinks`);
   if (options.handoff) {
     throw new CliError(`${file}: leave the option handoff out, because serve has no handler of yours to call`);
   }
   try {
+    // As the outbox would, which is made later.
+    if (alert !== undefined) alerting(alert, []);
     // Makes a sink of a function, and refuses what is neither.
-    return { ...noConfig, made: sinks.map((sink) => when(() => true, sink)), options, close };
+    return { ...noConfig, made: sinks.map((sink) => when(() => true, sink)), options, alert, close };
   } catch (error) {
     throw new CliError(`${file}: ${toError(error).message}`);
   }

@@ -9,22 +9,22 @@ export interface JsonConfig {
   readonly sinks: readonly GivenSink[];
   readonly store?: string;
   readonly outbox?: string;
+  readonly givenAlert?: readonly GivenSink[];
+  readonly alert?: { readonly afterMs?: number };
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Throws a `CliError` that names the line or the key, and never a value, which may be a secret. */
 export function readJsonConfig(text: string, file: string, setting: (name: string) => string | undefined): JsonConfig {
-  const {
-    sinks = [],
-    store,
-    outbox,
-  } = fieldsOf(withSettings(parsed(text, file), file, setting), file, ['sinks', 'store', 'outbox']);
+  const keys = ['sinks', 'store', 'outbox', 'alert'];
+  const { sinks = [], store, outbox, alert } = fieldsOf(withSettings(parsed(text, file), file, setting), file, keys);
   if (!Array.isArray(sinks)) throw new CliError(`${file}: sinks must be a list, as in [{ "url": "env:SLACK_URL" }]`);
   return {
     sinks: sinks.map((sink, index) => givenSink(sink, `${file}: sinks[${index}]`)),
     store: optionalText(store, `${file}: store`),
     outbox: optionalText(outbox, `${file}: outbox`),
+    ...(alert === undefined ? {} : alertIn(alert, `${file}: alert`)),
   };
 }
 
@@ -79,6 +79,21 @@ function givenSink(value: unknown, where: string): GivenSink {
       if (perMinute !== undefined) wrapped = at(`${where}.quiet`, () => quiet({ perMinute, onError }, made));
       return types === undefined ? wrapped : at(`${where}.types`, () => when(types as string[], wrapped));
     },
+  };
+}
+
+/** An address, or an object. */
+function alertIn(value: unknown, where: string): Pick<JsonConfig, 'givenAlert' | 'alert'> {
+  if (typeof value === 'string') return { givenAlert: [{ where, text: value }] };
+  const { url, name, afterSeconds } = fieldsOf(value, where, ['url', 'name', 'afterSeconds']);
+  const text = optionalText(url, `${where}.url`);
+  if (text === undefined) throw new CliError(`${where}.url must be the address of a sink, or env:NAME`);
+  if (afterSeconds !== undefined && !(typeof afterSeconds === 'number' && afterSeconds > 0 && afterSeconds <= 86_400)) {
+    throw new CliError(`${where}.afterSeconds must be a number above 0, and 86400 at most, which is a day`);
+  }
+  return {
+    givenAlert: [{ where: `${where}.url`, text, name: optionalText(name, `${where}.name`) }],
+    alert: { afterMs: afterSeconds && Math.ceil(afterSeconds * 1_000) },
   };
 }
 

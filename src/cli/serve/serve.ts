@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { Sink, WebhookOptions } from 'vast-webhook';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, toError, UsageError } from '../shared/errors.js';
@@ -11,6 +12,8 @@ interface Options extends SecretOptions {
   readonly googleChat?: readonly string[];
   readonly sink?: readonly string[];
   readonly config?: string;
+  readonly alert?: string;
+  readonly alertAfter?: number;
   readonly logEvents?: true;
   readonly store?: string;
   readonly outbox?: string;
@@ -58,6 +61,8 @@ export function addServe(program: Command, io: CliContext): void {
       collect,
     )
     .option('--config <file>', 'sinks and more, in JSON or as an ES module: see docs/serve-without-code.md')
+    .option('--alert <[name=]url>', 'another sink, which hears when one keeps failing and when it works again')
+    .option('--alert-after <seconds>', 'how long a sink must fail for that (default: 300)', positive)
     .option('--log-events', 'write each event to the log, too; with it, no chat is needed')
     .option(
       '--store <store>',
@@ -89,6 +94,7 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     import('./server.js'),
     import('./log.js'),
     import('./sinks-from-urls.js'),
+    import('./alert.js'),
     import('../secrets/flags.js'),
     import('../shared/proxied-fetch.js'),
     options.config === undefined ? undefined : import('./config.js'),
@@ -98,6 +104,7 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     { aboutOf, receive },
     { receiverLog },
     { givenSinks, secretsInSink, sinksFromUrls, unheardLabel },
+    { alertOf, watchedBy },
     { labelsOf, receiverSecret },
     { proxiedFetch },
     configs,
@@ -112,20 +119,32 @@ async function serve(options: Options, io: CliContext): Promise<void> {
   if (options.redeliver && outbox === undefined)
     throw new UsageError('--redeliver needs --outbox, because it delivers the dead letters of the outbox again');
 
-  const log = receiverLog(io, options.log, secretsIn(secret, given.flatMap(secretsInSink), store));
+  const [givenAlert] = [
+    ...givenSinks('--alert', options.alert === undefined ? [] : [options.alert]),
+    ...givenSinks('VAST_WEBHOOK_ALERT', listOf(setting('VAST_WEBHOOK_ALERT'))),
+    ...(config?.givenAlert ?? []),
+  ];
+  const addresses = [...given, ...(givenAlert ? [givenAlert] : [])];
+  const log = receiverLog(io, options.log, secretsIn(secret, addresses.flatMap(secretsInSink), store));
   const consoleUrl = setting('VAST_CONSOLE');
   if (consoleUrl !== undefined && !isAddress(consoleUrl)) {
     throw new CliError('VAST_CONSOLE must be the address of a console, such as https://cloud.vast.ai');
   }
-  const fromUrls = sinksFromUrls(given, {
+  const onError: NonNullable<WebhookOptions['onError']> = (error, about) =>
+    log.note('error', `${about.sink}: ${error.message}`, aboutOf(about));
+  const sinkSettings = {
     labels: labelsOf(secret),
     cwd: io.cwd,
     consoleUrl,
     timeoutMs: options.sinkTimeout && Math.ceil(options.sinkTimeout * 1_000),
     fetch: proxiedFetch(setting),
-    onError: (error, about) => log.note('error', `${about.sink}: ${error.message}`, aboutOf(about)),
-  });
-  const made = config?.made ?? [];
+    onError,
+  };
+  const alert = alertOf(givenAlert, options.alertAfter, config?.alert, sinkSettings);
+  // An outbox watches its sinks itself.
+  const watch = (sink: Sink) => (alert && outbox === undefined ? watchedBy(alert, onError, sink) : sink);
+  const fromUrls = sinksFromUrls(given, { ...sinkSettings, watch });
+  const made = config?.made.map(watch) ?? [];
   const sinks = [...fromUrls, ...made, ...(options.logEvents ? [log.events] : [])];
   const unheard = options.logEvents || made.length > 0 ? undefined : unheardLabel(given, labelsOf(secret));
   if (unheard !== undefined && sinks.length > 0) {
@@ -144,6 +163,7 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     sinks,
     store,
     outbox,
+    alert,
     redeliver: options.redeliver ?? false,
     host: options.host ?? setting('HOST') ?? '127.0.0.1',
     port: options.port ?? portOf(setting('PORT')) ?? 8787,

@@ -12,7 +12,7 @@ import {
   vastWebhook,
   type WebhookOptions,
 } from 'vast-webhook';
-import { type Outbox, sqliteOutbox } from 'vast-webhook/sinks';
+import { type AlertOptions, type Outbox, sqliteOutbox } from 'vast-webhook/sinks';
 import type { CliContext } from '../shared/context.js';
 import { toError } from '../shared/errors.js';
 import { listen, stopListening } from '../shared/listen.js';
@@ -30,6 +30,8 @@ export interface ReceiverSettings {
   readonly store: string | IdempotencyStore;
   /** A file, if events are written to it before they are delivered to the sinks. */
   readonly outbox?: string;
+  /** Hears of sinks behind the outbox that keep failing. */
+  readonly alert?: AlertOptions;
   /** Whether to deliver dead letters again. */
   readonly redeliver: boolean;
   readonly host: string;
@@ -106,7 +108,7 @@ export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: 
 }
 
 function withOutbox(
-  { outbox: file, redeliver, sinks }: ReceiverSettings,
+  { outbox: file, alert, redeliver, sinks }: ReceiverSettings,
   log: ReceiverLog,
   { cwd }: CliContext,
   closers: (() => unknown)[],
@@ -116,6 +118,7 @@ function withOutbox(
   closers.push(() => db.close());
   const outbox: Outbox = sqliteOutbox(db, {
     sinks: sinks.map((sink) => watched(sink, log, () => waitingFor(outbox, sink.name))),
+    alert,
     onError: (error, about) => log.note('error', `${about.sink ?? 'the outbox'}: ${error.message}`, aboutOf(about)),
   });
   // Also when nothing comes of listening: it must not find its file closed.

@@ -98,7 +98,7 @@ describe('serve --config FILE.json', () => {
     ['', 'vast.json:1: this is no JSON'],
     ['{ // secretslacktoken\n}', 'vast.json:1: this is no JSON'],
     ['[]', 'vast.json must be an object with sinks'],
-    ['{ "sink": [] }', 'vast.json: unknown key "sink" (valid: sinks, store, outbox'],
+    ['{ "sink": [] }', 'vast.json: unknown key "sink" (valid: sinks, store, outbox, alert)'],
     ['{ "sinks": {} }', 'vast.json: sinks must be a list'],
     ['{ "sinks": [3] }', 'vast.json: sinks[0] must be an object with url'],
     ['{ "sinks": [{}] }', 'vast.json: sinks[0].url must be the address of a sink'],
@@ -108,6 +108,10 @@ describe('serve --config FILE.json', () => {
     ['{ "sinks": [{ "url": "env:" }] }', 'vast.json: sinks[0].url: after env: there must be the name'],
     ['{ "store": 3 }', 'vast.json: store must be a text'],
     ['{ "outbox": "" }', 'vast.json: outbox must be a text'],
+    ['{ "alert": 3 }', 'vast.json: alert must be an object with url, name, afterSeconds'],
+    ['{ "alert": {} }', 'vast.json: alert.url must be the address of a sink'],
+    ['{ "alert": { "url": "slack://secretslacktoken" } }', 'vast.json: alert.url: the address must be like slack://'],
+    ['{ "alert": { "url": "slack://a/b/c", "afterSeconds": 0 } }', 'vast.json: alert.afterSeconds must be a number'],
   ])('%s is refused with its line or key', async (content, message) => {
     expect(await refusal(content)).toContain(`vast-webhook: ${message}`);
   });
@@ -223,6 +227,8 @@ describe('serve --config FILE.mjs', () => {
     ['export default { sinks: [function a() {}], tiemoutMs: 3 };', 'vast.config.mjs: unknown option "tiemoutMs"'],
     ['export default { sinks: [function a() {}], leaseMs: -3 };', 'vast.config.mjs: the option leaseMs must be'],
     ['export default { sinks: [function a() {}], store: {} };', 'vast.config.mjs: the option store must be'],
+    ['export default { sinks: [function a() {}], alert: { afterMs: 3 } };', 'vast.config.mjs: a sink must be a named'],
+    ['export default { sinks: [function a() {}], alert: { sink() {}, afterMs: -3 } };', 'the option afterMs must be'],
     ['export default { sinks: [function a() {}, function a() {}] };', 'vast.config.mjs: two sinks are named "a"'],
   ])('%s is refused', async (content, message) => {
     expect(await refusal(content, 'vast.config.mjs')).toContain(message);
