@@ -35,12 +35,19 @@ Environment variables, also from .env; options win:
   GOOGLE_CHAT_URL       a Google Chat incoming webhook
                         Both may hold several, with white space between. An address with a label and an @ before it,
                         such as host@https://..., gets the events of the webhook with that label only
+  VAST_WEBHOOK_SINKS    addresses of any sinks, as --sink takes them, with white space between
+  VAST_WEBHOOK_ALERT    as --alert
   VAST_CONSOLE          the console that messages link to, if not https://cloud.vast.ai
   HOST, PORT            where to listen
   VAST_WEBHOOK_STORE    as --store, whose URL may hold a password
   VAST_WEBHOOK_OUTBOX   as --outbox
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY     a proxy on the way to the chats
   REQUESTS_CA_BUNDLE, SSL_CERT_FILE     certificates to trust there, too
+Addresses: the service's own (Slack, Google Chat, Discord, Teams), or slack://T.../B.../TOKEN, discord://ID/TOKEN,
+gotifys://HOST/TOKEN, matrixs://TOKEN@HOST/!ROOM:SERVER, mmosts://HOST/TOKEN, zulip://BOT@ORGANIZATION/KEY/CHANNEL,
+mailtos://USER:PASSWORD@HOST?from=...&to=..., apprises://HOST/KEY, pagerduty://KEY, http+https://whsec_SECRET@HOST/PATH,
+cloudevents+https://HOST/PATH. A name and = before it names the sink: ops=discord://ID/TOKEN
+
 Everybody on this machine can see options in \`ps\`, so keep secrets and URLs in variables or files.
 
 For a service, start node_modules/.bin/vast-webhook and not npx, because npx passes no signal on.

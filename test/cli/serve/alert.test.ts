@@ -9,7 +9,7 @@ import { anEvent, deliver, during, secret, serving } from '../serving.js';
 async function standIns() {
   const chat = await during(slackStandIn());
   chat.misbehave = (res) => res.writeHead(503).end();
-  const alert = await during(endpointStandIn());
+  const alert = await during(endpointStandIn('application/cloudevents+json'));
   return {
     chat,
     alertUrl: `cloudevents+${alert.url}`,
