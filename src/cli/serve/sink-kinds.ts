@@ -10,10 +10,13 @@ import {
   http,
   matrix,
   mattermost,
+  ntfy,
   pagerDuty,
+  pushover,
   slack,
   slackWorkflow,
   teams,
+  telegram,
   zulip,
 } from 'vast-webhook/sinks';
 import { type Address, addressIn } from './sink-address.js';
@@ -90,6 +93,41 @@ const kinds: Readonly<Record<string, SinkKind>> = {
   teams: {
     isOwn: ({ hostname }) => /\.(logic\.azure|powerplatform)\.(com|us|cn)$/.test(hostname),
     ofUrl: chatAt(teams),
+  },
+  telegram: {
+    form: 'tgram://TOKEN/CHAT',
+    schemes: ['tgram'],
+    parameters: ['topic'],
+    read({ host, path: [chatId, ...more], parameters: { topic } }, text) {
+      if (host === '' || chatId === undefined || more.length > 0 || !/^\d*$/.test(topic ?? '')) return undefined;
+      const to = { token: host.replace(/^bot/, ''), chatId, threadId: topic ? Number(topic) : undefined };
+      return { address: text, make: (options) => telegram<VastEvent>({ ...options, ...to }) };
+    },
+  },
+  ntfy: {
+    form: 'ntfys://TOKEN@HOST/TOPIC',
+    schemes: ['ntfy', 'ntfys'],
+    parameters: [],
+    read(address, text) {
+      const { user, password, host, path } = address;
+      if (host === '' || (user !== '' && password !== '')) return undefined;
+      // A topic alone is one of ntfy.sh, which is https always.
+      const isCloud = path.length === 0 || host === 'ntfy.sh';
+      const url = isCloud ? `https://ntfy.sh/${path.at(-1) ?? host}` : webUrl(address, path);
+      const token = user || password || undefined;
+      return { address: text, make: (options) => ntfy<VastEvent>(url, { ...options, token }) };
+    },
+    isOwn: ({ hostname }) => hostname === 'ntfy.sh',
+    ofUrl: chatAt(ntfy),
+  },
+  pushover: {
+    form: 'pover://USER@TOKEN',
+    schemes: ['pover'],
+    parameters: [],
+    read({ user, host: token, path }, text) {
+      if (user === '' || token === '' || path.length > 0) return undefined;
+      return { address: text, make: (options) => pushover<VastEvent>({ ...options, user, token }) };
+    },
   },
   gotify: {
     form: 'gotifys://HOST/TOKEN',
