@@ -25,6 +25,7 @@ export {
   type VastTypeInfo,
   vastTypes,
 } from './providers/vast.js';
+export { detailsOf, type VastDetails } from './providers/vast-details.js';
 export { createForwarder, type Forwarder as Forward } from './queue/create-forwarder.js';
 export type { QueuedDelivery } from './queue/envelope.js';
 export { keepRawBody } from './receive/raw-body.js';

@@ -2,6 +2,7 @@ import type { Delivery } from '../contracts/delivery.js';
 import type { Sink } from '../contracts/sink.js';
 import { digests } from '../providers/digests.js';
 import { vast, vastTypeInfo } from '../providers/vast.js';
+import { namedBy } from '../providers/vast-details.js';
 import { anything, checkOptions } from '../util/check-options.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
 import { summaryOf } from './summary.js';
@@ -16,8 +17,8 @@ export interface PagerDutyOptions extends HttpSinkOptions {
 /**
  * Triggers and resolves alerts at PagerDuty (Events API v2). `instance_online` resolves the alert of
  * `instance_offline` for the same instance, and `new_end_date` resolves `near_end_date`. All other types, such as `outbid`, only
- * trigger alerts, which people must resolve. So select types with `when`. The instance or machine is read from the
- * text. If the text names none, or several, the event is an alert of its own and resolves nothing.
+ * trigger alerts, which people must resolve. So select types with `when`. The instance or machine is read as
+ * `detailsOf` does. If the event names none, or several, the event is an alert of its own and resolves nothing.
  * Throws a `TypeError` for an invalid key, URL or option.
  */
 export function pagerDuty<Event extends object>(routingKey: string, options: PagerDutyOptions = {}): Sink<Event> {
@@ -57,9 +58,7 @@ const resolves: Readonly<Record<string, string>> = {
 function alertOf(event: object, delivery: Delivery): object {
   const { title, text, when, severity, link, type } = summaryOf(event, delivery);
   const isVast = delivery.provider === vast.name;
-  const affectedSubject = isVast
-    ? affected(`${title}\n${text}`, isForHost(type, delivery))
-    : sinkIn(event, delivery);
+  const affectedSubject = isVast ? affected(event, isForHost(type, delivery)) : sinkIn(event, delivery);
   const resolved = Object.hasOwn(resolves, type) ? resolves[type] : undefined;
   if (affectedSubject !== undefined && resolved !== undefined) {
     return { event_action: 'resolve', dedup_key: keyOf(resolved, affectedSubject) };
@@ -91,20 +90,13 @@ function isForHost(type: string, { webhook }: Delivery): boolean {
   return webhook === 'host' || (contexts.length === 1 && contexts[0] === 'host');
 }
 
-/** The subject of an event: `instance 48927380` or `machine 46110`. Undefined if the text names none, or several. */
-function affected(text: string, isForHost: boolean): string | undefined {
-  const instances = [...idsIn(text, /\binstance:?\s+(?:id:?\s+)?#?(\d{1,20})\b/gi)];
-  const machines = [...idsIn(text, /\bmachine:?\s+(?:id:?\s+)?#?(\d{1,20})\b/gi)];
-  // At least four digits, because `GPU #3` names neither.
-  const others = [...idsIn(text, /#(\d{4,20})\b/g)].filter((id) => !machines.includes(id));
-  const found = { instance: instances.length > 0 ? instances : others, machine: machines };
+/** The subject of an event: `instance 48927380` or `machine 46110`. Undefined if it names none, or several. */
+function affected(event: object, isForHost: boolean): string | undefined {
+  const { instanceId: instance, machineId: machine } = namedBy(event);
+  const named = { instance, machine };
   const order = isForHost ? (['machine', 'instance'] as const) : (['instance', 'machine'] as const);
-  const kind = order.find((each) => found[each].length > 0);
-  return kind !== undefined && found[kind].length === 1 ? `${kind} ${found[kind][0]}` : undefined;
-}
-
-function idsIn(text: string, pattern: RegExp): Set<string> {
-  return new Set([...text.matchAll(pattern)].map(([, id]) => id as string));
+  const kind = order.find((each) => named[each] !== undefined);
+  return kind !== undefined && named[kind] !== null ? `${kind} ${named[kind]}` : undefined;
 }
 
 /** Stays below the limit of 255 characters, because both parts are short. */
