@@ -28,25 +28,34 @@ export interface Service {
   /** Name of the service in messages. */
   readonly name: string;
   readonly baseUrl: string;
+  /** The version that most paths have, if `baseUrl` ends in one. A base without a version gets it. */
+  readonly version?: string;
   /** The header with the key. */
   authorize(apiKey: string): Readonly<Record<string, string>>;
 }
 
 interface Request extends CallOptions {
-  /** Every method except POST is idempotent here, so that it can be retried. */
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /**
+   * Which failures are retried. By default temporary ones, but none of a POST, because every other method is idempotent
+   * here. `refused`: only 429, for calls whose late repeat would undo a newer one.
+   */
+  readonly retries?: 'temporary' | 'refused' | 'none';
   /** Relative to the base URL. */
   readonly path: string;
+  /** Another version of the API, in place of the base URL's: `v1`. */
+  readonly version?: string;
   readonly body?: object;
 }
 
 /**
  * Makes a call and reads its answer. `read` returns undefined for an answer in an undocumented form. An empty answer is
- * read as an object without fields. Rejects with an `ApiError`, or with the signal's reason.
+ * read as an object without fields. `date` is when the service answered, by its clock, in Unix seconds. Rejects with an
+ * `ApiError`, or with the signal's reason.
  */
 export type Call = <Result>(
   request: Request,
-  read: (answer: unknown) => NonNullable<Result> | undefined,
+  read: (answer: unknown, date: number | undefined) => NonNullable<Result> | undefined,
 ) => Promise<Result>;
 
 /** Result of one attempt. */
@@ -55,6 +64,8 @@ interface Answer {
   readonly status: number;
   readonly contentType: string;
   readonly retryAfter: string | null;
+  /** The service's clock, in Unix seconds. */
+  readonly date?: number;
   /** Undefined if it was too long. */
   readonly body: string | undefined;
   /** The reason, if there is no answer. */
@@ -69,6 +80,9 @@ interface Failure {
 }
 
 const maxBodyBytes = 1_048_576;
+
+/** The last segment of a path, not a host. */
+const versionSegment = /(?<=[^/])\/v\d+$/;
 
 const doubt = 'The call may have taken effect: check before you repeat it';
 
@@ -92,25 +106,28 @@ export function caller(service: Service, options: ApiOptions): Call {
   if (options.apiKey === undefined) throw new TypeError(`the option apiKey must be ${optionChecks.apiKey[1]}`);
   const { apiKey, baseUrl = service.baseUrl, fetch: send, timeoutMs = 10_000 } = options;
   const base = baseUrl.replace(/\/$/, '');
+  const hasVersion = service.version === undefined || versionSegment.test(base);
+  const root = hasVersion ? base.replace(versionSegment, '') : base;
+  const ownBase = hasVersion ? base : `${root}/${service.version}`;
   const redact = redactor(apiKey);
 
   return async function call(request, read) {
     for (let attempts = 1; ; attempts++) {
       const answer = await attempt(request);
-      const isLast = request.method === 'POST' || attempts === maxAttempts || !isTransient(answer.status);
+      const isLast = attempts === maxAttempts || !isRetried(request, answer.status);
       if (isLast) return judge(request, answer, read);
       await pause(waitMs(attempts, answer.retryAfter), request.signal);
     }
   };
 
-  async function attempt({ method, path, body, signal }: Request): Promise<Answer> {
+  async function attempt({ method, path, version, body, signal }: Request): Promise<Answer> {
     signal?.throwIfAborted();
     const abort = new AbortController();
     const stop = () => abort.abort();
     const timer = setTimeout(stop, timeoutMs);
     signal?.addEventListener('abort', stop);
     try {
-      const response = await (send ?? fetch)(base + path, {
+      const response = await (send ?? fetch)((version === undefined ? ownBase : `${root}/${version}`) + path, {
         method,
         headers: {
           Accept: 'application/json',
@@ -123,7 +140,14 @@ export function caller(service: Service, options: ApiOptions): Call {
       });
       const { status, headers } = response;
       const contentType = headers.get('content-type') ?? '';
-      return { status, contentType, retryAfter: headers.get('retry-after'), body: await textOf(response) };
+      const date = Date.parse(headers.get('date') ?? '') / 1000;
+      return {
+        status,
+        contentType,
+        retryAfter: headers.get('retry-after'),
+        ...(date >= 0 && { date }),
+        body: await textOf(response),
+      };
     } catch (error) {
       signal?.throwIfAborted();
       const late = { code: 'timeout', text: `gave no answer within ${timeoutMs} ms`, wasNotSent: false } as const;
@@ -136,29 +160,38 @@ export function caller(service: Service, options: ApiOptions): Call {
   }
 
   function judge<Result>(
-    { method }: Request,
-    { status, contentType, body, failure }: Answer,
-    read: (answer: unknown) => NonNullable<Result> | undefined,
+    request: Request,
+    { status, contentType, date, body, failure }: Answer,
+    read: (answer: unknown, date: number | undefined) => NonNullable<Result> | undefined,
   ): Result {
-    const isPost = method === 'POST';
+    const isOnce = retriesOf(request) !== 'temporary';
     if (failure) {
-      const inDoubt = isPost && !failure.wasNotSent;
+      const inDoubt = isOnce && !failure.wasNotSent;
       const message = sentences(`${service.name} ${redact(failure.text)}`, inDoubt && doubt);
       throw new ApiError(message, { status, code: failure.code, inDoubt });
     }
     const answered = `${service.name} answered ${status}`;
     const json = body === '' ? {} : parseJson(body ?? '');
     if (status >= 200 && status < 300 && !(isFields(json) && json.success === false)) {
-      const result = json === undefined ? undefined : read(json);
+      const result = json === undefined ? undefined : read(json, date);
       if (result !== undefined) return result;
-      const message = sentences(`${answered} ${oddity(contentType, body)}`, 'Is baseUrl right?', isPost && doubt);
-      throw new ApiError(message, { status, code: 'invalid_answer', inDoubt: isPost });
+      const message = sentences(`${answered} ${oddity(contentType, body)}`, 'Is baseUrl right?', isOnce && doubt);
+      throw new ApiError(message, { status, code: 'invalid_answer', inDoubt: isOnce });
     }
     const { code = `http_${status}`, text, ...more } = reasonOf(contentType, body ?? '', redact);
     const said = text === undefined ? answered : `${answered}: ${text}`;
-    const inDoubt = isPost && status >= 500;
+    const inDoubt = isOnce && status >= 500;
     throw new ApiError(sentences(said, hintFor(status), inDoubt && doubt), { status, code, inDoubt, ...more });
   }
+}
+
+function retriesOf({ method, retries }: Request): NonNullable<Request['retries']> {
+  return retries ?? (method === 'POST' ? 'none' : 'temporary');
+}
+
+function isRetried(request: Request, status: number): boolean {
+  const retries = retriesOf(request);
+  return retries === 'refused' ? status === 429 : retries === 'temporary' && isTransient(status);
 }
 
 function isBaseUrl(value: unknown): boolean {

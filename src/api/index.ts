@@ -25,6 +25,9 @@ export {
 export {
   type VastApi,
   type VastApiEnabledPreferences,
+  type VastApiInbox,
+  type VastApiInstance,
+  type VastApiNotification,
   type VastApiPreferences,
   type VastApiType,
   type VastApiWebhook,

@@ -77,8 +77,72 @@ export interface VastApiWebhookInput {
 export type VastApiPreferences = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, boolean>>>>>>;
 
 /**
- * The notification calls of Vast.ai. All fields have the service's own names. For an argument that the service
+ * An instance. Fields that this version does not name are there, too, and any but `id` may be missing.
+ * Source: docs.vast.ai, show instance; measured meanings: kingofsunnyvale/interruptible-runner.
+ */
+export interface VastApiInstance {
+  /** Names it in calls, and in the texts of events. */
+  readonly id: number;
+  /** Name for people. */
+  readonly label?: string | null;
+  /** State of its container: `running`, `exited`, `stopped`, `loading`. Null while it is being made. */
+  readonly actual_status?: string | null;
+  /** The state that it should be in. An outbid sets `stopped`, some 10 to 30 s before the container exits. */
+  readonly intended_status?: string | null;
+  /** State of its contract with the machine. */
+  readonly cur_state?: string | null;
+  /** The machine that it runs on. */
+  readonly machine_id?: number;
+  /** Name of the GPU. */
+  readonly gpu_name?: string | null;
+  /** Number of its GPUs. */
+  readonly num_gpus?: number;
+  /** Price without storage, in dollars an hour. For an interruptible instance, your bid. */
+  readonly dph_base?: number;
+  /** Price with storage, in dollars an hour. */
+  readonly dph_total?: number;
+  /** The larger of the machine's lowest price and 1.2 times your own bid: do not follow it after a raise. */
+  readonly min_bid?: number;
+  /** Whether it is interruptible. */
+  readonly is_bid?: boolean;
+  /** Text from the host, for people. It says `success, running` also of a stopped instance. */
+  readonly status_msg?: string | null;
+  readonly [field: string]: unknown;
+}
+
+/** A notification in the inbox. Fields that this version does not name are there, too. */
+export interface VastApiNotification {
+  /** Id of the event. Whether a webhook's delivery has the same one is not documented. */
+  readonly event_id: string;
+  /** The slug, without its `client:` or `host:`. */
+  readonly notif_type?: string;
+  /** Text for people. */
+  readonly subject?: string;
+  /** Text for people. */
+  readonly message?: string;
+  /** When it was made, in Unix seconds with a fraction. */
+  readonly created_at: number;
+  /** Who it is for. */
+  readonly user_context?: VastContext;
+  /** Facts that a delivery has only in its texts. `detailsOf` reads them. */
+  readonly associated_id?: Readonly<Record<string, unknown>> | null;
+  readonly [field: string]: unknown;
+}
+
+/** The newest notifications of the account. */
+export interface VastApiInbox {
+  /** Newest first, 50 at most. */
+  readonly notifications: readonly VastApiNotification[];
+  /** When the service answered, by its clock, in Unix seconds. Undefined if it does not say. */
+  readonly date?: number;
+  readonly [field: string]: unknown;
+}
+
+/**
+ * Calls of Vast.ai about notifications and instances. All fields have the service's own names. For an argument that the service
  * documents as invalid, a call rejects with a `TypeError` and sends nothing. All other failures are an `ApiError`.
+ * Calls that change an instance are sent once, and only again after a 429, because a late repeat would undo a newer
+ * call. Where their `ApiError` is `inDoubt`, ask for the instance before you act.
  */
 export interface VastApi {
   /** Lists all types that the account can subscribe to. The list grows. */
@@ -118,9 +182,28 @@ export interface VastApi {
   preferences(userId: number, options?: CallOptions): Promise<VastApiPreferences>;
   /** Replaces all preferences. Change the result of `preferences` and pass all of it. */
   setPreferences(userId: number, preferences: VastApiPreferences, options?: CallOptions): Promise<VastApiPreferences>;
+  /** Gets one instance. Without one: an `ApiError` of the status 404 or the code `no_such_instance`. */
+  instance(id: number, options?: CallOptions): Promise<VastApiInstance>;
+  /** Lists all instances, 25 a call. The loop rejects where a call fails. */
+  instances(options?: CallOptions): AsyncIterableIterator<VastApiInstance>;
+  /** Sets the bid of an interruptible instance: 0.001 to 32 dollars an hour and GPU. Not repeated, except after a 429. */
+  setBid(id: number, price: number, options?: CallOptions): Promise<void>;
+  /** Starts a stopped instance. Not repeated, except after a 429. */
+  startInstance(id: number, options?: CallOptions): Promise<void>;
+  /** Stops an instance. Its storage is still charged. Not repeated, except after a 429. */
+  stopInstance(id: number, options?: CallOptions): Promise<void>;
+  /**
+   * Gets the newest notifications, of the types that the console shows. They are not marked as seen. Rows without an id
+   * or a time are left out. The call is not documented at present and may go: an `ApiError` of the status 404.
+   */
+  inbox(options?: CallOptions): Promise<VastApiInbox>;
 }
 
 const maxWebhooks = 4;
+/** The service gives no more in one page. */
+const pageLength = 25;
+const leastBid = 0.001;
+const highestBid = 32;
 
 const webhookFields: FieldRules = {
   name: orNull(nameUpTo(120)),
@@ -130,7 +213,8 @@ const webhookFields: FieldRules = {
 
 /**
  * A client of Vast.ai's management API, `https://console.vast.ai/api/v0`. Source: docs.vast.ai, notifications.
- * Temporary failures are retried, up to four attempts in all, except in calls that create, rotate or test.
+ * Temporary failures are retried, up to four attempts in all, except in calls that create, rotate, test or
+ * change an instance. A `baseUrl` ends in the version of most calls (`/api/v0`) or in none (`/api`).
  * Throws a `TypeError` for invalid options.
  *
  * @example
@@ -145,6 +229,7 @@ export function vastApi(options: ApiOptions): VastApi {
     {
       name: 'Vast.ai',
       baseUrl: 'https://console.vast.ai/api/v0',
+      version: 'v0',
       authorize: (apiKey) => ({ Authorization: `Bearer ${apiKey}` }),
     },
     options,
@@ -154,6 +239,13 @@ export function vastApi(options: ApiOptions): VastApi {
   const pathOf = (method: string, id: number) => `/webhooks/${numericSegment(method, 'id', id)}/`;
   const preferencesPathOf = (method: string, userId: number) =>
     `/users/${numericSegment(method, 'userId', userId)}/notification-prefs/`;
+
+  const instancePathOf = (method: string, id: number) => `/instances/${numericSegment(method, 'id', id)}/`;
+
+  async function setState(method: string, id: number, state: 'running' | 'stopped', signal: AbortSignal | undefined) {
+    const path = instancePathOf(method, id);
+    await call({ method: 'PUT', path, body: { state }, retries: 'refused', signal }, isDone);
+  }
 
   async function isFull(signal: AbortSignal | undefined): Promise<boolean> {
     try {
@@ -213,6 +305,41 @@ export function vastApi(options: ApiOptions): VastApi {
       const body = { notification_preferences: preferences };
       return call({ method: 'PUT', path, body, signal }, preferencesIn);
     },
+    async instance(id, { signal } = {}) {
+      const path = instancePathOf('instance', id);
+      const { instances } = await call({ method: 'GET', path, signal }, instanceIn);
+      if (instances !== null) return instances;
+      throw new ApiError(`Vast.ai has no instance ${id}.`, { status: 200, code: 'no_such_instance' });
+    },
+    async *instances({ signal } = {}) {
+      const seen = new Set<string>();
+      for (let token = ''; ; ) {
+        const after = token && `&after_token=${encodeURIComponent(token)}`;
+        const path = `/instances/?limit=${pageLength}${after}`;
+        const { rows, next } = await call({ method: 'GET', path, version: 'v1', signal }, pageIn);
+        yield* rows.filter((row) => objectWith<VastApiInstance>(row, 'id', 'number') !== undefined);
+        // A repeated token, or a page without rows, would be a loop without an end.
+        if (next === undefined || seen.has(next) || rows.length === 0) return;
+        seen.add(next);
+        token = next;
+      }
+    },
+    async setBid(id, price, { signal } = {}) {
+      const path = `/instances/bid_price/${numericSegment('setBid', 'id', id)}/`;
+      if (!(typeof price === 'number' && price >= leastBid && price <= highestBid)) {
+        throw new TypeError(`setBid: price must be ${leastBid} to ${highestBid} dollars an hour and GPU`);
+      }
+      await call({ method: 'PUT', path, body: { client_id: 'me', price }, retries: 'refused', signal }, isDone);
+    },
+    async startInstance(id, { signal } = {}) {
+      await setState('startInstance', id, 'running', signal);
+    },
+    async stopInstance(id, { signal } = {}) {
+      await setState('stopInstance', id, 'stopped', signal);
+    },
+    async inbox({ signal } = {}) {
+      return call({ method: 'GET', path: '/notifications/inbox/', signal }, inboxIn);
+    },
   };
 }
 
@@ -254,4 +381,33 @@ function enabledIn(answer: unknown): VastApiEnabledPreferences {
 function preferencesIn(answer: unknown): VastApiPreferences | undefined {
   const preferences = fieldOf(answer, 'notification_preferences');
   return isFields(preferences) ? (preferences as VastApiPreferences) : undefined;
+}
+
+/** Null for an instance that is gone. */
+function instanceIn(answer: unknown): { readonly instances: VastApiInstance | null } | undefined {
+  const instances = fieldOf(answer, 'instances');
+  const instance = instances === null ? null : objectWith<VastApiInstance>(instances, 'id', 'number');
+  return instance === undefined ? undefined : { instances: instance };
+}
+
+function pageIn(answer: unknown): { readonly rows: readonly VastApiInstance[]; readonly next?: string } | undefined {
+  const { instances, next_token: next } = Object(answer) as Readonly<Record<string, unknown>>;
+  if (!Array.isArray(instances)) return undefined;
+  return { rows: instances, ...(typeof next === 'string' && next !== '' && { next }) };
+}
+
+function inboxIn(answer: unknown, date: number | undefined): VastApiInbox | undefined {
+  const rows = fieldOf(answer, 'notifications');
+  if (!Array.isArray(rows)) return undefined;
+  return { ...Object(answer), notifications: rows.filter(isNotification), date };
+}
+
+/** Requires only the id and the time. One odd row must not hide the others. */
+function isNotification(row: unknown): row is VastApiNotification {
+  const { event_id: id, created_at: time } = Object(row) as Readonly<Record<string, unknown>>;
+  return isFields(row) && typeof id === 'string' && id !== '' && Number.isFinite(time);
+}
+
+function isDone(): true {
+  return true;
 }
