@@ -1,4 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { slackStandIn } from '../support/chat-stand-in.js';
+import { temporaryFile } from '../support/temporary-file.js';
+import { startVastMarket } from '../support/vast-market.js';
+import { documentedExamples, expectCleanStop, readmeOf, send } from './documented.js';
 import { ceiling, type Life, live, margin } from './rebid-life.js';
 
 function expectPromises({ bids, toBeat, states, said, isFair, isRunning, price }: Life): void {
@@ -51,6 +55,96 @@ describe('examples/rebid, in a market with a competitor', () => {
           expect([what, count > 0]).toEqual([what, true]);
       }
     }
-    console.log(JSON.stringify(seen));
+    if (process.env.REBID_SEEDS) console.log(JSON.stringify(seen));
   });
+});
+
+describe('examples/rebid, as a program', () => {
+  const { run, start } = documentedExamples();
+  const id = 48927380;
+
+  async function setUp() {
+    const slack = await slackStandIn();
+    onTestFinished(() => slack.close());
+    const service = await startVastMarket({ comesBack: () => false });
+    onTestFinished(() => service.close());
+    service.market.rent(id, 46110, 0.031);
+    const instance = () => service.market.instances.get(id) as never;
+    const env = {
+      VAST_API_KEY: service.apiKey,
+      VAST_API_URL: service.url,
+      BID_CEILING: '0.3',
+      WAIT_SECONDS: '1',
+      SLACK_WEBHOOK_URL: slack.url,
+      REBID_FILE: temporaryFile('rebid.db'),
+    };
+    return { slack, service, market: service.market, env, outbid: () => service.market.outbidOf(instance()) };
+  }
+
+  it('raises, starts and reports once, although it is killed between the bid and its answer', async () => {
+    const { slack, service, market, env, outbid } = await setUp();
+    market.compete(46110, 0.0625);
+    const event = outbid();
+    const first = await start('rebid', env);
+    // The first look at the instance is answered, and the bid is taken but never answered.
+    const taken = new Promise<void>((resolve) => {
+      service.failNext((res) =>
+        res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ instances: market.show(id) })),
+      );
+      service.failNext(() => {
+        market.setBid(id, 0.07);
+        resolve();
+      });
+    });
+    expect((await send(first.url, event)).status).toBe(204);
+    await taken;
+    first.program.kill('SIGKILL');
+    await first.program.exited;
+
+    const posted = slack.nextRequest();
+    const second = await start('rebid', env);
+    expect((await send(second.url, event, { attempt: 2 })).status).toBe(204);
+    await posted;
+    await second.program.printed(/running again/);
+    expect(market.bids).toEqual([{ id, price: 0.07, before: 0.031 }]);
+    expect(market.starts).toEqual([id]);
+    await expectCleanStop(second.program);
+    expect(second.program.stdout.split('\n').slice(1)).toEqual([
+      'Instance 48927380 was outbid. The price to beat is $0.06/hr. The bid was raised from $0.031/hr to $0.07/hr. It did not come back by itself, was started, and is running again.',
+      '',
+    ]);
+    expect(slack.messages).toHaveLength(1);
+  });
+
+  it('leaves the bid alone over the ceiling', async () => {
+    const { market, env, outbid } = await setUp();
+    market.compete(46110, 0.8);
+    const { program, url } = await start('rebid', env);
+    expect((await send(url, outbid())).status).toBe(204);
+    await program.printed(/over the ceiling of \$0\.3\/hr/);
+    expect(market.bids).toEqual([]);
+    program.kill('SIGTERM');
+    expect(await program.exited).toBe(0);
+  });
+
+  it('is one process at a time', async () => {
+    const { env } = await setUp();
+    await start('rebid', env);
+    const other = await run('rebid', { VAST_WEBHOOK_SECRET: 'x', PORT: '0', ...env });
+    expect(await other.exited).toBe(1);
+    expect(other.stderr).toMatch(/^Cannot lock .*: is another process using it\?/);
+  });
+
+  it.each(['VAST_WEBHOOK_SECRET', 'VAST_API_KEY', 'BID_CEILING', 'SLACK_WEBHOOK_URL'])(
+    'says in one sentence that %s is missing, and documents it',
+    async (missing) => {
+      const names = ['VAST_WEBHOOK_SECRET', 'VAST_API_KEY', 'BID_CEILING', 'SLACK_WEBHOOK_URL'];
+      const env = Object.fromEntries(names.filter((name) => name !== missing).map((name) => [name, '1']));
+      const program = await run('rebid', env);
+      expect(await program.exited).toBe(1);
+      expect(program.stderr).toMatch(/^Set [^\n]+\.\n$/);
+      expect(program.stderr).toContain(missing);
+      expect(await readmeOf('rebid')).toContain(`\`${missing}\``);
+    },
+  );
 });
