@@ -24,7 +24,7 @@ function expectPromises({ bids, toBeat, states, said, isFair, isRunning, price }
   if (isFair && price <= ceiling) expect(isRunning).toBe(true);
 }
 
-const { REBID_SEED, REBID_SEEDS = '300' } = process.env;
+const { REBID_SEED, REBID_SEEDS = '100' } = process.env;
 const seeds = REBID_SEED ? [Number(REBID_SEED)] : Array.from({ length: Number(REBID_SEEDS) }, (_, n) => n + 1);
 
 describe('examples/rebid, in a market with a competitor', () => {
