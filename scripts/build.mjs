@@ -1,5 +1,5 @@
 // Builds dist/: the ES modules with rollup, from each of them its CommonJS twin under the same name, the declarations
-// with tsup, and the command. Nothing is minified, because a stack trace must point at something.
+// with tsup, and the command. Nothing of ours is minified, because a stack trace must point at something.
 // With --modules it builds the ES modules only, for tests that run them from a copy of the sources, and with
 // --no-declarations all but the declarations, which take longer than everything else.
 import { existsSync } from 'node:fs';
@@ -180,11 +180,18 @@ async function bundleCommand() {
     plugins: [
       { name: 'entries', setup: (build) => build.onResolve({ filter: /^(\.\.\/|vast-webhook)/ }, toEntry) },
       { name: 'unused', setup: leaveOutUnused },
+      { name: 'libraries', setup: (build) => build.onLoad({ filter: /[\\/]node_modules[\\/].*\.[cm]?js$/ }, minified) },
     ],
     metafile: true,
     logLevel: 'warning',
   });
   await writeLicences(Object.keys(metafile.inputs));
+}
+
+/** A library's file. Only our own code stays as it is, because a stack trace through it must point at something. */
+async function minified({ path }) {
+  const { code } = await transform(await readFile(path, 'utf8'), { minify: true, platform: 'node', target });
+  return { contents: code, loader: 'js' };
 }
 
 /** What prom-client needs for exemplars and summaries only, which `serve` has none of: two thirds of its size. */

@@ -96,8 +96,14 @@ describe('every block of code', () => {
     ]);
   });
 
+  it('is JSON where it says so', () => {
+    const json = blocks.filter(({ language }) => language === 'json');
+    expect(json.length).toBeGreaterThan(0);
+    for (const { text } of json) expect(() => JSON.parse(text)).not.toThrow();
+  });
+
   it('is of a language that is checked, or output', () => {
-    const languages = ['ts', 'js', 'sh', 'yaml', 'text'];
+    const languages = ['ts', 'js', 'json', 'sh', 'yaml', 'text'];
     const odd = blocks.filter(({ language, page }) => !languages.includes(language) && page.path !== 'bench/README.md');
     expect(odd.map(({ page, line, language }) => `${page.path}:${line}: ${language}`)).toEqual([]);
   });

@@ -11,6 +11,7 @@ import * as shodai from 'vast-webhook/shodai';
 import * as shodaiFetch from 'vast-webhook/shodai/fetch';
 import * as shodaiKoa from 'vast-webhook/shodai/koa';
 import * as sinks from 'vast-webhook/sinks';
+import * as kit from 'vast-webhook/sinks/kit';
 import * as stores from 'vast-webhook/stores';
 import * as testing from 'vast-webhook/testing';
 import * as v0 from 'vast-webhook/v0';
@@ -22,6 +23,7 @@ assert.deepEqual(names(root), [
   'SinkError',
   'WebhookError',
   'createForwarder',
+  'detailsOf',
   'keepRawBody',
   'memoryStore',
   'sign',
@@ -36,14 +38,21 @@ for (const form of [shodai, shodaiKoa, shodaiFetch]) assert.deepEqual(names(form
 for (const form of [v0, v0Koa, v0Fetch]) assert.deepEqual(names(form), ['v0Webhook']);
 assert.deepEqual(names(metrics), ['outcomeMetrics']);
 assert.deepEqual(names(sinks), [
+  'alerting',
+  'apprise',
   'bullmq',
   'cloudEvents',
   'digest',
   'discord',
+  'email',
   'googleChat',
+  'gotify',
   'http',
   'log',
+  'matrix',
+  'mattermost',
   'ntfy',
+  'outboxFile',
   'pagerDuty',
   'pushover',
   'quiet',
@@ -52,6 +61,17 @@ assert.deepEqual(names(sinks), [
   'sqliteOutbox',
   'teams',
   'telegram',
+  'zulip',
+]);
+assert.deepEqual(names(kit), [
+  'chatSink',
+  'cut',
+  'happened',
+  'postJson',
+  'summaryOf',
+  'withoutMarkdown',
+  'withoutMarkup',
+  'withoutTags',
 ]);
 assert.deepEqual(names(stores), ['memoryStore', 'postgresStore', 'redisStore', 'sqliteStore']);
 assert.deepEqual(names(testing), ['sampleEvent', 'signedDelivery', 'sinkConformance', 'storeConformance']);
