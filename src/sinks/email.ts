@@ -13,15 +13,25 @@ import { cut, oneLine } from './text.js';
 
 /** A message as a transport of nodemailer takes it. */
 export interface EmailTransportMessage {
+  /** The option `from`. */
   readonly from: string;
+  /** The option `to`. */
   readonly to: string[];
+  /** One line. */
   readonly subject: string;
+  /** The plain text. */
   readonly text: string;
+  /** The HTML that `format` returned. */
   readonly html?: string;
+  /** The same for each attempt to deliver an event, so that mail servers can drop repeats. */
   readonly messageId: string;
+  /** `high` from severity `error` on. */
   readonly priority: 'high' | 'normal';
+  /** Further headers. */
   readonly headers: Readonly<Record<string, string>>;
+  /** No text can make nodemailer read a file. */
   readonly disableFileAccess: true;
+  /** No text can make nodemailer fetch a URL. */
   readonly disableUrlAccess: true;
   /** Aborted when nobody waits for the result any more. nodemailer knows it from 10.5 on. */
   readonly signal: AbortSignal;
@@ -35,8 +45,11 @@ export interface EmailTransport {
 
 /** The texts of a mail. */
 export interface EmailMessage {
+  /** One line. */
   readonly subject: string;
+  /** The plain text. */
   readonly text: string;
+  /** The same as HTML. The built-in message has none. */
   readonly html?: string;
 }
 

@@ -22,7 +22,7 @@ export { type SlackMessage, type SlackOptions, slack } from './chat/slack.js';
 export { type SlackWorkflowMessage, type SlackWorkflowOptions, slackWorkflow } from './chat/slack-workflow.js';
 export { type TeamsMessage, type TeamsOptions, teams } from './chat/teams.js';
 export { type TelegramMessage, type TelegramOptions, telegram } from './chat/telegram.js';
-export { type ZulipMessage, type ZulipOptions, zulip } from './chat/zulip.js';
+export { type ZulipMessage, type ZulipOptions, type ZulipRecipient, zulip } from './chat/zulip.js';
 export { cloudEvents } from './cloud-events.js';
 export {
   type EmailMessage,

@@ -8,8 +8,11 @@ import type { ConformanceCase } from './store-conformance.js';
 
 /** A request of the sink. */
 export interface SinkRequest {
+  /** `POST` or `PUT`. */
   readonly method: string;
+  /** The address, with its query. */
   readonly url: string;
+  /** The headers that the sink has set. */
   readonly headers: Headers;
   /** The body as text. */
   readonly body: string;
@@ -18,7 +21,12 @@ export interface SinkRequest {
 /** How the service behaves. */
 export interface SinkStandIn {
   /** Its answer when it has taken a message. */
-  readonly success: { readonly status: number; readonly body?: string };
+  readonly success: {
+    /** Its status, such as 200. */
+    readonly status: number;
+    /** Its body as text. */
+    readonly body?: string;
+  };
   /** Why the service would refuse a request, such as a text over its limit. Undefined if it would take it. */
   judge?(request: SinkRequest): string | undefined;
   /** Secrets in the body, which no error may have. Those in the URL and in headers are found without this. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { givenSinks, secretsInSink, sinksFromUrls } from '../../src/cli/serve/sinks-from-urls.js';
 import { CliError } from '../../src/cli/shared/errors.js';
+import { sampleEvent } from '../../src/testing/index.js';
 
 const settings = { labels: [], cwd: '.' };
 
@@ -120,5 +121,59 @@ describe('what a log must not have of an address', () => {
     expect(secrets).toContain(text);
     expect(secrets.filter((secret) => /^the-secret-[\w@]*$/.test(secret))).toHaveLength(count);
     expect(secrets.some((secret) => 'https://chat.googleapis.com smtp.example.com'.includes(secret))).toBe(false);
+  });
+});
+
+describe('an event', () => {
+  const token = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw';
+  const pushoverKeys = ['uQiRzpo4DXghDmr9QzzfQu27cmVRsG', 'azGDORePK8gMaC0QOYAMyEEuzJnyUi'] as const;
+
+  it.each([
+    [`tgram://${token}/-1001`, `POST https://api.telegram.org/bot${token}/sendMessage`, '', '"chat_id":"-1001"'],
+    ['ntfys://my-topic', 'POST https://ntfy.sh/', '', '"topic":"my-topic"'],
+    ['https://ntfy.sh/my-topic', 'POST https://ntfy.sh/', '', '"topic":"my-topic"'],
+    ['ntfy://tk_1@push.example:8080/mine', 'POST http://push.example:8080/', 'Bearer tk_1', '"topic":"mine"'],
+    [
+      `pover://${pushoverKeys[0]}@${pushoverKeys[1]}`,
+      'POST https://api.pushover.net/1/messages.json',
+      '',
+      `user=${pushoverKeys[0]}`,
+    ],
+    ['gotifys://push.example/AbCdEf12345', 'POST https://push.example/message', '', '"message":'],
+    [
+      'matrixs://syt_token@matrix.example/!room:matrix.example',
+      /^PUT https:\/\/matrix\.example\/_matrix\/client\/v3\/rooms\/(!|%21)room(:|%3A)matrix\.example\/send\/m\.room\.message\/[\w-]+$/,
+      'Bearer syt_token',
+      '"m.mentions":{}',
+    ],
+    ['mmosts://chat.example/xyz123abc', 'POST https://chat.example/hooks/xyz123abc', '', '"attachments":'],
+    [
+      'zulip://bot@example/abcdefghij0123456789/ops/alerts',
+      'POST https://example.zulipchat.com/api/v1/messages',
+      /^Basic /,
+      'topic=alerts',
+    ],
+    ['apprises://apprise.example/mykey', 'POST https://apprise.example/notify/mykey', '', '"type":'],
+  ])('reaches %s at its service', async (address, request, authorization, inBody) => {
+    const asked: { line: string; authorization: string; body: string }[] = [];
+    const send = async (url: string | URL | Request, init: RequestInit = {}) => {
+      const headers = new Headers(init.headers);
+      const line = `${init.method} ${url}`;
+      asked.push({ line, authorization: headers.get('authorization') ?? '', body: String(init.body) });
+      return Response.json({ ok: true, status: 1, result: 'success', event_id: '$1', id: 1 });
+    };
+    const [sink] = sinksFromUrls(givenSinks('--sink', [address]), { ...settings, fetch: send as typeof fetch });
+    const event = sampleEvent('outbid');
+    const rawBody = Buffer.from(JSON.stringify(event));
+    const times = { timestamp: 1_790_000_000, receivedAt: 1_790_000_000_000 };
+    const delivery = { provider: 'vast', verified: true, id: 'e1', attempt: 1, ...times, rawBody };
+    await sink?.deliver(event, { delivery, signal: new AbortController().signal });
+    expect(asked).toEqual([
+      {
+        line: typeof request === 'string' ? request : expect.stringMatching(request),
+        authorization: typeof authorization === 'string' ? authorization : expect.stringMatching(authorization),
+        body: expect.stringContaining(inBody),
+      },
+    ]);
   });
 });

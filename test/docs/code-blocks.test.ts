@@ -99,7 +99,7 @@ describe('every block of code', () => {
   it('is JSON where it says so', () => {
     const json = blocks.filter(({ language }) => language === 'json');
     expect(json.length).toBeGreaterThan(0);
-    for (const { text } of json) expect(() => JSON.parse(text)).not.toThrow();
+    for (const { code } of json) expect(() => JSON.parse(code)).not.toThrow();
   });
 
   it('is of a language that is checked, or output', () => {

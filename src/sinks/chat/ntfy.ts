@@ -7,6 +7,7 @@ import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js
 
 /** A message for an ntfy server, without the topic. Source: docs.ntfy.sh/publish, "Publish as JSON". */
 export interface NtfyMessage {
+  /** One line above the text. */
   readonly title?: string;
   /** The text, 4,096 bytes at most. A longer one becomes an attachment. */
   readonly message?: string;

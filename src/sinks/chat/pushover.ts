@@ -26,7 +26,12 @@ export interface PushoverOptions<Event> extends ChatOptions<Event, PushoverMessa
    * Gives critical events emergency priority: Pushover repeats the alarm every `retry` seconds (30 at least) until
    * somebody confirms it, for `expire` seconds (10,800 at most). Default: high priority, without a repeat.
    */
-  readonly emergency?: { readonly retry: number; readonly expire: number };
+  readonly emergency?: {
+    /** Seconds between two alarms. */
+    readonly retry: number;
+    /** Seconds until the alarm ends unconfirmed. */
+    readonly expire: number;
+  };
   /** Default: `https://api.pushover.net/1/messages.json`. */
   readonly url?: string;
 }

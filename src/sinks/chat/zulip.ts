@@ -14,18 +14,21 @@ export interface ZulipMessage {
 }
 
 /** Where to. Names of channels are exact. */
-type ZulipRecipient =
+export type ZulipRecipient =
   | {
       /** Name or id of the channel (formerly called stream). */
       readonly channel: string | number;
       /** The topic, 60 characters at most. Default: the event's subject. */
       readonly topic?: string;
+      /** Not with a channel. */
       readonly to?: undefined;
     }
   | {
       /** For a direct message: e-mail addresses, or ids, of users. */
       readonly to: readonly string[] | readonly number[];
+      /** Not in a direct message. */
       readonly channel?: undefined;
+      /** Not in a direct message. */
       readonly topic?: undefined;
     };
 
