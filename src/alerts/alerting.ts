@@ -27,21 +27,12 @@ export function alerting<Event = VastEvent>(
   options: AlertingOptions,
   sinks: readonly (Sink<Event> | SinkFunction<Event>)[],
 ): Sink<Event>[] {
-  return alertingOn(systemClock, options, sinks);
-}
-
-/** The same with another clock. */
-export function alertingOn<Event>(
-  clock: Clock,
-  options: AlertingOptions,
-  sinks: readonly (Sink<Event> | SinkFunction<Event>)[],
-): Sink<Event>[] {
   checkOptions(options, { sink: anything, afterMs: alertAfterMs, onError: aFunction }, 'alerting');
   const settings: Settings = {
     alertSink: toSink(options.sink),
     afterMs: options.afterMs ?? defaultAlertAfterMs,
     onError: swallowErrors(options.onError ?? logError),
-    clock,
+    clock: systemClock,
   };
   return toSinks(sinks).map((sink) => watched(sink, new Watch(sink.name, settings)));
 }

@@ -259,7 +259,7 @@ async function textOf({ body }: Response, signal: AbortSignal): Promise<string> 
 }
 
 /** The answer's JSON as an object. Empty if it is no JSON. */
-export function answerIn(text: string): Answer {
+function answerIn(text: string): Answer {
   try {
     return Object(JSON.parse(text));
   } catch {

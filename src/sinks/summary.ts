@@ -49,6 +49,6 @@ export function happened(when: string, now = Date.now()): string {
 }
 
 /** `2026-11-26 22:13 UTC` */
-export function utcOf(when: string): string {
+function utcOf(when: string): string {
   return `${when.slice(0, 10)} ${when.slice(11, 16)} UTC`;
 }

@@ -10,8 +10,7 @@ import type { ServiceServer } from '../support/stand-in-server.js';
 import { deliverTo, eventWith, failureOf } from './deliver.js';
 import { clusters, isWellFormed, nasty, nastyMarkdown } from './nasty.js';
 
-export type ServiceSinkOptions = HttpSinkOptions &
-  Pick<ChatOptions<object, never>, 'consoleUrl'> & { format?: () => string };
+type ServiceSinkOptions = HttpSinkOptions & Pick<ChatOptions<object, never>, 'consoleUrl'> & { format?: () => string };
 
 /** A sink of a service, and its stand-in. */
 export interface Service {

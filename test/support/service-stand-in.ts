@@ -3,14 +3,14 @@ import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
 
-export interface ServiceRequest {
+interface ServiceRequest {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
-export interface ServiceAnswer {
+interface ServiceAnswer {
   readonly status: number;
   readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -26,7 +26,7 @@ export interface ServiceStandIn {
 }
 
 /** A service on loopback that judges each request by its contract. */
-export async function serviceStandIn(contract: (request: ServiceRequest) => ServiceAnswer): Promise<ServiceStandIn> {
+async function serviceStandIn(contract: (request: ServiceRequest) => ServiceAnswer): Promise<ServiceStandIn> {
   const requests: ServiceRequest[] = [];
   const next: ServiceAnswer[] = [];
   const server = createServer(async (req, res) => {

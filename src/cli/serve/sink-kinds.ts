@@ -30,7 +30,7 @@ export interface SinkOptions {
 }
 
 /** What a sink is made of. */
-export interface Target {
+interface Target {
   /** Stands for it in its default name. Two forms of one address are equal here. */
   readonly address: string;
   make(options: SinkOptions, cwd: string): Sink;

@@ -48,7 +48,7 @@ export interface ChatOptions<Event, Message> extends HttpSinkOptions {
 }
 
 /** An event that a message is about. */
-export interface ChatContext {
+interface ChatContext {
   readonly event: object;
   readonly delivery: Delivery;
   /** Not escaped yet. */
@@ -58,7 +58,7 @@ export interface ChatContext {
 }
 
 /** A request, where it is not a POST of the message as JSON to the sink's URL. */
-export interface ChatRequest extends RequestOptions {
+interface ChatRequest extends RequestOptions {
   /** Default: the message as JSON. */
   readonly body?: string;
 }
