@@ -10,10 +10,20 @@ const alias = entries.map((entry) => ({
   replacement: fileURLToPath(new URL(sourceOf(entry), import.meta.url)),
 }));
 
-/** Folders whose tests change nothing that another file can see, so that their files share a process. */
-const together = ['adapters', 'api', 'contracts', 'forward', 'metrics', 'queue', 'receive', 'testing', 'util'].map(
-  (folder) => `test/${folder}/**/*.test.ts`,
-);
+/**
+ * Folders whose tests change nothing that another file can see, so that their files share a process. There `vi.mock`
+ * has no effect on a module that an earlier file has loaded.
+ */
+export const together: readonly string[] = [
+  'adapters',
+  'contracts',
+  'forward',
+  'metrics',
+  'queue',
+  'receive',
+  'testing',
+  'util',
+].map((folder) => `test/${folder}/**/*.test.ts`);
 
 /** What says nothing of a version of Node.js that the other tests do not: CI runs it on one. */
 const once = ['fuzz', 'docs', 'simulation'].map((folder) => `test/${folder}/**/*.test.ts`);
@@ -54,7 +64,7 @@ export default defineConfig({
     globalSetup: 'test/support/global-setup.ts',
     sequence: { sequencer: LongOnesFirst },
     projects: [
-      project('together', { include: together, isolate: false }),
+      project('together', { include: [...together], isolate: false }),
       project('alone', {
         include: ['test/**/*.test.ts'],
         // The consumers are projects of their own, checked against the packed package.
