@@ -96,7 +96,11 @@ function readIds(text: string, facts: Facts): void {
     const isMarked = label !== undefined || /[#:=]/.test(separator);
     if (!isMarked && digits.length < leastDigits && (plural || matchAt(unit, text, end))) continue;
     const fact = kind.toLowerCase() === 'instance' ? 'instanceId' : 'machineId';
+    // `instance 2 of 5` counts instances.
+    if (!isMarked && /^\s?of\s\d/.test(text.slice(end, end + 6))) continue;
     add(facts, fact, Number(digits));
+    // A plural says that there are others, whatever separates them.
+    if (plural) add(facts, fact, null);
     const another = matchAt(anotherId, text, end);
     if (!another || matchAt(unit, text, end + another[0].length)) continue;
     const [, joint = '', mark, more = '', others] = another;

@@ -8,7 +8,7 @@ import { systemClock } from '../util/clock.js';
 import { swallowErrors } from '../util/swallow-errors.js';
 import { unrefTimeout } from '../util/timer.js';
 import { type ChatParts, consoleUrl, partsFor } from './chat/chat.js';
-import { beforeAbort, timeFor } from './post.js';
+import { beforeAbort, checkMessage, timeFor } from './post.js';
 import { cut, oneLine } from './text.js';
 
 /** A message as a transport of nodemailer takes it. */
@@ -106,7 +106,10 @@ export function email<Event extends object>(transport: EmailTransport, options: 
       const message: Omit<EmailTransportMessage, 'signal'> = {
         from,
         to: [...to],
-        ...textsOf(format?.(event, parts) ?? messageOf(parts), parts),
+        ...textsOf(
+          format === undefined ? messageOf(parts) : checkMessage(service, 'format', format(event, parts)),
+          parts,
+        ),
         messageId: `<${id.slice(0, 40)}@${domain}>`,
         priority: ['error', 'critical'].includes(parts.severity) ? 'high' : 'normal',
         // Source: RFC 3834. Nobody's vacation notice answers it.

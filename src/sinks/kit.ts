@@ -2,7 +2,15 @@
 import type { Delivery } from '../contracts/delivery.js';
 import { type Sink, sinkName } from '../contracts/sink.js';
 import { aFunction, anything, aString, checkOptions } from '../util/check-options.js';
-import { type Answer, type HttpSinkOptions, httpSinkChecks, poster, type RequestOptions, saysNo } from './post.js';
+import {
+  type Answer,
+  checkMessage,
+  type HttpSinkOptions,
+  httpSinkChecks,
+  poster,
+  type RequestOptions,
+  saysNo,
+} from './post.js';
 import { type EventSummary, summaryOf } from './summary.js';
 
 export type { Severity } from '../providers/provider.js';
@@ -45,7 +53,8 @@ export function chatSink<Event extends object, Message extends object = object>(
     name,
     async deliver(event, context) {
       const { delivery } = context;
-      await post(JSON.stringify(message(summaryOf(event, delivery), { event, delivery })), context, { headers });
+      const made = checkMessage(name, 'message', message(summaryOf(event, delivery), { event, delivery }));
+      await post(JSON.stringify(made), context, { headers });
     },
   };
 }

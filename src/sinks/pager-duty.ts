@@ -31,6 +31,7 @@ export function pagerDuty<Event extends object>(routingKey: string, options: Pag
   }
   const post = poster('PagerDuty', url, options, {
     isRefusal: ({ status }) => typeof status === 'string' && status !== 'success',
+    secrets: [routingKey],
   });
   return {
     name,

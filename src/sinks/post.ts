@@ -234,14 +234,27 @@ function partsOf(texts: readonly string[]): string[] {
   return texts.flatMap((text) => text.split(/[\s/?&=]+/)).filter((part) => part.length >= 8);
 }
 
-/** A service's sentence as one word, for `reasonIn`: `Bad_Request_chat_not_found`. */
+/**
+ * A service's sentence as one word, for `reasonIn`: `Bad_Request_chat_not_found`. It ends before the first word that has
+ * anything but letters, because that may be a secret.
+ */
 export function asOneWord(sentence: unknown): string {
-  return typeof sentence === 'string'
-    ? (sentence
-        .match(/[a-z]+/gi)
-        ?.join('_')
-        .slice(0, 64) ?? '')
-    : '';
+  const words = typeof sentence === 'string' ? sentence.trim().split(/\s+/) : [];
+  const end = words.findIndex((word) => !/^[a-z]+[.,:;!]?$/i.test(word));
+  return (end === -1 ? words : words.slice(0, end))
+    .map((word) => word.replace(/[^a-z]$/i, ''))
+    .join('_')
+    .slice(0, 64);
+}
+
+/**
+ * What a function of the user made of an event. Throws a permanent `SinkError` for nothing and for a promise, because
+ * both would arrive as an empty message.
+ */
+export function checkMessage<Message>(service: string, made: string, message: Message): Message {
+  const isObject = typeof message === 'object' && message !== null && !Array.isArray(message) && !('then' in message);
+  if (isObject || (typeof message === 'string' && message !== '')) return message;
+  throw new SinkError(`${service}: ${made} must return a text or a message, and no promise`, { permanent: true });
 }
 
 /** An answer's text. Empty if it is too long, cannot be read or does not end in time. */

@@ -50,9 +50,13 @@ export function withoutIndents(text: string): string {
  * paths stay unchanged.
  */
 export function withoutNames(text: string): string {
-  return text
-    .replace(/(?<!\w)@(?=\w)/g, `@${zeroWidthSpace}`)
-    .replace(/(?<![\w/<>])\/(?=\w+(?![\w/<>]))/g, `/${zeroWidthSpace}`);
+  return (
+    text
+      // Telegram drops these before it looks for names. Source: tdlib/td, misc.cpp, clean_input_string.
+      .replace(/\r|[\u2028-\u202E]|\u030A|\u0333|\u033F/g, '')
+      .replace(/(?<!\w)@(?=\w)/g, `@${zeroWidthSpace}`)
+      .replace(/(?<![\w/<>])\/(?=\w+(?![\w/<>]))/g, `/${zeroWidthSpace}`)
+  );
 }
 
 /** Bytes of a text in UTF-8. */

@@ -93,15 +93,15 @@ class Service {
   }
 
   readonly #fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
-    if (init.signal?.aborted) throw init.signal.reason;
-    const { method = 'GET', body, headers } = init;
-    const text = body instanceof URLSearchParams || typeof body === 'string' ? String(body) : '';
-    const url = input instanceof Request ? input.url : String(input);
-    this.requests.push({ method, url, headers: new Headers(headers), body: text });
-    const response = await this.#respond(init);
+    const signal = init.signal ?? (input instanceof Request ? input.signal : undefined);
+    signal?.throwIfAborted();
+    const request = new Request(input, { ...init, signal: null });
+    const { method, url, headers, redirect } = request;
+    this.requests.push({ method, url, headers, body: await request.text() });
+    const response = await untilAborted(this.#respond(init), signal);
     const isRedirect = response.status >= 300 && response.status < 400;
     // Elsewhere, the request becomes a GET that nobody takes as a message.
-    if (isRedirect && (init.redirect ?? 'follow') === 'follow') return this.success();
+    if (isRedirect && redirect === 'follow') return this.success();
     return response;
   };
 
@@ -188,6 +188,18 @@ function expectFailure(
   if ((permanent ?? false) !== expected.permanent) {
     fails(`its error is ${expected.permanent ? 'not permanent' : 'permanent'} after ${what}`);
   }
+}
+
+/** Rejects when the signal is aborted, as `fetch` does. */
+async function untilAborted(
+  answered: Response | Promise<Response>,
+  signal: AbortSignal | undefined,
+): Promise<Response> {
+  if (signal === undefined) return answered;
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    Promise.resolve(answered).then(resolve, reject);
+  });
 }
 
 function unaborted(): AbortSignal {

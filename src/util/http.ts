@@ -21,5 +21,6 @@ export function isPermanent(status: number): boolean {
 /** The code of an error that `fetch` threw. Its text and its cause stay out, because they may quote a URL or a header. */
 export function fetchErrorCode(error: unknown): string {
   const { cause, name } = Object(error) as { cause?: { code?: unknown }; name?: unknown };
-  return String(cause?.code ?? name ?? 'unknown error');
+  const word = cause?.code ?? name;
+  return typeof word === 'string' && /^\w{1,64}$/.test(word) ? word : 'unknown error';
 }

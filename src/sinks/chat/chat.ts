@@ -6,6 +6,7 @@ import { aFunction, type Check, type Checks, checkOptions } from '../../util/che
 import { type Clock, systemClock } from '../../util/clock.js';
 import {
   type AnswerReader,
+  checkMessage,
   type HttpSinkOptions,
   httpSinkChecks,
   poster,
@@ -97,7 +98,7 @@ export function chatSink<Event extends object, Message extends object>(
   const partsOf = partsFor(options.consoleUrl, clock);
   const messageOf = (event: Event, parts: ChatParts): Message => {
     if (format === undefined) return chat.messageOf(parts);
-    const message = format(event, escaped(parts, chat));
+    const message = checkMessage(chat.service, 'format', format(event, escaped(parts, chat)));
     return typeof message === 'string' ? chat.ofText(message, parts.url) : message;
   };
   return {

@@ -3,6 +3,7 @@ import { aFunction, anything, type Check, isWholeUpTo } from '../../util/check-o
 import { swallowErrors } from '../../util/swallow-errors.js';
 import { type AnswerReader, asOneWord, checkSecret, saysNo } from '../post.js';
 import { cut, withoutNames } from '../text.js';
+import { baseOf } from './base-address.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';
 
 /** Fields of `sendMessage`, without the chat. Source: core.telegram.org/bots/api, sendMessage. */
@@ -50,10 +51,11 @@ export function telegram<Event extends object>(options: TelegramOptions<Event>):
       "Telegram: the option chatId must be a chat's number or @name: is the environment variable set?",
     );
   }
-  const address = { chat_id: chatId, ...(threadId !== undefined && { message_thread_id: threadId }) };
+  // Undefined, where there is no topic, overrides what `format` gives.
+  const address = { chat_id: chatId, message_thread_id: threadId };
   return chatSink(
     chatOf(address, token, onError),
-    `${String(url).replace(/\/+$/, '')}/bot${token}/sendMessage`,
+    baseOf(service, url, `bot${token}/sendMessage`, 'give the root of a Bot API server'),
     options,
   );
 }
@@ -70,7 +72,7 @@ const maxSubject = 300;
 /** Fields of every message that say where it goes. */
 interface Address {
   chat_id: string | number;
-  readonly message_thread_id?: number;
+  readonly message_thread_id: number | undefined;
 }
 
 function chatOf(address: Address, token: string, onError: (error: Error) => void): Chat<TelegramMessage> {

@@ -53,7 +53,7 @@ export function zulip<Event extends object>(options: ZulipOptions<Event>): Sink<
   const bot = checkSecret(service, 'email', email, /^[!-9;-~]+@[!-9;-~]+$/);
   const address = baseOf(service, site, 'api/v1/messages', 'site must be the address of the organization alone');
   return chatSink(
-    chatFor(`Basic ${Buffer.from(`${bot}:${key}`).toString('base64')}`, recipientOf(rest)),
+    chatFor(key, `Basic ${Buffer.from(`${bot}:${key}`).toString('base64')}`, recipientOf(rest)),
     address,
     options,
   );
@@ -97,7 +97,7 @@ function topicOf(text: string): string {
   return cut(clean.replace(/^(?:✔\s*)+/, '') || 'Notification', maxTopic);
 }
 
-const chatFor = (authorization: string, { fields, topicFor }: Recipient): Chat<ZulipMessage> => ({
+const chatFor = (apiKey: string, authorization: string, { fields, topicFor }: Recipient): Chat<ZulipMessage> => ({
   service,
   name: 'zulip',
   escape: escaped,
@@ -123,6 +123,7 @@ const chatFor = (authorization: string, { fields, topicFor }: Recipient): Chat<Z
     reasonIn: ({ code }) => code,
     isRefusal: ({ result }) => result === 'error',
     retryAfterSecondsIn: (answer) => answer['retry-after'],
+    secrets: [apiKey],
   },
   checks: { site: anything, email: anything, apiKey: anything, channel: anything, topic: anything, to: anything },
 });
@@ -138,7 +139,12 @@ function quoted(text: string): string {
  * quotations and commands. Source: zulip/zulip, zerver/lib/markdown.
  */
 function escaped(text: string): string {
-  const inLine = withoutShortcodes(withoutMentions(text.replace(/&(?=#?\w+;)/g, '&amp;')))
+  // Python-Markdown drops U+0002 and U+0003, and joins what they separate.
+  const plain = text
+    .replaceAll('\u0002', '')
+    .replaceAll('\u0003', '')
+    .replace(/&(?=#?\w+;)/g, '&amp;');
+  const inLine = withoutShortcodes(withoutMentions(plain))
     .replaceAll('*', '&#42;')
     .replaceAll('`', '&#96;')
     .replace(/~(?=~)|\$(?=\$)|<(?=time:)|\](?=\()|\|/g, '$&\u200B');

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import type { Sink } from '../../src/index.js';
+import * as sinks from '../../src/sinks/index.js';
+import { chatSink } from '../../src/sinks/kit.js';
+import { sampleEvent } from '../../src/testing/index.js';
+
+const telegramToken = '123456:ABC-DEFghIkl-zyx57W2v1u123ew11';
+
+/** Delivers one event, and gives what was sent. */
+async function sent(make: (options: { fetch: typeof fetch }) => Sink<never>, fields: object = {}, answer = ok) {
+  const bodies: string[] = [];
+  const send = async (_url: unknown, init: RequestInit = {}) => {
+    bodies.push(String(init.body));
+    return answer();
+  };
+  const event = { ...sampleEvent('outbid'), ...fields };
+  const rawBody = Buffer.from(JSON.stringify(event));
+  const delivery = { provider: 'vast', verified: true, id: 'e1', attempt: 1, timestamp: 1, receivedAt: 1, rawBody };
+  const sink = make({ fetch: send as typeof fetch });
+  await sink.deliver(event as never, { delivery, signal: new AbortController().signal });
+  return bodies.map((body) =>
+    body.startsWith('{') ? JSON.parse(body) : Object.fromEntries(new URLSearchParams(body)),
+  );
+}
+
+const ok = () => Response.json({ ok: true, status: 1, result: 'success', event_id: '$1', id: 1 });
+const telegram = (options: object) => sinks.telegram({ token: telegramToken, chatId: 5, ...options });
+const account = { site: 'https://example.zulipchat.com', email: 'bot@example.org', apiKey: 'abcdefghijabcdefghij' };
+const zulip = (options: object) => sinks.zulip({ ...account, channel: 'ops', ...options });
+const matrix = { homeserver: 'https://matrix.example', accessToken: 'syt_token', roomId: '!room:matrix.example' };
+
+describe('what a service drops before it reads a text', () => {
+  it.each(['\r', '\u2028', '\u202E', '\u030A', '\u0333', '\u033F'])(
+    'makes no name or command of %j',
+    async (dropped) => {
+      const [{ text }] = await sent(telegram, { message: `ask @${dropped}ops, or send /${dropped}stop` });
+      const read = text.replace(/\r|[\u2028-\u202E]|\u030A|\u0333|\u033F/g, '');
+      expect(read).not.toMatch(/@ops|(?<!\w)\/stop/);
+    },
+  );
+
+  it.each(['\u0002', '\u0003'])('makes no markup of %j', async (dropped) => {
+    const message = `[invoice]${dropped}(http://evil.example) ~${dropped}~x~${dropped}~\n${dropped}- item`;
+    const [{ content }] = await sent(zulip, { message });
+    const read = content.replaceAll(dropped, '');
+    expect(read).not.toMatch(/\]\(|~~|^- /m);
+  });
+});
+
+describe('a format that returns nothing', () => {
+  const url = 'https://chat.example/hooks/1234secret';
+  const mail = { async sendMail() {} };
+  const makers: Record<string, (options: object) => Sink<never>> = {
+    slack: (options) => sinks.slack(url, options),
+    slackWorkflow: (options) => sinks.slackWorkflow(url, options),
+    googleChat: (options) => sinks.googleChat(url, options),
+    discord: (options) => sinks.discord(url, options),
+    teams: (options) => sinks.teams(url, options),
+    telegram,
+    ntfy: (options) => sinks.ntfy('https://push.example/topic', options),
+    pushover: (options) => sinks.pushover({ token: 'a'.repeat(30), user: 'u'.repeat(30), ...options }),
+    gotify: (options) => sinks.gotify('https://push.example', { token: 'AbCdEf12345', ...options }),
+    matrix: (options) => sinks.matrix({ ...matrix, ...options }),
+    mattermost: (options) => sinks.mattermost(url, options),
+    zulip,
+    apprise: (options) => sinks.apprise('https://apprise.example/notify/key', options),
+    email: ({ format }: { format?: never }) => sinks.email(mail, { from: 'a@b.example', to: 'c@d.example', format }),
+    kit: ({ fetch, format }: { fetch?: never; format?: never }) =>
+      chatSink({ name: 'kit', url, fetch, message: format as never }),
+  };
+  const nothing: Record<string, () => unknown> = {
+    undefined: () => undefined,
+    null: () => null,
+    'an empty text': () => '',
+    'a promise': async () => 'x',
+    'a number': () => 5,
+  };
+
+  it.each(Object.keys(makers).flatMap((name) => Object.keys(nothing).map((what) => [name, what] as const)))(
+    'fails for good: %s with %s',
+    async (name, what) => {
+      const make = (options: object) =>
+        (makers[name] as (typeof makers)[string])({ ...options, format: nothing[what] });
+      await expect(sent(make)).rejects.toMatchObject({
+        permanent: true,
+        message: expect.stringContaining('must return'),
+      });
+    },
+  );
+});
+
+describe('no error quotes', () => {
+  it.each([
+    [
+      'a sentence with the token',
+      () => Response.json({ ok: false, description: `Not Found ${telegramToken}` }, { status: 404 }),
+    ],
+    [
+      'a code that is no code',
+      () => Promise.reject(Object.assign(new Error('x'), { cause: { code: `https://x/${telegramToken}` } })),
+    ],
+  ])('parts of a secret: %s', async (_, answer) => {
+    const error = await sent(telegram, {}, answer as typeof ok).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(Error);
+    expect(error.message).not.toMatch(/ABC|DEF|ghIkl|zyx/);
+  });
+
+  it('a key that is sent as another text', async () => {
+    const answer = () => Response.json({ result: 'error', code: account.apiKey }, { status: 401 });
+    await expect(sent(zulip, {}, answer)).rejects.not.toThrow(account.apiKey);
+  });
+});
