@@ -126,12 +126,17 @@ const namedPrice =
 /** Behind a price: no unit, or an hour. */
 const anHour =
   /(?!\s?[/\w]|\s?[-–]\s?\$)|\s?\/\s?h(?:r|our)?\b(?!\s?\/)|\s?(?:per|an)\shour\b|\s(?!per\b|an?\b|each\b|or\b|to\b|[/–-])/iy;
+/** Behind a price: another unit, or a number of GPUs that it is multiplied by. */
+const anotherUnit =
+  /[\s,(]{0,3}(?:weekly|monthly|daily|yearly|per\s(?!hour)|×|x\s?\d|(?:usd|dollars?)\s?(?:\/|per\s|an?\s)\s?(?!h))/iy;
 
 function readPrices(text: string, facts: Facts): void {
   for (const match of text.matchAll(namedPrice)) {
     const [found, minimum, digits] = match;
     const price = Number(digits);
-    if (price > 0 && matchAt(anHour, text, match.index + found.length)) add(facts, minimum ? 'minBid' : 'bid', price);
+    const end = match.index + found.length;
+    const isHourly = matchAt(anHour, text, end) && !matchAt(anotherUnit, text, end);
+    if (price > 0 && isHourly) add(facts, minimum ? 'minBid' : 'bid', price);
   }
 }
 
