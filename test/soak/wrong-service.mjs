@@ -6,7 +6,8 @@ import { serviceThat, wrongServices } from './wrong-services.mjs';
 const wrong = wrongServices[config.wrong];
 const { signal } = new AbortController();
 const sinks = chatSinks().map((sink) => (id) => {
-  return sink.deliver({ event_id: id, notif_type: 'outbid' }, { delivery: { provider: 'vast', id }, signal });
+  const delivery = { provider: 'vast', id, timestamp: Math.floor(Date.now() / 1_000) };
+  return sink.deliver({ event_id: id, notif_type: 'outbid' }, { delivery, signal });
 });
 const serve = serviceThat(wrong, sinks);
 
