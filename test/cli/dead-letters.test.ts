@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Outbox, OutboxOptions } from '../../src/sinks/index.js';
 import { sqliteOutbox } from '../../src/sinks/index.js';
 import { anEvent, recorder } from '../outbox/set-up.js';
 import { slackStandIn } from '../support/chat-stand-in.js';
+import { openHere } from '../support/sqlite.js';
 import { type World, workplace } from './call.js';
 import { deliver, during, serving } from './serving.js';
 
@@ -18,7 +18,7 @@ const refusing = (name: string) =>
 function place() {
   const here = workplace();
   const open = (options: OutboxOptions): Outbox => {
-    const db = new Database(here.path('outbox.db'));
+    const db = openHere(here.path('outbox.db'));
     const outbox = sqliteOutbox(db, { onError() {}, ...options });
     onTestFinished(async () => {
       await outbox.close(0);
@@ -70,7 +70,7 @@ describe('dead-letters list', () => {
     const { call, path } = place();
     expect(await call(['list'])).toMatchObject({ status: 1, err: expect.stringContaining('there is no file') });
     expect(existsSync(path('outbox.db'))).toBe(false);
-    const other = new Database(path('outbox.db'));
+    const other = openHere(path('outbox.db'));
     other.exec('CREATE TABLE mine (x)');
     expect(await call(['list'])).toMatchObject({ status: 1, err: expect.stringContaining('is no outbox') });
     expect(other.prepare('SELECT name FROM sqlite_master').all()).toEqual([{ name: 'mine' }]);
@@ -148,7 +148,7 @@ describe('dead-letters of a sink that is gone', () => {
     expect(await call(['move', '--to', 'slack'])).toMatchObject({ out: '0 events moved to slack.\n' });
     expect(await call(['discard', '--all', '--yes'])).toMatchObject({ out: '0 events discarded.\n' });
     // A file of a version that recorded no sinks.
-    const db = new Database(path('outbox.db'));
+    const db = openHere(path('outbox.db'));
     db.exec('DELETE FROM vast_webhook_outbox_sinks');
     db.close();
     expect(await list()).toEqual([]);
@@ -218,7 +218,7 @@ describe('dead-letters beside a serve that has the file', () => {
   it('waits for a file that others write to', async () => {
     const { withDead, call, path } = place();
     await withDead('slack', 1);
-    const other = new Database(path('outbox.db'));
+    const other = openHere(path('outbox.db'));
     onTestFinished(() => void other.close());
     other.exec('BEGIN IMMEDIATE');
     const redelivering = call(['redeliver']);

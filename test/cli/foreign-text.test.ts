@@ -1,9 +1,9 @@
-import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type VastEvent, vastWebhook } from '../../src/index.js';
 import { outboxFile, sqliteOutbox } from '../../src/sinks/index.js';
 import { recorder } from '../outbox/set-up.js';
 import { startVastManagement } from '../support/management-stand-in.js';
+import { openHere } from '../support/sqlite.js';
 import { workplace } from './call.js';
 import { startDev } from './dev-session.js';
 import { listen } from './listen.js';
@@ -179,7 +179,7 @@ const outputs: Readonly<Record<string, () => Promise<string>>> = {
 /** What the command prints of an outbox whose row is all hostile. */
 async function deadLetters(...args: readonly string[]): Promise<string> {
   const place = workplace();
-  const db = new Database(place.path(mark));
+  const db = openHere(place.path(mark));
   const outbox = sqliteOutbox(db, { sinks: [recorder('slack').sink] });
   await vi.waitUntil(() => outboxFile(db).sinks() !== undefined);
   await outbox.close();

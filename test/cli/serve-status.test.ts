@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { checkWritable, readiness } from '../../src/cli/serve/readiness.js';
 import { statusPages } from '../../src/cli/serve/status-pages.js';
@@ -7,6 +6,7 @@ import { describeWithPrivateRedis } from '../support/backends.js';
 import { slackStandIn } from '../support/chat-stand-in.js';
 import { parseExposition } from '../support/exposition.js';
 import { startRedis } from '../support/servers.mjs';
+import { openHere } from '../support/sqlite.js';
 import { listen } from './listen.js';
 import { runCommand, temporaryFolder } from './running.js';
 import { anEvent, deliver, during, logLines, secret, serving } from './serving.js';
@@ -37,7 +37,7 @@ describe('GET /ready', () => {
   ])('is 503 while the file of %s is locked, and 200 afterwards', async (option, value, error) => {
     const cwd = temporaryFolder();
     const { url, io } = await serving(['--log-events', option, value, '--log', 'json'], { cwd });
-    const other = new Database(join(cwd, 'x.db'));
+    const other = openHere(join(cwd, 'x.db'));
     onTestFinished(() => void other.close());
     other.exec('BEGIN IMMEDIATE');
     await vi.waitFor(async () => expect(await statusOf(url)).toEqual([503, { ok: false, error }]), 10_000);
@@ -51,14 +51,14 @@ describe('GET /ready', () => {
 
   it('is 503 while the outbox may only be read', async () => {
     const cwd = temporaryFolder();
-    const db = new Database(join(cwd, 'x.db'));
+    const db = openHere(join(cwd, 'x.db'));
     onTestFinished(() => void db.close());
-    db.pragma('user_version = 7');
+    db.exec('PRAGMA user_version = 7');
     checkWritable(db);
-    expect(db.pragma('user_version', { simple: true })).toBe(7);
-    db.pragma('query_only = 1');
+    expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: 7 });
+    db.exec('PRAGMA query_only = 1');
     expect(() => checkWritable(db)).toThrow(/readonly/);
-    db.pragma('query_only = 0');
+    db.exec('PRAGMA query_only = 0');
     checkWritable(db);
   });
 

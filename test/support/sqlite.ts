@@ -40,6 +40,9 @@ export function sqliteHandles(): [SqliteHandles, ...SqliteHandles[]] {
   return [first, ...others];
 }
 
+/** With the first client that works here. */
+export const openHere: SqliteHandles['open'] = (file, options) => sqliteHandles()[0].open(file, options);
+
 export function openSqlite(client: SqliteClient, file: string): SqliteHandle {
   return (client === 'better-sqlite3' ? better : builtIn).open(file);
 }
