@@ -89,6 +89,33 @@ describe('an address in a form that Apprise has', () => {
   });
 });
 
+describe('an address that is refused', () => {
+  const refusalOf = (address: string): string => {
+    try {
+      namesOf(address);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    throw new Error('it was taken');
+  };
+
+  it.each([
+    ['pushover://user@SecretSlackToken', '--sink: pushover:// is not known: give'],
+    ['telegram://123:SecretSlackToken@host/chat', 'telegram:// is not known'],
+    ['SecretSlackToken', 'this is no address'],
+    ['https://example.com/SecretSlackToken', 'example.com is not known'],
+  ])('%s says so without its token', (address, message) => {
+    expect(refusalOf(address)).toContain(message);
+    expect(refusalOf(address)).not.toMatch(/secretslacktoken/i);
+  });
+
+  it('is not refused for white space around it', () => {
+    const address = 'discord://1/AbC';
+    expect(namesOf(` ${address}\n`)).toEqual(namesOf(address));
+    expect(namesOf(` ops=${address} `)).toEqual(['ops']);
+  });
+});
+
 describe('a name', () => {
   const slack = 'https://hooks.slack.com/services/T/B/x';
 

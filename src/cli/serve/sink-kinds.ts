@@ -238,7 +238,8 @@ export interface FoundKind {
 }
 
 /** The sink that an address stands for. `fallback` is for an https address that no host tells. Otherwise why there is none. */
-export function sinkKindOf(text: string, fallback?: 'slack' | 'googleChat'): FoundKind | string {
+export function sinkKindOf(given: string, fallback?: 'slack' | 'googleChat'): FoundKind | string {
+  const text = given.trim();
   const address = addressIn(text);
   const schemed = Object.entries(kinds).find(([, { schemes }]) => schemes?.includes(address?.scheme ?? ''));
   if (address !== undefined && schemed !== undefined) {
@@ -256,7 +257,10 @@ export function sinkKindOf(text: string, fallback?: 'slack' | 'googleChat'): Fou
   const kind = own?.[0] ?? (fallback === 'slack' && isTriggerPath(url.pathname) ? 'slackWorkflow' : fallback);
   const target = kind === undefined ? undefined : kinds[kind]?.ofUrl?.(text);
   if (kind !== undefined && target !== undefined) return { kind, target };
-  return `${url.hostname === '' ? 'this is no address' : `${url.hostname} is not known`}: ${whatToGive()}`;
+  // Where another scheme has its host, there may be a token.
+  const scheme = address === undefined ? undefined : `${address.scheme}://`;
+  const what = /^https?:$/.test(url.protocol) ? url.hostname : scheme;
+  return `${what === undefined ? 'this is no address' : `${what} is not known`}: ${whatToGive()}`;
 }
 
 function whatToGive(): string {

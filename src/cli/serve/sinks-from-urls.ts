@@ -106,7 +106,8 @@ export function withoutLabel(text: string): string {
 }
 
 /** `name=label@scheme://...`: an address begins with its scheme. */
-function partsOf(text: string): { readonly name?: string; readonly label?: string; readonly url: string } {
+function partsOf(given: string): { readonly name?: string; readonly label?: string; readonly url: string } {
+  const text = given.trim();
   const [, name, label, url] = /^(?:([\w.-]{1,64})=)?(?:([\w.-]+)@)?([a-z][a-z\d+.-]*:\/\/.*)$/is.exec(text) ?? [];
   return url === undefined ? { url: text } : { name, label, url };
 }
