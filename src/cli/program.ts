@@ -35,7 +35,11 @@ export async function run(args: readonly string[], io: CliContext, version: stri
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
       writeErr: (text) => (asksForJsonLog(args) ? undefined : io.stderr.write(text)),
-      outputError: (text) => (asksForJsonLog(args) ? report(text.trimEnd()) : printNote(io, text.trimEnd())),
+      outputError(text) {
+        const message = withoutValues(text.trimEnd(), args);
+        if (asksForJsonLog(args)) report(message);
+        else printNote(io, message);
+      },
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
@@ -62,6 +66,15 @@ export async function run(args: readonly string[], io: CliContext, version: stri
   } catch (error) {
     return statusOf(error, io, report);
   }
+}
+
+/** Commander repeats what it does not understand. That may be a secret, or an address that has one. */
+function withoutValues(text: string, args: readonly string[]): string {
+  return args.reduce((left, arg) => {
+    const [, name, value = arg] = /^(--[\w-]+)=(.*)$/s.exec(arg) ?? [];
+    const named = name === undefined ? left : left.replaceAll(`'${arg}'`, `'${name}'`);
+    return value.includes('://') ? named.replaceAll(`'${value}'`, "'...'") : named;
+  }, text);
 }
 
 function statusOf(error: unknown, io: CliContext, report: (message: string) => void): number {

@@ -456,6 +456,16 @@ describe('serve ends at once, with 1 and a sentence that says what to do,', () =
     }
     const unencoded = await refusal(['--log-events', '--store', 'redis://:the-password%zz@127.0.0.1:1']);
     expect(unencoded).toContain('written as %25');
+    for (const url of [
+      'postgres://app:2024/the-password@127.0.0.1:5432/app',
+      'postgres://app:2024?the-password@127.0.0.1:5432/app',
+      'postgres://app:2024#the-password@127.0.0.1:5432/app',
+      'postgres://app:x/the-password@127.0.0.1:5432/app',
+      'postgres://app:x@1/the-password@127.0.0.1:5432/app',
+      'redis://:2024/the-password@127.0.0.1:6379',
+    ]) {
+      expect(await refusal(['--log-events', '--store', url])).toContain('must be written as %2F, %3F, %23 or %40');
+    }
     for (const store of ['mysql://x', 'sqlite:', 'redis']) {
       expect(await refusal(['--log-events', '--store', store])).toContain('--store must be memory');
     }
@@ -472,6 +482,30 @@ describe('serve called wrongly ends with 2', () => {
     const { status, err } = await runCommand(['serve', ...args], { env: { VAST_WEBHOOK_SECRET: secret } });
     expect(status).toBe(2);
     expect(err).toMatch(message);
+  });
+
+  it.each([
+    [['--sinks=tgram://1:secretslacktoken/2'], "unknown option '--sinks'"],
+    [['--secret-fil=secretslacktoken'], "unknown option '--secret-fil'"],
+    [['-s=tgram://secretslacktoken'], "unknown option '...'"],
+    [['--port', "tgram://it's/secretslacktoken"], "argument '...' is invalid"],
+    [['--port=tgram://secretslacktoken'], "argument '...' is invalid"],
+    [['--log-events', 'tgram://secretslacktoken'], 'too many arguments'],
+  ])('%j, without the value in the error', async (args, message) => {
+    for (const log of [[], ['--log', 'json']]) {
+      const { status, out, err } = await runCommand(['serve', ...log, ...args], {
+        env: { VAST_WEBHOOK_SECRET: secret },
+      });
+      expect(status).toBe(2);
+      expect(out + err).toContain(message);
+      expect(out + err).not.toContain('secretslacktoken');
+    }
+  });
+
+  it('an address in the place of the subcommand, without it in the error', async () => {
+    const { status, err } = await runCommand(['tgram://secretslacktoken']);
+    expect([status, err]).toEqual([2, expect.stringContaining("unknown command '...'")]);
+    expect(err).not.toContain('secretslacktoken');
   });
 });
 

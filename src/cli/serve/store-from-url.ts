@@ -43,12 +43,22 @@ export async function openStore(
   }
   if (text === 'memory') return { store: memoryStore(), label: 'memory', async check() {}, close() {} };
   if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length) return sqlite(text.slice('sqlite:'.length), cwd);
+  if (endsBeforePassword(text)) {
+    throw new CliError('--store: a /, ?, # or @ in the password must be written as %2F, %3F, %23 or %40');
+  }
   const { protocol, host, pathname, password } = URL.canParse(text) ? new URL(text) : new URL('none:');
   if (!isEncoded(password)) throw new CliError('--store: the password has a % that must be written as %25');
   const label = `${protocol}//${host}${pathname}`;
   if (protocol === 'redis:' || protocol === 'rediss:') return redis(text, label, cwd, onError);
   if (protocol === 'postgres:' || protocol === 'postgresql:') return postgres(text, label, cwd, onError);
   throw new CliError('--store must be memory, sqlite:FILE, redis://..., rediss://... or postgres://...');
+}
+
+/** Whether a part of the password would be taken for the host or the path, which are printed. */
+function endsBeforePassword(text: string): boolean {
+  const [, userInfo, rest = ''] = /^[a-z]+:\/\/(?:([^/?#]*)@)?([^@].*)$/is.exec(text) ?? [];
+  // Behind a complete host, an @ may be the value of a parameter.
+  return userInfo === undefined ? /^[^/?#]+[/?#].*@/s.test(rest) : /^[^?]*@|#.*@/s.test(rest);
 }
 
 function isEncoded(text: string): boolean {
