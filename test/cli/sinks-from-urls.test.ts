@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { addressIn } from '../../src/cli/serve/sink-address.js';
+import { sinkKindOf } from '../../src/cli/serve/sink-kinds.js';
 import { givenSinks, secretsInSink, sinksFromUrls } from '../../src/cli/serve/sinks-from-urls.js';
 import { CliError } from '../../src/cli/shared/errors.js';
 import { sampleEvent } from '../../src/testing/index.js';
@@ -103,6 +105,16 @@ describe('an address that is refused', () => {
     ['pushover://user@SecretSlackToken', '--sink: pushover:// is not known: give'],
     ['telegram://123:SecretSlackToken@host/chat', 'telegram:// is not known'],
     ['SecretSlackToken', 'this is no address'],
+    ['slack://T/B/x,discord://1/SecretSlackToken', '--sink: these are several addresses'],
+    ['https://discord.com/api/webhooks/1/x;ops=slack://T/B/SecretSlackToken', 'these are several addresses'],
+    ['tgram://1:SecretSlackToken/2, host@slack://T/B/x', 'these are several addresses'],
+    ['tgram://1:SecretSlackToken/2 slack://T/B/x', 'these are several addresses'],
+    ['discord://1/SecretSlackToken,', 'these are several addresses'],
+    ['https://acme.webhook.office.com/webhookb2/SecretSlackToken', 'make a workflow in Teams'],
+    ['https://outlook.office.com/webhook/SecretSlackToken', 'make a workflow in Teams'],
+    ['https://api.telegram.org/botSecretSlackToken/sendMessage', 'give it as tgram://TOKEN/CHAT'],
+    ['https://api.pushover.net/1/messages.json?token=SecretSlackToken', 'give it as pover://USER@TOKEN'],
+    ['https://events.eu.pagerduty.com/v2/enqueue/SecretSlackToken', 'give it as pagerduty://KEY'],
     ['https://example.com/SecretSlackToken', 'example.com is not known'],
   ])('%s says so without its token', (address, message) => {
     expect(refusalOf(address)).toContain(message);
@@ -135,6 +147,16 @@ describe('a name', () => {
       '--sink: two sinks are named "ops"',
     );
     expect(namesOf(slack, `ops=${slack}`)).toHaveLength(2);
+  });
+});
+
+describe('an address of a mail server', () => {
+  it('keeps a + and takes a list of recipients', () => {
+    const text = 'mailtos://me+vast:p+w@smtp.example.com?from=me+vast@example.com&to=a+1@example.com,b@example.com';
+    const { user, password, parameters } = addressIn(text) ?? {};
+    expect([user, password]).toEqual(['me+vast', 'p+w']);
+    expect(parameters).toEqual({ from: 'me+vast@example.com', to: 'a+1@example.com,b@example.com' });
+    expect(sinkKindOf(text)).toMatchObject({ kind: 'email' });
   });
 });
 

@@ -25,7 +25,8 @@ export function addressIn(text: string): Address | undefined {
     password: decoded(password),
     host: decoded(host),
     path: path.split('/').filter(Boolean).map(decoded),
-    parameters: Object.fromEntries(new URLSearchParams(query)),
+    // A mail address may have a +, which would be read as a space.
+    parameters: Object.fromEntries(new URLSearchParams(query.replaceAll('+', '%2B'))),
   };
 }
 

@@ -46,6 +46,10 @@ interface SinkKind {
   read?(address: Address, text: string): Target | undefined;
   /** Whether an https address is the service's own. */
   isOwn?(url: URL): boolean;
+  /** Whether a web address at this host is the service's, but none that the sink takes. */
+  isNearly?(host: string): boolean;
+  /** What to do then, if not to give `form`. */
+  readonly instead?: string;
   /** The sink of an https address. */
   ofUrl?(url: string): Target;
 }
@@ -92,11 +96,15 @@ const kinds: Readonly<Record<string, SinkKind>> = {
   },
   teams: {
     isOwn: ({ hostname }) => /\.(logic\.azure|powerplatform)\.(com|us|cn)$/.test(hostname),
+    isNearly: (host) => /(^|\.)webhook\.office(365)?\.(com|us|cn)$/.test(host) || host === 'outlook.office.com',
+    instead:
+      'this is the address of a Teams connector, which Microsoft retires: make a workflow in Teams, and give its address',
     ofUrl: chatAt(teams),
   },
   telegram: {
     form: 'tgram://TOKEN/CHAT',
     schemes: ['tgram'],
+    isNearly: (host) => host === 'api.telegram.org',
     parameters: ['topic'],
     read({ host, path: [chatId, ...more], parameters: { topic } }, text) {
       if (host === '' || chatId === undefined || more.length > 0 || !/^\d*$/.test(topic ?? '')) return undefined;
@@ -123,6 +131,7 @@ const kinds: Readonly<Record<string, SinkKind>> = {
   pushover: {
     form: 'pover://USER@TOKEN',
     schemes: ['pover'],
+    isNearly: (host) => host === 'api.pushover.net',
     parameters: [],
     read({ user, host: token, path }, text) {
       if (user === '' || token === '' || path.length > 0) return undefined;
@@ -203,6 +212,7 @@ const kinds: Readonly<Record<string, SinkKind>> = {
   pagerDuty: {
     form: 'pagerduty://KEY',
     schemes: ['pagerduty'],
+    isNearly: (host) => /^events(\.eu)?\.pagerduty\.com$/.test(host),
     parameters: ['region'],
     // Apprise has KEY@API_KEY, of which the events API needs the first.
     read({ user, host, path, parameters: { region = 'us' } }, text) {
@@ -232,6 +242,9 @@ const kinds: Readonly<Record<string, SinkKind>> = {
   },
 };
 
+/** One behind another, as lists elsewhere have commas. The first would be sent the token of the second. */
+const severalAddresses = /[,;\s]\s*([\w.-]{1,64}=)?([\w.-]+@)?[a-z][a-z\d+.-]*:\/\/|[,;]$/i;
+
 export interface FoundKind {
   readonly kind: string;
   readonly target: Target;
@@ -240,6 +253,9 @@ export interface FoundKind {
 /** The sink that an address stands for. `fallback` is for an https address that no host tells. Otherwise why there is none. */
 export function sinkKindOf(given: string, fallback?: 'slack' | 'googleChat'): FoundKind | string {
   const text = given.trim();
+  if (severalAddresses.test(text)) {
+    return 'these are several addresses: give each one alone, or in a variable, put white space between them, not commas';
+  }
   const address = addressIn(text);
   const schemed = Object.entries(kinds).find(([, { schemes }]) => schemes?.includes(address?.scheme ?? ''));
   if (address !== undefined && schemed !== undefined) {
@@ -257,6 +273,8 @@ export function sinkKindOf(given: string, fallback?: 'slack' | 'googleChat'): Fo
   const kind = own?.[0] ?? (fallback === 'slack' && isTriggerPath(url.pathname) ? 'slackWorkflow' : fallback);
   const target = kind === undefined ? undefined : kinds[kind]?.ofUrl?.(text);
   if (kind !== undefined && target !== undefined) return { kind, target };
+  const advice = Object.values(kinds).find(({ isNearly }) => isNearly?.(url.hostname));
+  if (advice !== undefined) return advice.instead ?? `this is an address of the API: give it as ${advice.form}`;
   // Where another scheme has its host, there may be a token.
   const scheme = address === undefined ? undefined : `${address.scheme}://`;
   const what = /^https?:$/.test(url.protocol) ? url.hostname : scheme;
