@@ -172,11 +172,6 @@ export class OutboxTable {
     return this.sqlite.all(this.#sql.counts, this.#outbox, this.#outbox) as Count[];
   }
 
-  /** Makes dead letters due again. Returns how many there were. */
-  redeliver(id: string | undefined, now: number): number {
-    return this.sqlite.run(this.#sql.redeliver, now, now, this.#outbox, id ?? null, id ?? null);
-  }
-
   /** Makes one dead letter due again. */
   redeliverRow({ key, sink }: RowKey, now: number): boolean {
     return this.sqlite.run(this.#sql.redeliverRow, now, now, key, sink) === 1;
@@ -269,7 +264,6 @@ function statements(table: string, sinks: string) {
       SELECT sink, '${state}' AS state, count(*) AS count FROM ${table} WHERE ${ours} AND state = '${state}' GROUP BY sink`,
       )
       .join(' UNION ALL '),
-    redeliver: `UPDATE ${table} SET ${dueAgain} WHERE state = 'dead' AND ${ours} AND (? IS NULL OR event_id = ?)`,
     redeliverRow: `UPDATE ${table} SET ${dueAgain} ${row} AND state = 'dead'`,
     discard: `DELETE FROM ${table} ${row} AND ${isFree}`,
     move: `UPDATE OR IGNORE ${table} SET sink = ?, token = NULL, ${dueAgain} ${row} AND ${isFree}`,

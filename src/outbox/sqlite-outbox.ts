@@ -75,7 +75,7 @@ export interface Outbox<Event = VastEvent> extends Sink<Event> {
    * redelivered, moved or discarded.
    */
   deadLetters(page?: DeadLetterPage): DeadLetter[];
-  /** Redelivers the dead letters of one event, or all of them. Returns how many there were. */
+  /** Redelivers the dead letters of one event, or all, except those of sinks that are gone. Returns how many. */
   redeliver(id?: string): number;
   /**
    * Moves undelivered events to another sink of this outbox. No event is delivered to that sink twice. Returns how many
@@ -255,7 +255,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   }
 
   redeliver(id?: string): number {
-    const count = this.#table.redeliver(id, this.#clock.date());
+    const count = total(this.#undelivered.redeliver(id));
     this.#schedulePoll();
     return count;
   }

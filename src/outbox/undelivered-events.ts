@@ -75,11 +75,11 @@ export class UndeliveredEvents {
     return this.#table
       .undelivered(this.#sinks(), { id, sink }, limit, offset)
       .map(({ event_id, sink, attempts, error, failed_at, since, delivery }) => ({
-        id: event_id,
-        sink,
+        id: textOf(event_id),
+        sink: textOf(sink),
         orphaned: isOrphaned(sink),
         attempts: Number(attempts),
-        error: error ?? '',
+        error: textOf(error ?? ''),
         failedAt: Number(failed_at ?? since),
         delivery: parsed(delivery),
       }));
@@ -143,6 +143,11 @@ export class UndeliveredEvents {
       return count;
     });
   }
+}
+
+/** A column of TEXT may hold a BLOB, which something else has written. */
+function textOf(value: unknown): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString() : String(value);
 }
 
 /** Undefined if it cannot be read, so that one bad row does not break a list. */

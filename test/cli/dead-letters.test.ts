@@ -172,6 +172,40 @@ describe('dead-letters discard', () => {
   });
 });
 
+describe('serve on an outbox with dead letters of a sink that is gone', () => {
+  it('neither counts them nor says that it delivers them again', async () => {
+    const { withDead, folder, list } = place();
+    await withDead('old', 2);
+    const args = ['--log-events', '--outbox', 'outbox.db'];
+    const first = await serving(args, { cwd: folder });
+    expect(first.io.out).not.toContain('dead letters in');
+    await first.stop();
+    const second = await serving([...args, '--redeliver'], { cwd: folder });
+    expect(second.io.out).toContain('dead letters that are delivered again: 0');
+    await second.stop();
+    expect((await list()).map(({ gone }: { gone: boolean }) => gone)).toEqual([true, true]);
+  });
+});
+
+describe('dead-letters list with an odd row', () => {
+  it('shows it, and the others', async () => {
+    const { withDead, call, list, path } = place();
+    const [odd = '', other = ''] = await withDead('slack', 2);
+    const db = new Database(path('outbox.db'));
+    db.prepare("UPDATE vast_webhook_outbox SET failed_at = 1e18, error = x'6e6f' WHERE event_id = ?").run(odd);
+    db.close();
+    const { status, out } = await call(['list']);
+    expect(status).toBe(0);
+    expect(out).toMatch(new RegExp(`^${odd} +slack +unknown +1 +no$`, 'm'));
+    expect(out).toContain(other);
+    expect((await list()).find(({ id }: { id: string }) => id === odd)).toMatchObject({
+      failed_at: 'unknown',
+      error: 'no',
+    });
+    expect((await call(['show', odd])).out).toContain('failed:   unknown, attempts: 1');
+  });
+});
+
 describe('dead-letters beside a serve that has the file', () => {
   it('redelivers: serve notices by itself', async () => {
     const here = workplace();

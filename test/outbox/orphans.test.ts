@@ -92,6 +92,15 @@ describe.each(sqliteHandles())('sqliteOutbox on $client', ({ open }) => {
     });
   });
 
+  it('redeliver() leaves the dead letters of a sink that is gone', async () => {
+    const { file, ids } = await withOldRows(true);
+    const slack = recorder('slack');
+    const { outbox } = setUp(open, { sinks: [slack.sink] }, file);
+    expect([outbox.redeliver(), outbox.redeliver(ids[0])]).toEqual([0, 0]);
+    expect(outbox.deadLetters().map(({ sink, orphaned }) => [sink, orphaned])).toEqual(ids.map(() => ['old', true]));
+    expect(outbox.stats().find(({ sink }) => sink === 'old')).toMatchObject({ due: 0, dead: ids.length });
+  });
+
   it('a dead letter that cannot be read spoils no list, and can be discarded', async () => {
     const { file, ids } = await withOldRows(true);
     const { outbox, handle } = setUp(open, { sinks: [recorder('old').sink] }, file);

@@ -200,8 +200,10 @@ function nameOf({ sink, orphaned }: DeadLetter): string {
   return orphaned ? `${sink} (gone)` : sink;
 }
 
+/** Of a row that something else has written, it may be no time. */
 function timeOf(ms: number): string {
-  return new Date(ms).toISOString();
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? 'unknown' : date.toISOString();
 }
 
 function eventsOf(count: number): string {

@@ -124,7 +124,8 @@ function withOutbox(
   // Also when nothing comes of listening: it must not find its file closed.
   closers.push(() => outbox.close(500));
   try {
-    const dead = outbox.deadLetters().length;
+    // Without those of sinks that are gone, which the outbox reports itself, and which are not delivered again.
+    const dead = outbox.stats().reduce((sum, each) => sum + (each.orphaned ? 0 : each.dead), 0);
     if (redeliver) log.note('info', `dead letters that are delivered again: ${outbox.redeliver()}`);
     else if (dead > 0) log.note('warn', `dead letters in ${file}: ${dead}; --redeliver delivers them again`);
   } catch (error) {
