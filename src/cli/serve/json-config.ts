@@ -53,8 +53,8 @@ function withSettings(value: unknown, where: string, setting: (name: string) => 
   if (typeof value !== 'string' || !value.startsWith('env:')) return value;
   const name = value.slice('env:'.length);
   if (!/^[a-z_]\w*$/i.test(name)) throw new CliError(`${where}: after env: there must be the name of a variable`);
-  const found = setting(name);
-  if (found === undefined) throw new CliError(`${where}: set the environment variable ${name}`);
+  const found = setting(name)?.trim();
+  if (!found) throw new CliError(`${where}: set the environment variable ${name}`);
   return found;
 }
 

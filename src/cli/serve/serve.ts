@@ -12,7 +12,7 @@ interface Options extends SecretOptions {
   readonly googleChat?: readonly string[];
   readonly sink?: readonly string[];
   readonly config?: string;
-  readonly alert?: string;
+  readonly alert?: readonly string[];
   readonly alertAfter?: number;
   readonly logEvents?: true;
   readonly store?: string;
@@ -44,9 +44,10 @@ Environment variables, also from .env; options win:
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY     a proxy on the way to the chats
   REQUESTS_CA_BUNDLE, SSL_CERT_FILE     certificates to trust there, too
 Addresses: the service's own (Slack, Google Chat, Discord, Teams), or slack://T.../B.../TOKEN, discord://ID/TOKEN,
-gotifys://HOST/TOKEN, matrixs://TOKEN@HOST/!ROOM:SERVER, mmosts://HOST/TOKEN, zulip://BOT@ORGANIZATION/KEY/CHANNEL,
-mailtos://USER:PASSWORD@HOST?from=...&to=..., apprises://HOST/KEY, pagerduty://KEY, http+https://whsec_SECRET@HOST/PATH,
-cloudevents+https://HOST/PATH. A name and = before it names the sink: ops=discord://ID/TOKEN
+tgram://TOKEN/CHAT, ntfys://TOKEN@HOST/TOPIC, pover://USER@TOKEN, gotifys://HOST/TOKEN,
+matrixs://TOKEN@HOST/!ROOM:SERVER, mmosts://HOST/TOKEN, zulip://BOT@ORGANIZATION/KEY/CHANNEL/TOPIC,
+mailtos://USER:PASSWORD@HOST?from=ADDRESS&to=ADDRESS, apprises://HOST/KEY, pagerduty://KEY,
+http+https://whsec_SECRET@HOST/PATH, cloudevents+https://HOST/PATH. A name and = before it names the sink: ops=discord://ID/TOKEN
 
 Everybody on this machine can see options in \`ps\`, so keep secrets and URLs in variables or files.
 
@@ -68,7 +69,7 @@ export function addServe(program: Command, io: CliContext): void {
       collect,
     )
     .option('--config <file>', 'sinks and more, in JSON or as an ES module: see docs/serve-without-code.md')
-    .option('--alert <[name=]url>', 'another sink, which hears when one keeps failing and when it works again')
+    .option('--alert <[name=]url>', 'another sink, which hears when one keeps failing and when it works again', collect)
     .option('--alert-after <seconds>', 'how long a sink must fail for that (default: 300)', positive)
     .option('--log-events', 'write each event to the log, too; with it, no chat is needed')
     .option(
@@ -127,8 +128,8 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     throw new UsageError('--redeliver needs --outbox, because it delivers the dead letters of the outbox again');
 
   const [givenAlert] = [
-    ...givenSinks('--alert', options.alert === undefined ? [] : [options.alert]),
-    ...givenSinks('VAST_WEBHOOK_ALERT', listOf(setting('VAST_WEBHOOK_ALERT'))),
+    ...givenSinks('--alert', oneOf('--alert', options.alert)),
+    ...givenSinks('VAST_WEBHOOK_ALERT', oneOf('VAST_WEBHOOK_ALERT', listOf(setting('VAST_WEBHOOK_ALERT')))),
     ...(config?.givenAlert ?? []),
   ];
   const addresses = [...given, ...(givenAlert ? [givenAlert] : [])];
@@ -207,6 +208,12 @@ function addressesOf(
 
 function listOf(value = ''): readonly string[] {
   return value.split(/\s+/).filter(Boolean);
+}
+
+/** Of several, all but one would be dropped without a word. */
+function oneOf(where: string, texts: readonly string[] = []): readonly string[] {
+  if (texts.length > 1) throw new CliError(`${where}: give one address`);
+  return texts;
 }
 
 function isAddress(text: string): boolean {

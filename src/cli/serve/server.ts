@@ -191,14 +191,15 @@ function outcomes(log: ReceiverLog): (outcome: Outcome) => void {
   };
 }
 
-function greeting(server: Server, { host, path, sinks, outbox }: ReceiverSettings, store: string) {
+function greeting(server: Server, { host, path, sinks, outbox, alert }: ReceiverSettings, store: string) {
   const { port } = server.address() as AddressInfo;
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${path ?? '/vast/webhooks'}`;
   const names = sinks.map(({ name }) => name);
   const through = outbox === undefined ? '' : ' through the outbox';
   const elsewhere = path === undefined ? ' and every other path' : '';
-  const message = `listening on ${url}${elsewhere}, delivering to ${names.join(', ')}${through}; store: ${store}`;
-  return ['info', message, { url, sinks: names, store, outbox }] as const;
+  const alerts = alert === undefined ? '' : `; alerts to ${alert.sink.name}`;
+  const message = `listening on ${url}${elsewhere}, delivering to ${names.join(', ')}${through}; store: ${store}${alerts}`;
+  return ['info', message, { url, sinks: names, store, outbox, alert: alert?.sink.name }] as const;
 }
 
 async function interruption(interrupted: AbortSignal): Promise<void> {
