@@ -191,7 +191,7 @@ describe('dead-letters list with an odd row', () => {
   it('shows it, and the others', async () => {
     const { withDead, call, list, path } = place();
     const [odd = '', other = ''] = await withDead('slack', 2);
-    const db = new Database(path('outbox.db'));
+    const db = openHere(path('outbox.db'));
     db.prepare("UPDATE vast_webhook_outbox SET failed_at = 1e18, error = x'6e6f' WHERE event_id = ?").run(odd);
     db.close();
     const { status, out } = await call(['list']);

@@ -472,6 +472,16 @@ describe('serve ends at once, with 1 and a sentence that says what to do,', () =
   });
 });
 
+describe('serve --help', () => {
+  it('has a form of address for each sink that has one', async () => {
+    const { out } = await runCommand(['serve', '--help']);
+    const { err } = await runCommand(['serve', '--sink', 'nothing'], { env: { VAST_WEBHOOK_SECRET: secret } });
+    const forms = err.match(/[a-z+]+:\/\/[^\s,]+/g) ?? [];
+    expect(forms.length).toBeGreaterThan(12);
+    for (const form of forms) expect(out).toContain(form);
+  });
+});
+
 describe('serve called wrongly ends with 2', () => {
   it.each([
     [['--prot', '1'], /Did you mean --port/],

@@ -85,7 +85,24 @@ describe('the alert sink of serve', () => {
     expect(chat.requests).toEqual([]);
   });
 
+  it('is named when serve starts', async () => {
+    const { chat, alertUrl } = await standIns();
+    const { io } = await serving(['--slack', chat.url, '--alert', `pager=${alertUrl}`]);
+    expect(io.out).toMatch(/store: memory; alerts to pager\n/);
+  });
+
+  it('is one: several in a variable are refused', async () => {
+    const { status, err } = await runCommand(['serve', '--port', '0', '--log-events'], {
+      env: {
+        VAST_WEBHOOK_SECRET: secret,
+        VAST_WEBHOOK_ALERT: 'x=slack://T/B/secretslacktoken y=discord://1/secretslacktoken',
+      },
+    });
+    expect([status, err]).toEqual([1, 'vast-webhook: VAST_WEBHOOK_ALERT: give one address\n']);
+  });
+
   it.each([
+    [['--alert', 'slack://T/B/secretslacktoken', '--alert', 'discord://1/AbC'], 1, '--alert: give one address'],
     [['--alert-after', '5'], 1, '--alert-after needs an alert sink'],
     [['--alert', 'https://example.com/secretslacktoken'], 1, '--alert: example.com is not known'],
     [['--alert', 'host@slack://T/B/secretslacktoken'], 1, '--alert: before the @ there must be the label'],

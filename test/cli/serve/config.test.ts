@@ -52,7 +52,8 @@ describe('serve --config FILE.json', () => {
     });
     const { url, io } = await serving(['--config', 'vast.json'], {
       cwd,
-      env: { OPS_URL: `cloudevents+${slack.url}`, STORE: 'sqlite:events.db' },
+      // A secret of Kubernetes often ends with a line break.
+      env: { OPS_URL: `cloudevents+${slack.url}\n`, STORE: 'sqlite:events.db\n' },
     });
     expect(io.out).toContain('delivering to ops; store: sqlite:events.db');
     await deliver(url, anEvent({ notif_type: 'outbid' }));
