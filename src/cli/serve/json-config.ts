@@ -30,13 +30,16 @@ export function readJsonConfig(text: string, file: string, setting: (name: strin
 
 function parsed(text: string, file: string): unknown {
   const json = text.replace(/^\uFEFF/, '');
+  let value: unknown;
+  let fault = 'this key is there twice, and only one of them would count: remove one';
   try {
-    return JSON.parse(json);
+    value = JSON.parse(json);
   } catch {
-    throw new CliError(
-      `${file}:${jsonErrorLine(json)}: this is no JSON: look for a missing or trailing comma, quote or bracket, or a comment`,
-    );
+    fault = 'this is no JSON: look for a missing or trailing comma, quote or bracket, or a comment';
   }
+  const line = jsonErrorLine(json);
+  if (line !== undefined) throw new CliError(`${file}:${line}: ${fault}`);
+  return value;
 }
 
 /** Puts settings in the place of `env:NAME`. */

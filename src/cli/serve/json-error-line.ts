@@ -1,13 +1,15 @@
-const scalar =
-  /"(?:[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[\da-f]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?|true|false|null/iuy;
-const key = /"(?:[^"\\]|\\.)*"/uy;
+const string = /"(?:[^"\\\p{Cc}]|[\u007F-\u009F]|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/uy;
+const other = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/uy;
 
 /**
- * The line, from 1 on, where a text stops being JSON. `JSON.parse` gives a position in some versions and for some
- * errors only, and its message quotes the text, which may hold a secret.
+ * The line, from 1 on, where a text stops being JSON, or has a key again that its object has already. Undefined if it
+ * does neither. `JSON.parse` gives a position in some versions and for some errors only, its message quotes the text,
+ * which may hold a secret, and of a repeated key it keeps the last value without a word.
  */
-export function jsonErrorLine(text: string): number {
+export function jsonErrorLine(text: string): number | undefined {
   let at = 0;
+  /** Where the last token began. */
+  let from = 0;
   const skipSpace = () => {
     while (/[ \t\r\n]/.test(text[at] ?? '')) at++;
   };
@@ -18,6 +20,7 @@ export function jsonErrorLine(text: string): number {
       at++;
       return true;
     }
+    from = at;
     token.lastIndex = at;
     if (!token.test(text)) return false;
     at = token.lastIndex;
@@ -31,10 +34,15 @@ export function jsonErrorLine(text: string): number {
     return take(end);
   };
   const value = (): boolean => {
-    if (take('{')) return list('}', () => take(key) && take(':') && value());
+    if (take('{')) {
+      const keys = new Set<string>();
+      const isNew = () => keys.size < keys.add(text.slice(from, at)).size;
+      return list('}', () => take(string) && isNew() && take(':') && value());
+    }
     if (take('[')) return list(']', value);
-    return take(scalar);
+    return take(string) || take(other);
   };
-  if (value()) skipSpace();
-  return text.slice(0, at).split('\n').length;
+  const isWhole = value();
+  if (isWhole) skipSpace();
+  return isWhole && at === text.length ? undefined : text.slice(0, at).split('\n').length;
 }

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { jsonErrorLine } from '../../../src/cli/serve/json-error-line.js';
 import { slackStandIn } from '../../support/chat-stand-in.js';
@@ -150,6 +151,15 @@ describe('serve --config FILE.json', () => {
   });
 });
 
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 describe('the line of an error in JSON', () => {
   it.each([
     ['{"a": 1,\n "b": [1, 2,\n 3,]}', 3],
@@ -158,6 +168,7 @@ describe('the line of an error in JSON', () => {
     ['{"a": 1\n "b": 2}', 2],
     ['{"a": .5}', 1],
     ['{\n"a": nul}', 2],
+    ['{\n"a": True}', 2],
     ['{"a": "\\x"}', 1],
     ['{\n\n"a"', 3],
     ["\n{'a': 1}", 2],
@@ -165,6 +176,33 @@ describe('the line of an error in JSON', () => {
     expect(() => JSON.parse(text)).toThrow();
     expect(jsonErrorLine(text)).toBe(line);
   });
+
+  it.each([
+    ['{"a": 1,\n "a": 2}', 2],
+    ['{"a": [{"b": 1, "c": 2},\n{"b": 1,\n"b": 1}]}', 3],
+  ])('%j is %i, because a key is repeated', (text, line) => expect(jsonErrorLine(text)).toBe(line));
+
+  it('agrees with JSON.parse on what is JSON', () => {
+    const broken = fc.tuple(fc.json(), fc.nat(), fc.constantFrom('', ',', '"', '}', ']', ':', '\\', 'x', '0', '\n'));
+    fc.assert(
+      fc.property(broken, ([json, place, inserted]) => {
+        const at = place % (json.length + 1);
+        const text = json.slice(0, at) + inserted + json.slice(at + 1);
+        expect(jsonErrorLine(json)).toBeUndefined();
+        if (isJson(text)) return;
+        expect(jsonErrorLine(text)).toBeGreaterThan(0);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it.each(['{}', ' [1, {"a": {"a": 1}, "b": {"a": 1}}]\n', 'true', '"\u007f\u0085"', '"\\u00e4"', '-1.5E+3'])(
+    '%j has none',
+    (text) => {
+      JSON.parse(text);
+      expect(jsonErrorLine(text)).toBeUndefined();
+    },
+  );
 });
 
 describe('serve --config FILE.mjs', () => {
