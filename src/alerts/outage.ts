@@ -38,6 +38,8 @@ export interface Outage {
   readonly error: string;
   /** How many events wait for the sink, if there is an outbox. */
   readonly waiting?: number;
+  /** How many events for the sink are dead letters, if there is an outbox. */
+  readonly dead?: number;
 }
 
 const maxErrorLength = 300;
@@ -57,7 +59,7 @@ export function alertOf(
   outage: Outage,
   now: number,
 ): ReceivedDelivery<AlertEvent> {
-  const { sink, since, failures, waiting } = outage;
+  const { sink, since, failures, waiting, dead } = outage;
   const isFailing = type === 'sink_failing';
   const timestamp = Math.floor(now / 1_000);
   const event: AlertEvent = {
@@ -75,6 +77,7 @@ export function alertOf(
     failing_since: since,
     failures,
     waiting,
+    dead,
   };
   const rawBody = Buffer.from(JSON.stringify(event));
   const { event_id: id } = event;
@@ -82,22 +85,28 @@ export function alertOf(
   return { event, delivery };
 }
 
-function failingText({ failures, error, waiting }: Outage): string {
+function failingText({ failures, error, waiting = 0, dead = 0 }: Outage): string {
   const reason = error.slice(0, maxErrorLength).toWellFormed();
   return [
     `No event was delivered, and ${counted(failures, 'attempt')} failed.`,
-    waiting === undefined ? '' : `${counted(waiting, 'event')} wait${waiting === 1 ? 's' : ''} in the outbox.`,
+    waiting === 0 ? '' : `${counted(waiting, 'event')} wait${waiting === 1 ? 's' : ''} in the outbox.`,
+    deadText(dead),
     reason === '' ? '' : `The last error: ${reason}`,
   ]
     .filter(Boolean)
     .join('\n');
 }
 
-function recoveredText({ waiting }: Outage): string {
+function recoveredText({ waiting, dead = 0 }: Outage): string {
   if (waiting === undefined) return 'It has taken an event.';
-  return waiting === 0
-    ? 'No event waits for it.'
-    : `${counted(waiting, 'event')} still wait${waiting === 1 ? 's' : ''}.`;
+  const still =
+    waiting === 0 ? 'No event waits for it.' : `${counted(waiting, 'event')} still wait${waiting === 1 ? 's' : ''}.`;
+  return [still, deadText(dead)].filter(Boolean).join('\n');
+}
+
+/** They stay dead when the sink works again, so that somebody must hear of them. */
+function deadText(dead: number): string {
+  return dead === 0 ? '' : `${counted(dead, 'event')} given up: redeliver the dead letters, or discard them.`;
 }
 
 function counted(count: number, noun: string): string {

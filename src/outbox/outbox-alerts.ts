@@ -11,6 +11,11 @@ import type { OutageRow, OutboxTable } from './outbox-table.js';
 const writeEveryMs = 1_000;
 const maxErrorLength = 1_000;
 
+/** The key of the rows that are outages of one outbox. */
+export function outageKey(scope: string): string {
+  return keyOf(scope, 'outage', '');
+}
+
 /**
  * Stores an alert when a sink of the outbox keeps failing, and another one when it works again. Outages are rows of the
  * outbox's table, and alerts are rows for the alert sink: one of several processes stores an alert, a restart repeats
@@ -34,7 +39,7 @@ export class OutboxAlerts {
     this.#table = table;
     this.#scope = scope;
     this.#afterMs = afterMs;
-    this.#outageKey = keyOf(scope, 'outage', '');
+    this.#outageKey = outageKey(scope);
     const alertSink = toSink(sink);
     this.sink = wrapSink(alertSink, {
       // In their order.
@@ -118,8 +123,10 @@ export class OutboxAlerts {
   }
 
   #alertOf(type: AlertEvent['notif_type'], row: OutageRow, now: number): ReceivedDelivery<AlertEvent> {
-    const count = this.#table.counts().find(({ sink, state }) => sink === row.sink && state === 'due')?.count ?? 0;
-    return alertOf(type, this.#scope, { ...row, waiting: Number(count) }, now);
+    const counts = this.#table.counts();
+    const countOf = (wanted: string) =>
+      Number(counts.find(({ sink, state }) => sink === row.sink && state === wanted)?.count ?? 0);
+    return alertOf(type, this.#scope, { ...row, waiting: countOf('due'), dead: countOf('dead') }, now);
   }
 
   #keyOf(type: AlertEvent['notif_type'], outage: Outage): string {

@@ -44,7 +44,10 @@ export interface OutboxFile {
    * many were moved. Rejects with a `TypeError` if the outbox has no sink `to`.
    */
   move(which: OutboxMove): Promise<number>;
-  /** Deletes entries of `deadLetters()`. Resolves with how many there were. */
+  /**
+   * Deletes entries of `deadLetters()`: those of an id or a sink, or all that are dead. Events that wait for a sink that
+   * is gone need one of these, because another process may have that sink. Resolves with how many there were.
+   */
   discard(which?: OutboxSelection): Promise<number>;
   /** Numbers of events by sink. */
   stats(): OutboxStats[];

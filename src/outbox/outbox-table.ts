@@ -210,6 +210,10 @@ export class OutboxTable {
     return this.sqlite.run(this.#sql.markAlerted, now, key, sink) === 1;
   }
 
+  forgetOutages(key: string): void {
+    this.sqlite.run(this.#sql.forgetOutages, key);
+  }
+
   endOutage(key: string, sink: string): void {
     this.sqlite.run(this.#sql.endOutage, key, sink);
   }
@@ -276,6 +280,7 @@ function statements(table: string, sinks: string) {
       ON CONFLICT (key, sink) DO UPDATE SET attempts = attempts + excluded.attempts, error = excluded.error,
         failed_at = excluded.failed_at, since = min(since, excluded.since)`,
     markAlerted: `UPDATE ${table} SET expires_at = ? ${row} AND state = 'failing' AND expires_at IS NULL`,
+    forgetOutages: `DELETE FROM ${table} WHERE key = ? AND state = 'failing'`,
     endOutage: `DELETE FROM ${table} ${row} AND state = 'failing'`,
     failedRow: `
       SELECT 1 AS found FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND failed_at IS NOT NULL LIMIT 1`,

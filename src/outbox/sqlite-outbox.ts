@@ -25,7 +25,7 @@ import {
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 import { swallowErrors } from '../util/swallow-errors.js';
 import { GroupCommit } from './group-commit.js';
-import { OutboxAlerts } from './outbox-alerts.js';
+import { OutboxAlerts, outageKey } from './outbox-alerts.js';
 import { OutboxTable } from './outbox-table.js';
 import { SinkWorker } from './sink-worker.js';
 import {
@@ -288,6 +288,8 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   #reportOrphans(): void {
     if (this.#hasReported) return;
     const orphaned = this.stats().filter((each) => each.orphaned);
+    // Without an alert sink nothing notices when an outage ends, so a later start would report it as one that lasts.
+    if (this.#alerts === undefined) this.#table.forgetOutages(outageKey(this.#scope));
     this.#table.recordSinks(this.#sinks.map(({ name }) => name));
     this.#hasReported = true;
     for (const { sink, due, dead } of orphaned) {
@@ -300,7 +302,16 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   close(timeoutMs?: number): Promise<void> {
     if (!this.#drain.closing) open.get(this.#tableId)?.delete(this.name);
     this.#clock.clear(this.#timer);
-    return this.#drain.close(timeoutMs, this.#sinks);
+    return this.#drain.close(timeoutMs, this.#sinks).finally(() => this.#storeLastAlerts());
+  }
+
+  /** A sink that recovered while its outbox was closing is alerted about after the next start. */
+  #storeLastAlerts(): void {
+    try {
+      this.#alerts?.poll(this.#clock.date());
+    } catch {
+      // The handle may be closed by now. The outage then ends with the sink's next success.
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -112,8 +112,12 @@ export class UndeliveredEvents {
     return this.#changeEach(rows, (row, now) => this.#table.move(row, to, now));
   }
 
+  /** Without an id or a sink, dead letters only: another process may have a sink that is gone here. */
   discard(id: string | undefined, sink?: string): Step[] {
-    const rows = this.#table.undeliveredKeys(this.#sinks(), { id, sink });
+    const isNamed = id !== undefined || sink !== undefined;
+    const rows = this.#table
+      .undeliveredKeys(this.#sinks(), { id, sink })
+      .filter(({ state }) => isNamed || state === 'dead');
     return this.#changeEach(rows, (row, now) => this.#table.discard(row, now));
   }
 

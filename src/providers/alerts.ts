@@ -26,4 +26,6 @@ export interface AlertEvent {
   readonly failures: number;
   /** How many events wait for the sink in the outbox. Undefined without an outbox. */
   readonly waiting?: number;
+  /** How many events for the sink are dead letters of the outbox. Undefined without an outbox. */
+  readonly dead?: number;
 }

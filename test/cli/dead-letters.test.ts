@@ -170,6 +170,22 @@ describe('dead-letters discard', () => {
     expect(await call(['discard', '--all', '--yes'])).toMatchObject({ out: '1 event discarded.\n' });
     expect(await list()).toEqual([]);
   });
+
+  it('of all leaves what waits for a sink that is gone, because another process may have it', async () => {
+    const { open, call, list } = place();
+    const first = open({ sinks: [recorder('away', () => Promise.reject(new Error('later'))).sink] });
+    const { event, context } = anEvent();
+    await first.deliver(event, context);
+    await first.close();
+    const second = open({ sinks: [recorder('slack').sink], onError() {} });
+    await vi.waitFor(async () => expect(await list()).toHaveLength(1));
+    expect(await call(['discard', '--all', '--yes'])).toMatchObject({
+      out: '0 events discarded.\n',
+      err: '1 event for away (gone) left: --sink away discards them, too.\n',
+    });
+    expect(await call(['discard', '--all', '--sink', 'away', '--yes'])).toMatchObject({ out: '1 event discarded.\n' });
+    expect(second.stats()).toEqual([{ sink: 'slack', orphaned: false, due: 0, dead: 0 }]);
+  });
 });
 
 describe('serve on an outbox with dead letters of a sink that is gone', () => {

@@ -118,7 +118,13 @@ describe.each(sqliteHandles())('on $client: the alert sink of an outbox', ({ ope
     expect(alert.heard()).toEqual([]);
     await Promise.all([deliver(), vi.advanceTimersByTimeAsync(1 * seconds)]);
     expect(alert.heard()).toEqual(['sink_failing slack']);
-    expect(alert.events[0]).toMatchObject({ waiting: 0, failures: 2 });
+    expect(alert.events[0]).toMatchObject({ waiting: 0, dead: 2, failures: 2 });
+    expect(alert.events[0]?.message).not.toContain('wait');
+    expect(alert.events[0]?.message).toContain('2 events given up');
+    chat.down = undefined;
+    await Promise.all([deliver(), vi.advanceTimersByTimeAsync(1 * seconds)]);
+    expect(alert.events[1]).toMatchObject({ notif_type: 'sink_recovered', waiting: 0, dead: 2 });
+    expect(alert.events[1]?.message).toContain('2 events given up');
   });
 
   it('may fail itself: it is retried with backoff, and delays no event', async () => {
@@ -175,6 +181,51 @@ describe.each(sqliteHandles())('on $client: the alert sink of an outbox', ({ ope
     chat.down = undefined;
     await vi.advanceTimersByTimeAsync(16 * minutes);
     expect(alert.heard()).toEqual(['sink_failing slack', 'sink_recovered slack']);
+  });
+
+  it('hears of a recovery that came while the outbox was closing', async () => {
+    const file = temporaryFile('outbox.sqlite');
+    const chat = flaky('slack');
+    const alert = alertSink();
+    const options = { sinks: [chat], alert: { sink: alert.sink } };
+    const first = setUp(open, options, file);
+    chat.down = down();
+    await Promise.all([first.deliver(), vi.advanceTimersByTimeAsync(6 * minutes)]);
+    expect(alert.heard()).toEqual(['sink_failing slack']);
+    let go: (() => void) | undefined;
+    const { deliver } = chat;
+    const slow = () =>
+      new Promise<void>((resolve) => {
+        go = resolve;
+      });
+    Object.assign(chat, { down: undefined, deliver: slow });
+    while (go === undefined) await vi.advanceTimersByTimeAsync(10 * seconds);
+    const closing = first.outbox.close();
+    go();
+    await Promise.all([closing, vi.advanceTimersByTimeAsync(1 * seconds)]);
+    Object.assign(chat, { deliver });
+    setUp(open, options, file);
+    await vi.advanceTimersByTimeAsync(1 * seconds);
+    expect(alert.heard()).toEqual(['sink_failing slack', 'sink_recovered slack']);
+  });
+
+  it('counts no failures of a time without it', async () => {
+    const file = temporaryFile('outbox.sqlite');
+    const chat = flaky('slack');
+    const alert = alertSink();
+    const watched = { sinks: [chat], alert: { sink: alert.sink }, onError() {} };
+    const run = async (options: Parameters<typeof setUp>[1]) => {
+      const { deliver, outbox } = setUp(open, options, file);
+      await Promise.all([deliver(), vi.advanceTimersByTimeAsync(3 * minutes)]);
+      await Promise.all([outbox.close(), settled()]);
+    };
+    chat.down = new SinkError('Slack answered 404', { permanent: true });
+    await run(watched);
+    chat.down = undefined;
+    await run({ sinks: [chat] });
+    chat.down = new SinkError('Slack answered 404', { permanent: true });
+    await run(watched);
+    expect(alert.heard()).toEqual([]);
   });
 
   it('hears once, whichever of several processes on the file fails', async () => {

@@ -177,6 +177,10 @@ async function discard(
   if (!yes && !(await isConfirmed(io, question))) throw new CliError('nothing was discarded');
   const discarded = await outbox.discard({ id, sink });
   report(io, json, { discarded }, `${eventsOf(discarded)} discarded.`);
+  if (id !== undefined || sink !== undefined) return;
+  for (const { sink: gone, due } of outbox.stats().filter(({ orphaned, due }) => orphaned && due > 0)) {
+    printNote(io, `${eventsOf(due)} for ${gone} (gone) left: --sink ${gone} discards them, too.`);
+  }
 }
 
 function found(outbox: OutboxFile, which: { readonly id: string; readonly sink?: string | undefined }): DeadLetter[] {
