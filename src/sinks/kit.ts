@@ -1,7 +1,7 @@
 /** What the sinks of this package are made of, for sinks of your own. */
 import type { Delivery } from '../contracts/delivery.js';
 import { type Sink, sinkName } from '../contracts/sink.js';
-import { aFunction, anything, aString, checkOptions } from '../util/check-options.js';
+import { aFunction, anything, aString, type Check, checkOptions } from '../util/check-options.js';
 import {
   type Answer,
   checkMessage,
@@ -42,7 +42,14 @@ export function chatSink<Event extends object, Message extends object = object>(
 ): Sink<Event> {
   checkOptions(
     settings,
-    { ...httpSinkChecks, name: sinkName, url: anything, message: aFunction, headers: anything, isRefusal: aFunction },
+    {
+      ...httpSinkChecks,
+      name: sinkName,
+      url: anything,
+      message: aFunction,
+      headers: someHeaders,
+      isRefusal: aFunction,
+    },
     'chatSink',
   );
   const { name, url, message, headers, isRefusal, fetch, timeoutMs } = settings;
@@ -59,8 +66,17 @@ export function chatSink<Event extends object, Message extends object = object>(
   };
 }
 
+const aSignal: Check = [(value) => value instanceof AbortSignal, 'an AbortSignal'];
+const aTime: Check = [Number.isFinite, 'a time of performance.now()'];
+const postOrPut: Check = [(value) => value === 'POST' || value === 'PUT', 'POST or PUT'];
+const someHeaders: Check = [
+  (value) =>
+    typeof value === 'object' && value !== null && Object.values(value).every((each) => typeof each === 'string'),
+  'an object of texts',
+];
+
 /** Options of `postJson`. */
-export interface PostJsonOptions extends RequestOptions {
+export interface PostJsonOptions extends Omit<RequestOptions, 'url'> {
   /** The sink's signal. */
   readonly signal?: AbortSignal;
   /** The sink's deadline. */
@@ -84,12 +100,12 @@ export async function postJson(url: string, body: unknown, options: PostJsonOpti
     options,
     {
       ...httpSinkChecks,
-      signal: anything,
-      deadlineAt: anything,
+      signal: aSignal,
+      deadlineAt: aTime,
       service: aString,
       isRefusal: aFunction,
-      method: aString,
-      headers: anything,
+      method: postOrPut,
+      headers: someHeaders,
     },
     'postJson',
   );

@@ -5,6 +5,7 @@ import { vast, vastTypeInfo } from '../providers/vast.js';
 import { namedBy } from '../providers/vast-details.js';
 import { anything, checkOptions } from '../util/check-options.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
+import { checkAddress } from './service-address.js';
 import { summaryOf } from './summary.js';
 import { cut, oneLine } from './text.js';
 
@@ -29,6 +30,7 @@ export function pagerDuty<Event extends object>(routingKey: string, options: Pag
       "PagerDuty: the routing key must be an Events API v2 integration's key: is the environment variable set?",
     );
   }
+  checkAddress('PagerDuty', url);
   const post = poster('PagerDuty', url, options, {
     isRefusal: ({ status }) => typeof status === 'string' && status !== 'success',
     secrets: [routingKey],

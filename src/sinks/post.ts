@@ -71,6 +71,8 @@ export function timeFor(deadlineAt: number | undefined): number {
   return Math.round(Math.max(5_000, deadlineAt - performance.now() + 2_000));
 }
 
+/** A year, because no queue takes a time without an end. */
+const longestWaitMs = 366 * 24 * 60 * 60_000;
 /** The longest answer that is read, in characters. */
 const maxAnswerLength = 2_048;
 /** How long to wait for the body of a 2xx. A body that cannot be read by then is no refusal. */
@@ -209,7 +211,7 @@ function refused(
   return new SinkError(`${service} answered ${status}${reason && ` (${reason})`}`, {
     status: named ?? status,
     permanent: permanent ?? (named === undefined ? ok || isPermanent(status) : isPermanent(named)),
-    retryAfterMs: known.length > 0 ? Math.ceil(Math.max(0, ...known)) : undefined,
+    retryAfterMs: known.length > 0 ? Math.ceil(Math.min(longestWaitMs, Math.max(0, ...known))) : undefined,
   });
 }
 

@@ -45,7 +45,7 @@ const lateMs = 60_000;
 
 /** `Happened at 2026-11-26 22:13 UTC`, for people. Empty if that is less than a minute ago. */
 export function happened(when: string, now = Date.now()): string {
-  return now - Date.parse(when) < lateMs ? '' : `Happened at ${utcOf(when)}`;
+  return now - Date.parse(when) >= lateMs ? `Happened at ${utcOf(when)}` : '';
 }
 
 /** `2026-11-26 22:13 UTC` */

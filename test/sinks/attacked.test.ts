@@ -110,3 +110,44 @@ describe('no error quotes', () => {
     await expect(sent(zulip, {}, answer)).rejects.not.toThrow(account.apiKey);
   });
 });
+
+describe('a format cannot change where a message goes', () => {
+  const format = () =>
+    ({
+      ...{ text: 'x', message: 'x', channel: '#other', device: 'phone', email: 'a@b.example', call: 'yes' },
+      ...{ chat_id: 6, message_thread_id: 7, business_connection_id: '8', direct_messages_topic_id: 9 },
+      ...{ topic: 'other', user: 'other', token: 'other' },
+    }) as never;
+
+  it.each<[string, (options: object) => Sink<never>, object]>([
+    ['slack', (options) => sinks.slack('https://hooks.slack.com/services/T/B/x', options), {}],
+    ['telegram', telegram, { chat_id: 5 }],
+    ['ntfy', (options) => sinks.ntfy('https://push.example/topic', options), { topic: 'topic' }],
+    [
+      'pushover',
+      (options) => sinks.pushover({ token: 'a'.repeat(30), user: 'u'.repeat(30), ...options }),
+      { token: 'a'.repeat(30), user: 'u'.repeat(30) },
+    ],
+  ])('%s', async (name, make, own) => {
+    const [body] = await sent((options) => make({ ...options, format }));
+    expect(body).toMatchObject(own);
+    const others: Record<string, readonly string[]> = {
+      slack: ['channel'],
+      telegram: ['message_thread_id', 'business_connection_id', 'direct_messages_topic_id'],
+      ntfy: ['email', 'call'],
+      pushover: ['device'],
+    };
+    for (const field of others[name] ?? []) expect(body).not.toHaveProperty(field);
+  });
+});
+
+it.each([
+  () => sinks.pagerDuty('key', { url: 'https://hooks.slack.com/services/T/B/x' }),
+  () => sinks.matrix({ ...matrix, roomId: '!\uD800' }),
+  () => sinks.ntfy('https://ntfy.sh/alerts/json'),
+  () => telegram({ url: 'https://bots.example/?a=b' }),
+  () => telegram({ url: `https://api.telegram.org/bot${telegramToken}` }),
+])('a setting that cannot be right is a TypeError without a secret: %s', (make) => {
+  expect(make).toThrow(TypeError);
+  expect(make).not.toThrow(telegramToken);
+});

@@ -30,7 +30,7 @@ const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
   ],
   ntfy: ['ntfy.ts', 'service-address.ts', 'chat.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
   pushover: ['pushover.ts', 'service-address.ts', 'chat.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
-  pagerDuty: ['pager-duty.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
+  pagerDuty: ['pager-duty.ts', 'service-address.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
   http: ['service-address.ts', 'http.ts', 'post.ts'],
   cloudEvents: ['service-address.ts', 'cloud-events.ts', 'happened-at.ts', 'post.ts'],
   log: ['log.ts'],

@@ -77,7 +77,7 @@ export interface Chat<Message> {
   /** A text that `format` returned, as a message, cut to the chat's limit. `url` is where to act on the event. */
   ofText(text: string, url: string): Message;
   /** Fields of every message, which override those that `format` returned. */
-  readonly always?: Partial<Message>;
+  readonly always?: Readonly<Record<string, unknown>>;
   /** The request that carries a message, which has the fields of `always` already. */
   request?(message: Message, about: ChatContext): ChatRequest;
   readonly answers?: AnswerReader;

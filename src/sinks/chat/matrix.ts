@@ -50,7 +50,7 @@ const service = 'Matrix';
 
 function checkRoom(room: unknown): string {
   // From room version 12 on, an id has no `:server`.
-  if (typeof room === 'string' && /^![^\s\0]{1,254}$/.test(room)) return room;
+  if (typeof room === 'string' && room.isWellFormed() && /^![^\s\0]{1,254}$/.test(room)) return room;
   throw new TypeError(
     "Matrix: roomId must be the room's id, which begins with ! (in Element: Room settings, Advanced), not an alias with #",
   );

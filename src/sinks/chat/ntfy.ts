@@ -35,7 +35,10 @@ export interface NtfyOptions<Event> extends ChatOptions<Event, NtfyMessage> {
 export function ntfy<Event extends object>(topicUrl: string, options: NtfyOptions<Event> = {}): Sink<Event> {
   const { token } = Object(options) as NtfyOptions<Event>;
   const [, server = topicUrl, topic = ''] = /^([^?#]*\/)([^/?#]+)\/?$/.exec(String(topicUrl)) ?? [];
-  if (URL.canParse(topicUrl) && (!/^[\w-]{1,64}$/.test(topic) || new URL(topicUrl).pathname.length < 2)) {
+  if (
+    URL.canParse(topicUrl) &&
+    (!/^(?!(json|sse|raw|ws|publish|send|trigger)$)[\w-]{1,64}$/.test(topic) || new URL(topicUrl).pathname.length < 2)
+  ) {
     throw new TypeError(
       'ntfy: the URL must end with a topic, as in https://ntfy.sh/topic: is the environment variable set?',
     );
@@ -82,7 +85,8 @@ function chatOf(topic: string, token: string | undefined): Chat<NtfyMessage> {
       const messageWith = (part: string): NtfyMessage => ({ message: part, click: url });
       return messageWith(cut(text, maxBytes, (part) => sizeOf(messageWith(part), topic)));
     },
-    always: { topic },
+    // A message may also ask for a mail or a phone call.
+    always: { topic, email: undefined, call: undefined },
     ...(token !== undefined && { request: () => ({ headers: { Authorization: `Bearer ${token}` } }) }),
     checks: { token: anything },
     // An error is `{code, http, error, link}`.

@@ -82,7 +82,7 @@ function chatOf({ token, user, emergency }: PushoverOptions<never>): Chat<Pushov
       };
     },
     ofText: (text, url) => ({ message: cut(text, maxMessage), ...(url.length <= maxUrl && { url }) }),
-    always: { token, user },
+    always: { token, user, device: undefined },
     request(message) {
       const fields = Object.entries(message).filter(([, value]) => value !== undefined);
       return formOf(Object.fromEntries(fields.map(([name, value]) => [name, String(value)])));

@@ -30,6 +30,8 @@ const maxText = 40_000;
 const chat: Chat<SlackMessage> = {
   service: 'Slack',
   name: 'slack',
+  // Legacy webhooks deliver elsewhere if a message has it.
+  always: { channel: undefined },
   escape: (text) => entitiesOf(withoutMarkup(text)),
   messageOf({ subject, happened, message, url, details }: ChatParts) {
     // Slack shows this text where it shows no blocks, as in notifications.

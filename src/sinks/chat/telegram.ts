@@ -89,7 +89,12 @@ function chatOf(address: Address, token: string, onError: (error: Error) => void
     },
     ofText: (text) => ({ text: cut(text, maxText) }),
     get always() {
-      return { ...address, link_preview_options: { is_disabled: true } };
+      return {
+        ...address,
+        business_connection_id: undefined,
+        direct_messages_topic_id: undefined,
+        link_preview_options: { is_disabled: true },
+      };
     },
     checks: { token: anything, chatId: anything, threadId: aThread, url: anything, onError: aFunction },
     answers: { ...answersOf(address, onError), secrets: [token] },
