@@ -1,3 +1,4 @@
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { checkWritable, readiness } from '../../src/cli/serve/readiness.js';
@@ -47,6 +48,16 @@ describe('GET /ready', () => {
     const notes = logLines(io.out).map(({ message }) => message);
     expect(notes).toContain('not ready: database is locked');
     expect(notes).toContain('ready again');
+  });
+
+  it('is 503 when the file of the outbox was deleted, because what is written to it is lost', async () => {
+    const cwd = temporaryFolder();
+    const { url } = await serving(['--log-events', '--outbox', 'x.db'], { cwd });
+    expect(await statusOf(url)).toEqual(isReady);
+    for (const file of readdirSync(cwd)) rmSync(join(cwd, file));
+    await vi.waitFor(async () => {
+      expect(await statusOf(url)).toEqual([503, { ok: false, error: 'outbox_unavailable' }]);
+    }, 10_000);
   });
 
   it('is 503 while the outbox may only be read', async () => {

@@ -65,6 +65,24 @@ describe('an address in a form that Apprise has', () => {
     expect(namesOf(url)).toEqual([expect.stringMatching(new RegExp(`^${name}-[0-9a-f]{8}$`))]);
   });
 
+  it.each([
+    ['ntfys://mytopic', 'https://ntfy.sh/mytopic', 'ntfys://ntfy.sh/mytopic', 'https://ntfy.sh/mytopic/'],
+    ['tgram://123456:ABCdef/7', 'tgram://bot123456:ABCdef/7', 'tgram://123456:ABCdef/7/'],
+    ['gotifys://Push.Example/AbCdEf12345', 'gotifys://push.example/AbCdEf12345/'],
+    ['matrixs://t@m.example/!r:m.example', 'matrixs://t@M.example/%21r:m.example'],
+  ])('is the same sink in each of its forms: %s', (...forms) => {
+    expect(new Set(forms.flatMap((form) => namesOf(form))).size).toBe(1);
+  });
+
+  it.each([
+    'gotifys://user:pass@push.example/AbCdEf12345',
+    'slack://bot@T0/B0/AbC',
+    'mmosts://bot@chat.example/abc',
+    'ntfys://ntfy.sh/a/b',
+  ])('is refused with a part that would be dropped: %s', (form) => {
+    expect(() => namesOf(form)).toThrow('the address must be like');
+  });
+
   it("and the service's own address are one sink", () => {
     expect(namesOf('slack://T0/B0/AbC')).toEqual(namesOf('https://hooks.slack.com/services/T0/B0/AbC'));
     expect(namesOf('discord://1/AbC')).toEqual(namesOf('https://discord.com/api/webhooks/1/AbC'));
@@ -173,9 +191,33 @@ describe('what a log must not have of an address', () => {
   });
 });
 
+function anEvent() {
+  const event = sampleEvent('outbid');
+  const rawBody = Buffer.from(JSON.stringify(event));
+  const times = { timestamp: 1_790_000_000, receivedAt: 1_790_000_000_000 };
+  const delivery = { provider: 'vast', verified: true, id: 'e1', attempt: 1, ...times, rawBody };
+  return [event, { delivery, signal: new AbortController().signal }] as const;
+}
+
 describe('an event', () => {
   const token = '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw';
   const pushoverKeys = ['uQiRzpo4DXghDmr9QzzfQu27cmVRsG', 'azGDORePK8gMaC0QOYAMyEEuzJnyUi'] as const;
+
+  it('goes to a group under its new id, which onError gets', async () => {
+    const bodies: string[] = [];
+    const send = async (_: unknown, { body }: RequestInit = {}) => {
+      bodies.push(String(body));
+      const moved = { ok: false, error_code: 400, parameters: { migrate_to_chat_id: -100 } };
+      return bodies.length === 1 ? Response.json(moved, { status: 400 }) : Response.json({ ok: true });
+    };
+    const noticed: unknown[] = [];
+    const onError = ({ message }: Error, about: object) => noticed.push([message, about]);
+    const around = { ...settings, fetch: send as typeof fetch, onError };
+    const [sink] = sinksFromUrls(givenSinks('--sink', [`ops=tgram://${token}/-1`]), around);
+    await sink?.deliver(...anEvent());
+    expect(bodies.map((body) => JSON.parse(body).chat_id)).toEqual(['-1', -100]);
+    expect(noticed).toEqual([[expect.stringContaining('its chat id is now -100'), { sink: 'ops' }]]);
+  });
 
   it.each([
     [`tgram://${token}/-1001`, `POST https://api.telegram.org/bot${token}/sendMessage`, '', '"chat_id":"-1001"'],
@@ -212,11 +254,7 @@ describe('an event', () => {
       return Response.json({ ok: true, status: 1, result: 'success', event_id: '$1', id: 1 });
     };
     const [sink] = sinksFromUrls(givenSinks('--sink', [address]), { ...settings, fetch: send as typeof fetch });
-    const event = sampleEvent('outbid');
-    const rawBody = Buffer.from(JSON.stringify(event));
-    const times = { timestamp: 1_790_000_000, receivedAt: 1_790_000_000_000 };
-    const delivery = { provider: 'vast', verified: true, id: 'e1', attempt: 1, ...times, rawBody };
-    await sink?.deliver(event, { delivery, signal: new AbortController().signal });
+    await sink?.deliver(...anEvent());
     expect(asked).toEqual([
       {
         line: typeof request === 'string' ? request : expect.stringMatching(request),

@@ -98,7 +98,7 @@ describe('a group that has become a supergroup', () => {
     expect(chats.filter((id) => id === -42)).toHaveLength(2);
     expect(chats.filter((id) => id === -1_001_234_567_890)).toHaveLength(3);
     expect(errors.map(String)).toEqual([
-      'Error: Telegram: the group has become a supergroup: change the option chatId to -1001234567890',
+      'Error: Telegram: the group has become a supergroup: its chat id is now -1001234567890, so change it',
     ]);
   });
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
@@ -131,7 +132,14 @@ function withOutbox(
   } catch (error) {
     throw unusable('--outbox', resolve(cwd, file), error);
   }
-  return { sinks: [outbox], outbox, checkOutbox: () => checkWritable(db) };
+  const isOnDisk = existsSync(resolve(cwd, file));
+  const checkOutbox = () => {
+    // Writes to a deleted file succeed, and are gone with the process.
+    if (isOnDisk && !existsSync(resolve(cwd, file)))
+      throw new Error('the file of the outbox was deleted: start serve again');
+    checkWritable(db);
+  };
+  return { sinks: [outbox], outbox, checkOutbox };
 }
 
 /**

@@ -29,11 +29,18 @@ export interface SinkOptions {
   readonly fetch?: typeof fetch;
 }
 
+interface Surroundings {
+  /** Where the user's packages are. */
+  readonly cwd: string;
+  /** Gets what a sink notices although it delivered. */
+  onError(error: Error): void;
+}
+
 /** What a sink is made of. */
 interface Target {
   /** Stands for it in its default name. Two forms of one address are equal here. */
   readonly address: string;
-  make(options: SinkOptions, cwd: string): Sink;
+  make(options: SinkOptions, surroundings: Surroundings): Sink;
 }
 
 interface SinkKind {
@@ -68,8 +75,10 @@ const kinds: Readonly<Record<string, SinkKind>> = {
     form: 'slack://T.../B.../TOKEN',
     schemes: ['slack'],
     parameters: [],
-    read: ({ host, path }) =>
-      path.length === 2 ? slackAt(`https://hooks.slack.com/services/${[host, ...path].join('/')}`) : undefined,
+    read: ({ user, host, path }) =>
+      user === '' && path.length === 2
+        ? slackAt(`https://hooks.slack.com/services/${[host, ...path].join('/')}`)
+        : undefined,
     isOwn: ({ hostname, pathname }) => slackHosts.includes(hostname) && pathname.startsWith('/services/'),
     ofUrl: slackAt,
   },
@@ -106,54 +115,55 @@ const kinds: Readonly<Record<string, SinkKind>> = {
     schemes: ['tgram'],
     isNearly: (host) => host === 'api.telegram.org',
     parameters: ['topic'],
-    read({ host, path: [chatId, ...more], parameters: { topic } }, text) {
+    read({ host, path: [chatId, ...more], parameters: { topic } }) {
       if (host === '' || chatId === undefined || more.length > 0 || !/^\d*$/.test(topic ?? '')) return undefined;
       const to = { token: host.replace(/^bot/, ''), chatId, threadId: topic ? Number(topic) : undefined };
-      return { address: text, make: (options) => telegram<VastEvent>({ ...options, ...to }) };
+      return targetOf(to, (options, { onError }) => telegram<VastEvent>({ ...options, ...to, onError }));
     },
   },
   ntfy: {
     form: 'ntfys://TOKEN@HOST/TOPIC',
     schemes: ['ntfy', 'ntfys'],
     parameters: [],
-    read(address, text) {
+    read(address) {
       const { user, password, host, path } = address;
-      if (host === '' || (user !== '' && password !== '')) return undefined;
       // A topic alone is one of ntfy.sh, which is https always.
       const isCloud = path.length === 0 || host === 'ntfy.sh';
-      const url = isCloud ? `https://ntfy.sh/${path.at(-1) ?? host}` : webUrl(address, path);
-      const token = user || password || undefined;
-      return { address: text, make: (options) => ntfy<VastEvent>(url, { ...options, token }) };
+      if (host === '' || (user !== '' && password !== '') || (isCloud && path.length > 1)) return undefined;
+      return ntfyAt(
+        isCloud ? `https://ntfy.sh/${path[0] ?? host}` : webUrl(address, path),
+        user || password || undefined,
+      );
     },
     isOwn: ({ hostname }) => hostname === 'ntfy.sh',
-    ofUrl: chatAt(ntfy),
+    ofUrl: (url) => ntfyAt(url.replace(/\/$/, '')),
   },
   pushover: {
     form: 'pover://USER@TOKEN',
     schemes: ['pover'],
     isNearly: (host) => host === 'api.pushover.net',
     parameters: [],
-    read({ user, host: token, path }, text) {
+    read({ user, host: token, path }) {
       if (user === '' || token === '' || path.length > 0) return undefined;
-      return { address: text, make: (options) => pushover<VastEvent>({ ...options, user, token }) };
+      return targetOf({ user, token }, (options) => pushover<VastEvent>({ ...options, user, token }));
     },
   },
   gotify: {
     form: 'gotifys://HOST/TOKEN',
     schemes: ['gotify', 'gotifys'],
     parameters: [],
-    read(address, text) {
+    read(address) {
       const token = address.path.at(-1);
-      if (address.host === '' || token === undefined) return undefined;
+      if (address.user !== '' || address.host === '' || token === undefined) return undefined;
       const url = webUrl(address, address.path.slice(0, -1));
-      return { address: text, make: (options) => gotify<VastEvent>(url, { ...options, token }) };
+      return targetOf({ url, token }, (options) => gotify<VastEvent>(url, { ...options, token }));
     },
   },
   matrix: {
     form: 'matrixs://TOKEN@HOST/!ROOM:SERVER',
     schemes: ['matrix', 'matrixs'],
     parameters: [],
-    read(address, text) {
+    read(address) {
       const { user, password, host, path } = address;
       const [roomId = '', ...more] = path;
       // A user with a password would have to log in first.
@@ -161,7 +171,7 @@ const kinds: Readonly<Record<string, SinkKind>> = {
         return undefined;
       }
       const at = { homeserver: webUrl(address), accessToken: user || password, roomId };
-      return { address: text, make: (options) => matrix<VastEvent>({ ...options, ...at }) };
+      return targetOf(at, (options) => matrix<VastEvent>({ ...options, ...at }));
     },
   },
   mattermost: {
@@ -169,8 +179,8 @@ const kinds: Readonly<Record<string, SinkKind>> = {
     schemes: ['mmost', 'mmosts'],
     parameters: [],
     read(address) {
-      const { host, path } = address;
-      if (host === '' || path.length === 0) return undefined;
+      const { user, host, path } = address;
+      if (user !== '' || host === '' || path.length === 0) return undefined;
       // Rocket.Chat has two parts after /hooks/, so that these are given whole.
       const hooks = path.includes('hooks') ? path : [...path.slice(0, -1), 'hooks', ...path.slice(-1)];
       return mattermostAt(webUrl(address, hooks));
@@ -180,14 +190,14 @@ const kinds: Readonly<Record<string, SinkKind>> = {
     form: 'zulip://BOT@ORGANIZATION/KEY/CHANNEL/TOPIC',
     schemes: ['zulip'],
     parameters: [],
-    read({ user, host, path: [apiKey, channel, topic, ...more] }, text) {
+    read({ user, host, path: [apiKey, channel, topic, ...more] }) {
       if (user === '' || host === '' || apiKey === undefined || channel === undefined || more.length > 0)
         return undefined;
       const domain = host.includes('.') ? host : `${host}.zulipchat.com`;
       const bot = user.includes('@') ? user : `${user.replace(/-bot$/, '')}-bot@${domain}`;
       const to = channel.includes('@') ? { to: [channel] } : { channel, topic };
       const account = { site: `https://${domain}`, email: bot, apiKey };
-      return { address: text, make: (options) => zulip<VastEvent>({ ...options, ...account, ...to }) };
+      return targetOf({ ...account, ...to }, (options) => zulip<VastEvent>({ ...options, ...account, ...to }));
     },
   },
   email: {
@@ -200,13 +210,13 @@ const kinds: Readonly<Record<string, SinkKind>> = {
     form: 'apprises://HOST/KEY',
     schemes: ['apprise', 'apprises'],
     parameters: ['tags', 'tag'],
-    read(address, text) {
+    read(address) {
       const { user, host, path, parameters } = address;
       const key = path.at(-1);
       if (user !== '' || host === '' || key === undefined) return undefined;
       const url = webUrl(address, [...path.slice(0, -1), 'notify', key]);
       const tag = parameters.tags ?? parameters.tag;
-      return { address: text, make: (options) => apprise<VastEvent>(url, { ...options, tag }) };
+      return targetOf({ url, tag }, (options) => apprise<VastEvent>(url, { ...options, tag }));
     },
   },
   pagerDuty: {
@@ -215,11 +225,11 @@ const kinds: Readonly<Record<string, SinkKind>> = {
     isNearly: (host) => /^events(\.eu)?\.pagerduty\.com$/.test(host),
     parameters: ['region'],
     // Apprise has KEY@API_KEY, of which the events API needs the first.
-    read({ user, host, path, parameters: { region = 'us' } }, text) {
+    read({ user, host, path, parameters: { region = 'us' } }) {
       const key = user || host;
       if (key === '' || path.length > 0 || !/^(us|eu)$/i.test(region)) return undefined;
       const url = region.toLowerCase() === 'eu' ? { url: 'https://events.eu.pagerduty.com/v2/enqueue' } : {};
-      return { address: text, make: (options) => pagerDuty<VastEvent>(key, { ...withoutConsole(options), ...url }) };
+      return targetOf({ key, ...url }, (options) => pagerDuty<VastEvent>(key, { ...withoutConsole(options), ...url }));
     },
   },
   http: {
@@ -288,7 +298,7 @@ function whatToGive(): string {
 
 /** `gotify://` stands for http, and `gotifys://` for https. */
 function webUrl({ scheme, host }: Address, path: readonly string[] = []): string {
-  return `${scheme.endsWith('s') ? 'https' : 'http'}://${[host, ...path.map(encodeURIComponent)].join('/')}`;
+  return `${scheme.endsWith('s') ? 'https' : 'http'}://${[host.toLowerCase(), ...path.map(encodeURIComponent)].join('/')}`;
 }
 
 /**
@@ -317,7 +327,7 @@ function mail(
   };
   return {
     address: text,
-    make({ name: sinkName, consoleUrl, timeoutMs }, cwd) {
+    make({ name: sinkName, consoleUrl, timeoutMs }, { cwd, onError }) {
       const { module } = loadUserModule(['nodemailer'], 'mail', cwd);
       const { createTransport } = module as { createTransport(options: object): EmailTransport };
       return email<VastEvent>(createTransport(server), {
@@ -326,9 +336,19 @@ function mail(
         name: sinkName,
         consoleUrl,
         timeoutMs,
+        onError,
       });
     },
   };
+}
+
+/** Addresses with the same parts are one target, however they are written. */
+function targetOf(parts: object, make: Target['make']): Target {
+  return { address: JSON.stringify(parts), make };
+}
+
+function ntfyAt(url: string, token?: string): Target {
+  return targetOf({ url, token }, (options) => ntfy<VastEvent>(url, { ...options, token }));
 }
 
 function chatAt(chat: (url: string, options: SinkOptions) => Sink): (url: string) => Target {

@@ -59,7 +59,14 @@ export function sinksFromUrls(
     const other = names.get(name);
     if (other !== undefined) throw new CliError(usedTwice(name, other, where, own.name ?? named.name));
     names.set(name, where);
-    const sink = wrap(watch(made(where, () => target.make({ name, ...options }, cwd))), onError);
+    const sink = wrap(
+      watch(
+        made(where, () =>
+          target.make({ name, ...options }, { cwd, onError: (error) => onError(error, { sink: name }) }),
+        ),
+      ),
+      onError,
+    );
     return label === undefined ? sink : when<VastEvent>((_, { webhook }) => webhook === label, sink);
   });
 }

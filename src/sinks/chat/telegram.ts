@@ -120,7 +120,7 @@ function answersOf(address: Address, onError: (error: Error) => void): AnswerRea
       if (!isChat(chat)) return undefined;
       if (address.chat_id !== chat) {
         address.chat_id = chat;
-        notify(new Error(`Telegram: the group has become a supergroup: change the option chatId to ${chat}`));
+        notify(new Error(`Telegram: the group has become a supergroup: its chat id is now ${chat}, so change it`));
       }
       return JSON.stringify({ ...JSON.parse(body), chat_id: chat });
     },
