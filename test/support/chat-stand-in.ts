@@ -1,7 +1,5 @@
-import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { text as textOf } from 'node:stream/consumers';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { standInServer, type Verdict } from './stand-in-server.js';
 
 export interface ChatRequest {
   readonly method: string | undefined;
@@ -231,57 +229,19 @@ async function standIn<Message>(
   refusalBody: (reason: string) => string,
   statuses: { readonly taken?: number; readonly refused?: number } = {},
 ): Promise<ChatStandIn<Message>> {
-  const requests: ChatRequest[] = [];
-  const messages: Message[] = [];
-  const arrivals: ((request: ChatRequest) => void)[] = [];
-  let refusal: string | undefined;
-
-  const judge = ({ method, url, headers, body }: ChatRequest): [status: number, body: string] => {
-    if (method !== 'POST' || url !== path) return [404, 'no_service'];
+  const judge = ({ method, url, headers, body }: ChatRequest): Verdict<Message> => {
+    if (method !== 'POST' || url !== path) return { answer: [404, 'no_service'] };
     let message: unknown;
     try {
       message = JSON.parse(body);
     } catch {}
     const isJson = /^application\/(cloudevents\+)?json\b/.test(headers['content-type'] ?? '');
-    refusal =
+    const refusal =
       isJson && typeof message === 'object' && message !== null
         ? contract(message as Record<string, unknown>, body, headers)
         : 'invalid_payload';
-    if (refusal !== undefined) return [statuses.refused ?? 400, refusalBody(refusal)];
-    messages.push(message as Message);
-    return [statuses.taken ?? 200, ok];
+    if (refusal !== undefined) return { answer: [statuses.refused ?? 400, refusalBody(refusal)], refusal };
+    return { answer: [statuses.taken ?? 200, ok], taken: message as Message };
   };
-
-  const server = createServer(async (req, res) => {
-    const { method, url, headers } = req;
-    const request = { method, url, headers, body: await textOf(req) };
-    requests.push(request);
-    if (self.misbehave) {
-      self.misbehave(res, req);
-    } else {
-      const [status, body] = judge(request);
-      res.writeHead(status).end(body);
-    }
-    for (const arrive of arrivals.splice(0)) arrive(request);
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port } = server.address() as AddressInfo;
-
-  const self: ChatStandIn<Message> = {
-    url: `http://127.0.0.1:${port}${path}`,
-    token,
-    requests,
-    messages,
-    get refusal() {
-      return refusal;
-    },
-    misbehave: undefined,
-    nextRequest: () => new Promise((resolve) => arrivals.push(resolve)),
-    async close() {
-      server.close();
-      server.closeAllConnections();
-      if (server.listening) await once(server, 'close');
-    },
-  };
-  return self;
+  return standInServer(token, judge, path);
 }

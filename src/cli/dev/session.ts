@@ -152,6 +152,7 @@ class Session {
       cwd: this.#io.cwd,
       consoleUrl: this.#setting('VAST_CONSOLE'),
       fetch: proxiedFetch(this.#setting),
+      onError: ({ message }, { sink }) => this.#log.note('warn', `${sink}: ${message}`),
     });
   }
 
