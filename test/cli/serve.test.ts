@@ -73,6 +73,14 @@ describe("serve takes the place of the guides' adapters", () => {
     }
   });
 
+  it('refuses what strangers post to any path, without a word about how it is mounted', async () => {
+    const { url, io } = await serving(['--log-events']);
+    for (const path of ['/', '/wp-login.php', '/hooks/vast', '/vast/webhooks/']) {
+      expect((await fetch(new URL(path, url), { method: 'POST', body: '{}' })).status).toBe(401);
+    }
+    expect(io.out + io.err).not.toContain('mounted');
+  });
+
   it('answers GET /health, and 404 to everything else', async () => {
     const { url } = await serving(['--log-events']);
     const at = (path: string, init?: RequestInit) => fetch(new URL(path, url), init);

@@ -47,6 +47,9 @@ export interface ReceiverSettings {
   readonly metrics: boolean;
 }
 
+/** The endpoint of the middleware, which senders usually have. */
+const defaultPath = '/vast/webhooks';
+
 /** How long running work may take to end, in milliseconds. Container hosts wait 10 s before they kill. */
 const closeWithinMs = 9_000;
 /** How long the store may take, unless a config says otherwise. */
@@ -93,8 +96,15 @@ export async function receive(settings: ReceiverSettings, log: ReceiverLog, io: 
       },
     });
     const server = createServer((req, res) => {
-      if (settings.path === undefined && req.method !== 'POST') answerElsewhere(req, res);
-      else hook(req, res, () => answerElsewhere(req, res));
+      if (settings.path === undefined) {
+        if (req.method !== 'POST') {
+          answerElsewhere(req, res);
+          return;
+        }
+        // Every path is the endpoint, and the middleware has no mount to find that out from.
+        req.url = defaultPath;
+      }
+      hook(req, res, () => answerElsewhere(req, res));
     });
     // Longer than proxies keep theirs, so that none sends on a connection that is being closed here.
     server.keepAliveTimeout = 75_000;
@@ -201,7 +211,7 @@ function outcomes(log: ReceiverLog): (outcome: Outcome) => void {
 
 function greeting(server: Server, { host, path, sinks, outbox, alert }: ReceiverSettings, store: string) {
   const { port } = server.address() as AddressInfo;
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${path ?? '/vast/webhooks'}`;
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}${path ?? defaultPath}`;
   const names = sinks.map(({ name }) => name);
   const through = outbox === undefined ? '' : ' through the outbox';
   const elsewhere = path === undefined ? ' and every other path' : '';
