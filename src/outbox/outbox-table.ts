@@ -245,19 +245,22 @@ function statements(table: string, sinks: string) {
     AND (? IS NULL OR event_id = ?) AND (? IS NULL OR sink = ?)`;
   const oldestFirst = 'coalesce(failed_at, since), key, sink';
   const isFree = "(state = 'dead' OR state = 'due' AND (token IS NULL OR due_at <= ?))";
+  // As REAL, because node:sqlite throws on a larger integer than JavaScript has, and one odd row would stop all others.
+  const numbers = ['attempts', 'since', 'failed_at', 'due_at'].map((name) => `CAST(${name} AS REAL) AS ${name}`);
+  const columns = `key, event_id, sink, delivery, state, token, error, ${numbers.join(', ')}`;
   return {
     insert: `
       INSERT INTO ${table} (key, event_id, sink, delivery, state, since, due_at, attempts, outbox)
       VALUES (?, ?, ?, ?, 'due', ?, ?, 0, ?) ON CONFLICT DO NOTHING`,
-    due: `SELECT * FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND due_at <= ? ORDER BY due_at LIMIT ?`,
-    nextDue: `SELECT min(due_at) AS due_at FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due'`,
+    due: `SELECT ${columns} FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND due_at <= ? ORDER BY due_at LIMIT ?`,
+    nextDue: `SELECT CAST(min(due_at) AS REAL) AS due_at FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due'`,
     claim: `
       UPDATE ${table} SET token = ?, due_at = ?, attempts = attempts + 1 ${row} AND state = 'due' AND due_at <= ?`,
     renew: `UPDATE ${table} SET due_at = ? ${row} AND token = ?`,
     // Only the fact of the delivery is kept, not its content.
     delivered: `UPDATE ${table} SET state = 'told', token = NULL, delivery = '', expires_at = ? ${row} AND token = ?`,
     failed: `UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ? ${row} AND token IS ?`,
-    undelivered: `SELECT * FROM ${table} WHERE ${undelivered} ORDER BY ${oldestFirst} LIMIT ? OFFSET ?`,
+    undelivered: `SELECT ${columns} FROM ${table} WHERE ${undelivered} ORDER BY ${oldestFirst} LIMIT ? OFFSET ?`,
     undeliveredKeys: `SELECT key, sink, state FROM ${table} WHERE ${undelivered} ORDER BY ${oldestFirst}`,
     sinks: `SELECT sink FROM ${sinks} WHERE outbox = ? ORDER BY sink`,
     addSinks: `INSERT OR IGNORE INTO ${sinks} (outbox, sink) SELECT ?, value FROM json_each(?)`,
@@ -284,7 +287,7 @@ function statements(table: string, sinks: string) {
     endOutage: `DELETE FROM ${table} ${row} AND state = 'failing'`,
     failedRow: `
       SELECT 1 AS found FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND failed_at IS NOT NULL LIMIT 1`,
-    row: `SELECT * FROM ${table} ${row}`,
+    row: `SELECT ${columns} FROM ${table} ${row}`,
     sweep: `
       DELETE FROM ${table} WHERE rowid IN (
         SELECT rowid FROM ${table} WHERE state = 'told' AND expires_at <= ? LIMIT 256)`,

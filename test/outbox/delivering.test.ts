@@ -508,6 +508,22 @@ describe.each(sqliteHandles())('on $client: a dead letter', ({ open }) => {
     expect(second.errors).toHaveLength(1);
   });
 
+  it.each(['attempts', 'since', 'failed_at'])(
+    'can be a row with an impossible %s, which stops no other row',
+    async (column) => {
+      const slow = recorder('slack', () => new Promise(() => {}));
+      const first = setUp(open, { sinks: [slow.sink] });
+      await Promise.all([first.deliver(), settled()]);
+      first.reader.exec(`UPDATE vast_webhook_outbox SET ${column} = 1e18, token = NULL, due_at = 0`);
+      first.crash();
+      const slack = recorder('slack');
+      const second = setUp(open, { sinks: [slack.sink] }, first.file);
+      await Promise.all([second.deliver(), settled()]);
+      expect(slack.calls).toHaveLength(2);
+      expect(second.errors).toEqual([]);
+    },
+  );
+
   it('is reported although onError throws', async () => {
     const slack = recorder('slack', gone);
     const { deliver, outbox } = setUp(open, {
