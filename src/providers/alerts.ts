@@ -24,8 +24,8 @@ export interface AlertEvent {
   readonly failing_since: number;
   /** How many attempts have failed since then. */
   readonly failures: number;
-  /** How many events wait for the sink in the outbox. Undefined without an outbox. */
+  /** How many events wait for the sink in the outbox, counted up to 10,000. Undefined without an outbox. */
   readonly waiting?: number;
-  /** How many events for the sink are dead letters of the outbox. Undefined without an outbox. */
+  /** How many events for the sink are dead letters of the outbox, counted up to 10,000. Undefined without an outbox. */
   readonly dead?: number;
 }

@@ -1,13 +1,18 @@
 import { visible } from '../util/visible.js';
+import type { Scheme, WorkingScheme } from './scheme.js';
 
 /** How serious an event is for the people who must act on it. */
 export type Severity = 'info' | 'warning' | 'error' | 'critical';
 
 /** Texts about an event for people, the same for all senders. Escape them, because the sender wrote them. */
-interface Summary {
+export interface Summary {
+  /** One line. May be empty. */
   readonly subject: string;
+  /** Further text. May be empty. */
   readonly message: string;
+  /** The event's type. May be empty. */
   readonly type: string;
+  /** How serious the event is. */
   readonly severity: Severity;
   /** Where to act on it. */
   readonly url: string;
@@ -18,39 +23,33 @@ export interface EventFormat<Event> {
   /** Part of the idempotency key, and where handlers find the event: `req.vast`. */
   readonly name: string;
   /** The field that should be the type. It may be anything. */
-  typeOf(event: Event): unknown;
-  summarize(event: Event): Summary;
+  typeOf(event: Event, headers: SenderHeaders): unknown;
+  /** `type` is the event's type, or empty. */
+  summarize(event: Event, type: string): Summary;
 }
 
-interface SenderBase<Event> extends EventFormat<Event> {
+/** Headers of a delivery. */
+export interface SenderHeaders {
+  /** A header's value by its name, in any case. The values of a repeated header are joined by commas. */
+  get(name: string): string | undefined;
+}
+
+export const noHeaders: SenderHeaders = { get: () => undefined };
+
+/** One sender: the form of its deliveries and events. Made by `defineProvider`. */
+export interface Provider<Event, Signs extends boolean = boolean> extends EventFormat<Event> {
   /** Default path of the endpoint. */
   readonly path: string;
-  /** The field that should be the event id. It may be anything. */
-  idOf(event: Event): unknown;
+  /** How a delivery proves its sender. */
+  readonly scheme: Scheme<Signs>;
+  /** The field that should be the event id. It may be anything. `signed` has the headers that the signature covers. */
+  idOf(event: Event, signed: SenderHeaders): unknown;
 }
 
-/** A sender that signs `<timestamp>.<raw body>` with HMAC-SHA256. */
-export interface SigningProvider<Event> extends SenderBase<Event> {
-  /** Header names in lower case. Of the headers, only the timestamp is signed. */
-  readonly headers: {
-    readonly signature: string;
-    readonly timestamp: string;
-    readonly attempt?: string;
-    /** A copy of the event id that must equal the signed one. */
-    readonly id?: string;
-  };
-  readonly token?: undefined;
+/** The scheme with all that a receiver uses. `defineProvider` accepts no other. */
+export function schemeOf(provider: Provider<never>): WorkingScheme {
+  return provider.scheme as WorkingScheme;
 }
-
-/** A sender that signs nothing. Its deliveries have the token of the registered URL. */
-export interface TokenProvider<Event> extends SenderBase<Event> {
-  readonly headers?: undefined;
-  /** Name of the query parameter. */
-  readonly token: string;
-}
-
-/** One sender: the form of its deliveries and events. */
-export type Provider<Event> = SigningProvider<Event> | TokenProvider<Event>;
 
 /** A value of an event as text for people: objects as JSON, empty and invisible values as an empty text. */
 export function shown(value: unknown): string {

@@ -1,4 +1,6 @@
-import { type SigningProvider, text } from './provider.js';
+import { defineProvider } from './define-provider.js';
+import { text } from './provider.js';
+import { timestampedHmac } from './timestamped-hmac.js';
 
 interface ShodaiFields {
   /** Event id: signed, and the same for all retries. Deliveries are deduplicated by it. */
@@ -68,21 +70,20 @@ export interface UnknownShodaiEvent extends ShodaiFields {
 /** The payload of a delivery, as sent. Source: docs.shodai.network. */
 export type ShodaiEvent = { [Type in ShodaiType]: ShodaiEventOf<Type> }[ShodaiType] | UnknownShodaiEvent;
 
-export const shodai: SigningProvider<ShodaiEvent> = {
+export const shodai = defineProvider({
   name: 'shodai',
   path: '/shodai/webhooks',
-  headers: {
-    signature: 'x-shodai-webhook-signature',
-    timestamp: 'x-shodai-webhook-timestamp',
-    id: 'x-shodai-webhook-id',
-  },
-  idOf: (event) => event.id,
+  scheme: timestampedHmac({
+    headers: {
+      signature: 'x-shodai-webhook-signature',
+      timestamp: 'x-shodai-webhook-timestamp',
+      id: 'x-shodai-webhook-id',
+    },
+  }),
+  idOf: (event: ShodaiEvent) => event.id,
   typeOf: (event) => event.type,
-  summarize(event) {
-    const type = text(event.type);
-    return { ...textsOf(type, Object(event.data)), type, severity: 'info', url: 'https://docs.shodai.network/' };
-  },
-};
+  summarize: (event, type) => ({ ...textsOf(type, Object(event.data)), url: 'https://docs.shodai.network/' }),
+});
 
 function textsOf(type: string, data: Readonly<Record<string, unknown>>): { subject: string; message: string } {
   const agreement = text(data.agreementName) || text(data.agreementId);

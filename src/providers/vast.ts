@@ -1,4 +1,6 @@
-import { jsonOf, type Severity, type SigningProvider, shown } from './provider.js';
+import { defineProvider } from './define-provider.js';
+import { jsonOf, type Severity, shown } from './provider.js';
+import { timestampedHmac } from './timestamped-hmac.js';
 
 /** Who a notification is for: renters (`client`) or hosts (`host`). */
 export type VastContext = 'client' | 'host';
@@ -104,16 +106,17 @@ function linkOf(type: string): string {
   return vastTypeInfo(type)?.link ?? (type.startsWith('instance_') ? '/instances/' : '/');
 }
 
-export const vast = {
+export const vast = defineProvider({
   name: 'vast',
   path: '/vast/webhooks',
-  headers: {
-    signature: 'x-vast-signature-256',
-    timestamp: 'x-vast-timestamp',
-    attempt: 'x-vast-delivery-attempt',
-  },
-  // 0 is no id (it is falsy in Python, too), because unrelated events would become duplicates.
-  idOf: ({ event_id: id }: { event_id: unknown }) => (Number.isSafeInteger(id) && id !== 0 ? String(id) : id),
+  scheme: timestampedHmac({
+    headers: {
+      signature: 'x-vast-signature-256',
+      timestamp: 'x-vast-timestamp',
+      attempt: 'x-vast-delivery-attempt',
+    },
+  }),
+  idOf: (event: VastEvent) => event.event_id,
   typeOf: (event) => event.notif_type,
   summarize(event) {
     const type = shown(event.notif_type);
@@ -122,8 +125,8 @@ export const vast = {
       // If the field is missing or was renamed, show the whole event and not an empty alert.
       message: shown(event.message).trim() || jsonOf(event),
       type,
-      severity: vastTypeInfo(type)?.severity ?? 'info',
+      severity: vastTypeInfo(type)?.severity,
       url: vastConsole + linkOf(type),
     };
   },
-} satisfies SigningProvider<VastEvent>;
+});

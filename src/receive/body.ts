@@ -1,4 +1,6 @@
+import { Buffer } from 'node:buffer';
 import { WebhookError } from '../contracts/errors.js';
+import { withoutStack } from '../util/without-stack.js';
 
 /** The bytes, or the text that a parser decoded if no bytes are left. */
 export type RawBody = Buffer | string;
@@ -12,7 +14,9 @@ export function toBuffer(bytes: ArrayBufferView): Buffer {
 }
 
 export function tooLarge(limit: number): WebhookError {
-  return new WebhookError('payload_too_large', `the body is larger than the limit of ${limit} bytes`);
+  return withoutStack(
+    () => new WebhookError('payload_too_large', `the body is larger than the limit of ${limit} bytes`),
+  );
 }
 
 export function timedOut(timeoutMs: number): WebhookError {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 /**
  * Whether some router, parser or proxy may read a request target as the endpoint. We compare from the end, segment by
  * segment, so that no mount and no prefix can hide the endpoint.

@@ -1,7 +1,8 @@
+import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import getRawBody from 'raw-body';
 import { WebhookError } from '../contracts/errors.js';
-import { unrefTimeout } from '../util/timer.js';
+import { timeoutAfterTurn } from '../util/timer.js';
 import { aborted, type OnBody, type RawBody, timedOut, toBuffer, tooLarge, unavailable } from './body.js';
 
 /** Where the raw bytes of a request may be. `rawBody` and `body` are set by other middleware. */
@@ -57,12 +58,12 @@ function takeWithin(limit: number, body: RawBody, done: OnBody): void {
 function readStream(source: BodySource, limit: number, timeoutMs: number, done: OnBody): void {
   const stream = source.req;
   let isLate = false;
-  const timer = unrefTimeout(() => {
+  const cancel = timeoutAfterTurn(() => {
     isLate = true;
     done(timedOut(timeoutMs));
   }, timeoutMs);
   getRawBody(stream, { limit }, (error, body) => {
-    clearTimeout(timer);
+    cancel();
     if (isLate) return;
     if (error) done(meaningOf(error, source, limit));
     else done(undefined, body);

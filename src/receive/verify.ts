@@ -1,13 +1,13 @@
+import { Buffer } from 'node:buffer';
 import { createHash, randomUUID } from 'node:crypto';
 import type { ReceivedDelivery, VerifiedDelivery } from '../contracts/delivery.js';
-import { WebhookError } from '../contracts/errors.js';
-import type { Provider } from '../providers/provider.js';
+import { toError, WebhookError } from '../contracts/errors.js';
+import { noHeaders, type Provider, type SenderHeaders, schemeOf } from '../providers/provider.js';
+import type { Credentials, Head, Refusal, SigningKey, WorkingScheme } from '../providers/scheme.js';
 import { type VastEvent, vast } from '../providers/vast.js';
 import { type RawBody, toBuffer, unavailable } from './body.js';
-import type { Credentials, Scheme } from './scheme.js';
-import { type SecretList, type SigningKey, signingKeys } from './secrets.js';
-import { defaultToleranceSeconds, HmacScheme } from './signature.js';
-import { TokenScheme } from './token.js';
+import { type SecretList, signingKeys } from './secrets.js';
+import { defaultToleranceSeconds } from './signature.js';
 
 const byteOrderMark = '\uFEFF';
 const replacement = '\uFFFD';
@@ -23,19 +23,15 @@ export interface Signed {
 
 /** A genuine request. Its body may still be unusable. */
 export interface VerifiedRequest extends Signed {
-  /** Unix seconds, as in the header. Undefined without a signature. */
-  readonly timestamp: string | undefined;
-  /** As in the unsigned header. */
-  readonly attempt: string | undefined;
-  /** The event id in an unsigned header, for providers where it must equal the signed one. */
-  readonly claimedId?: string;
+  readonly credentials: Credentials;
+  /** The request's headers, of which only those in the credentials are signed. */
+  readonly head: Head;
   /** Unix milliseconds. */
   readonly receivedAt: number;
 }
 
-/** How deliveries of this provider prove their sender. */
-export function schemeOf({ headers, token }: Provider<never>): Scheme {
-  return headers === undefined ? new TokenScheme(token) : new HmacScheme(headers);
+export function refused({ reason, message }: Refusal): WebhookError {
+  return new WebhookError('invalid_signature', message, { reason });
 }
 
 /**
@@ -43,7 +39,7 @@ export function schemeOf({ headers, token }: Provider<never>): Scheme {
  * that are not UTF-8. The latter looks like a forgery, so it throws `raw_body_unavailable`.
  */
 export function findSigned(
-  scheme: Scheme,
+  scheme: WorkingScheme,
   keys: readonly SigningKey[],
   credentials: Credentials,
   body: RawBody,
@@ -101,10 +97,38 @@ function withPythonNumbers(text: string): { text: string; numbers: ReadonlyMap<u
   return numbers.size > 0 ? { text: replaced, numbers } : undefined;
 }
 
-/** The signed event id, or the hash of the body if there is no usable id. */
-function idOf(id: unknown, bytes: Buffer): string {
-  if (typeof id === 'string' && id.length >= 1 && id.length <= 255 && !unusable.test(id) && id.trim() !== '') return id;
+/** A whole number as text. 0 is no id: unrelated events would become duplicates. */
+function idText(given: unknown): unknown {
+  return Number.isSafeInteger(given) && given !== 0 ? String(given) : given;
+}
+
+/** Whether the id can be an idempotency key. */
+export function isUsableId(id: unknown): id is string {
+  return typeof id === 'string' && id.length >= 1 && id.length <= 255 && !unusable.test(id) && id.trim() !== '';
+}
+
+/** The event id, or the hash of the body if there is no usable id. */
+function usableId(id: unknown, bytes: Buffer): string {
+  if (isUsableId(id)) return id;
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+/** Headers for the functions of a provider. */
+class HeadersOf implements SenderHeaders {
+  readonly #head: Pick<Head, 'header'>;
+
+  constructor(head: Pick<Head, 'header'>) {
+    this.#head = head;
+  }
+
+  get(name: string): string | undefined {
+    return this.#head.header(name.toLowerCase());
+  }
+}
+
+function signedHeaders({ id }: Credentials): SenderHeaders {
+  if (id === undefined) return noHeaders;
+  return new HeadersOf({ header: (name) => (name === id.header ? id.value : undefined) });
 }
 
 /**
@@ -113,22 +137,37 @@ function idOf(id: unknown, bytes: Buffer): string {
  */
 export function toReceived<Event>(
   provider: Provider<Event>,
-  { signsBody }: Scheme,
-  verified: VerifiedRequest,
+  scheme: WorkingScheme,
+  { key, bytes, credentials, head, receivedAt }: VerifiedRequest,
 ): ReceivedDelivery<Event> {
-  const { key, bytes, timestamp, attempt, claimedId, receivedAt } = verified;
   const event = parseEvent(bytes) as Event;
-  const signedId = provider.idOf(event);
+  let id: unknown;
+  let type: unknown;
+  try {
+    id = idText(provider.idOf(event, signedHeaders(credentials)));
+    type = provider.typeOf(event, new HeadersOf(head));
+  } catch (error) {
+    // The sender tries again, so that the function can be mended.
+    throw new Error(`idOf or typeOf of the provider ${provider.name} threw: ${toError(error).message}`, {
+      cause: error,
+    });
+  }
+  const { attempt: attemptHeader, id: idHeader } = scheme.headers;
+  const claimedId = idHeader && head.header(idHeader);
   // If a proxy drops the header, the event must not be lost: its id is signed in the body.
-  if (claimedId !== undefined && typeof signedId === 'string' && claimedId !== signedId) {
+  if (claimedId !== undefined && typeof id === 'string' && claimedId !== id) {
     throw new WebhookError('event_id_mismatch', 'the event id in the header is not the one that is signed');
   }
+  const attempt = attemptHeader && head.header(attemptHeader);
+  const { timestamp } = credentials;
   return {
     event,
     delivery: {
       provider: provider.name,
-      verified: signsBody,
-      id: idOf(signedId, bytes),
+      source: 'webhook',
+      verified: scheme.signsBody,
+      id: usableId(id, bytes),
+      type: typeof type === 'string' ? type : undefined,
       attempt: /^[1-9][0-9]{0,8}$/.test(String(attempt)) ? Number(attempt) : 1,
       webhook: key.label,
       timestamp: timestamp === undefined ? Math.floor(receivedAt / 1000) : Number(timestamp),
@@ -164,15 +203,12 @@ export function verifyDelivery(input: VerifyDeliveryInput): VerifiedDelivery<Vas
   const receivedAt = now();
   const head = { url: '', header: (name: string) => headerOf(headers, name) };
   const credentials = scheme.checkHead(head, toleranceSeconds, receivedAt);
+  if (credentials.reason !== undefined) throw refused(credentials);
   const bytes = typeof body === 'string' ? Buffer.from(body) : toBuffer(body);
   const signed = findSigned(scheme, keys, credentials, bytes);
-  if (signed === undefined) throw scheme.mismatch();
-  return toReceived(vast, scheme, {
-    ...signed,
-    timestamp: credentials.timestamp,
-    attempt: head.header(vast.headers.attempt),
-    receivedAt,
-  }) as VerifiedDelivery<VastEvent>;
+  if (signed === undefined) throw refused(scheme.mismatch);
+  const verified = { ...signed, credentials, head, receivedAt };
+  return toReceived(vast, scheme, verified) as VerifiedDelivery<VastEvent>;
 }
 
 /** A header's value. Repeated ones are joined as in HTTP, so that they do not look like one. */

@@ -1,5 +1,7 @@
+import { Buffer } from 'node:buffer';
 import type { WebhookError } from '../contracts/errors.js';
-import { unrefTimeout } from '../util/timer.js';
+import { isDeno } from '../util/runtime.js';
+import { timeoutAfterTurn, unrefTimeout } from '../util/timer.js';
 import { aborted, type OnBody, timedOut, toBuffer, tooLarge, unavailable } from './body.js';
 
 /**
@@ -19,9 +21,17 @@ export function readWebBody(request: Request, limit: number, timeoutMs: number, 
   if (request.bodyUsed) done(unavailable(advice));
   else if (length !== null && Number(length) <= limit) readWhole(request, limit, timeoutMs, done);
   else if (request.body?.locked) done(unavailable(advice));
-  else if (request.signal?.aborted) done(aborted());
+  else if (signalOf(request)?.aborted) done(aborted());
   else if (request.body === null) done(undefined, Buffer.alloc(0));
-  else new Reading(request.body.getReader(), request.signal, limit, timeoutMs, done).next();
+  else new Reading(request.body.getReader(), signalOf(request), limit, timeoutMs, done).next();
+}
+
+/**
+ * Not every platform has it. Deno warns when it is used, because it also aborts after an answer there. The body's stream
+ * fails, too, when the sender hangs up.
+ */
+function signalOf(request: Request): AbortSignal | undefined {
+  return isDeno() ? undefined : request.signal;
 }
 
 /**
@@ -31,12 +41,12 @@ export function readWebBody(request: Request, limit: number, timeoutMs: number, 
 function readWhole(request: Request, limit: number, timeoutMs: number, done: OnBody): void {
   const reading = request.arrayBuffer();
   let isLate = false;
-  const timer = unrefTimeout(() => {
+  const cancel = timeoutAfterTurn(() => {
     isLate = true;
     done(timedOut(timeoutMs));
   }, timeoutMs);
   const settle = (error: WebhookError | undefined, body?: Buffer) => {
-    clearTimeout(timer);
+    cancel();
     if (!isLate) done(error, body);
   };
   reading.then(
@@ -51,10 +61,9 @@ function readWhole(request: Request, limit: number, timeoutMs: number, done: OnB
 
 class Reading {
   readonly #reader: ReadableStreamDefaultReader<unknown>;
-  /** Not every platform has it. */
   readonly #signal: AbortSignal | undefined;
   readonly #limit: number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #cancelTimeout: () => void;
   readonly #done: OnBody;
   readonly #chunks: Buffer[] = [];
   #length = 0;
@@ -71,7 +80,7 @@ class Reading {
     this.#signal = signal;
     this.#limit = limit;
     this.#done = done;
-    this.#timer = unrefTimeout(() => this.#giveUp(timedOut(timeoutMs)), timeoutMs);
+    this.#cancelTimeout = timeoutAfterTurn(() => this.#giveUp(timedOut(timeoutMs)), timeoutMs);
     signal?.addEventListener('abort', this.#hungUp);
   }
 
@@ -117,7 +126,7 @@ class Reading {
   #end(error?: WebhookError, body?: Buffer): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    clearTimeout(this.#timer);
+    this.#cancelTimeout();
     this.#signal?.removeEventListener('abort', this.#hungUp);
     this.#done(error, body);
   }

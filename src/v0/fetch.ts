@@ -1,5 +1,4 @@
 import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from '../adapters/fetch.js';
-import type { UnverifiedDelivery } from '../contracts/delivery.js';
 import type { WebhookOptions } from '../options.js';
 import { type V0Event, v0 } from '../providers/v0.js';
 import type { Secret } from '../receive/secrets.js';
@@ -9,9 +8,9 @@ export type { UnverifiedDelivery as Unverified } from '../contracts/delivery.js'
 export type { V0Event } from '../providers/v0.js';
 
 /** The user's handler. Its answer settles the event and goes to the sender. */
-export type FetchHandler = AnyFetchHandler<V0Event, UnverifiedDelivery<V0Event>>;
+export type FetchHandler = AnyFetchHandler<V0Event, false>;
 
 /** As `v0Webhook` of `vast-webhook/v0`, from `Request` to `Response`: the event goes to the handler. */
 export function v0Webhook(token: Secret, options?: WebhookOptions<V0Event>, handler?: FetchHandler): FetchWebhook {
-  return fetchWebhook(v0, token, options, handler as AnyFetchHandler<V0Event>);
+  return fetchWebhook(v0, token, options, handler);
 }

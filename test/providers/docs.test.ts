@@ -1,63 +1,53 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
-import { expect, it, onTestFinished } from 'vitest';
-import { providersWithAcme } from '../docs/provider-page.js';
-import { listen } from '../support/adapters.js';
+import { createHmac } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { type Provider, webhook } from '../../src/provider/fetch.js';
+import { signedDelivery } from '../../src/testing/index.js';
+import { runnable } from '../docs/run-page.js';
 
-/** A copy of the sources with the additions of docs/providers.md, which docs/code-blocks.test.ts compiles. */
-async function sourcesWithAcme(): Promise<string> {
-  // Beside the real ones, so that node_modules are found.
-  const folder = await mkdtemp(join(process.cwd(), 'test/providers/acme-'));
-  onTestFinished(() => rm(folder, { recursive: true }));
-  await cp('src', join(folder, 'src'), { recursive: true });
-  const page = await readFile('docs/providers.md', 'utf8');
-  const [file = ''] = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code as string);
-  await writeFile(join(folder, 'src/providers/acme.ts'), file);
-  await writeFile(join(folder, 'src/providers/index.ts'), providersWithAcme().text);
-  return folder;
-}
+/** docs.github.com, "Validating webhook deliveries", with `Hello, World!`. */
+const documented = {
+  secret: "It's a Secret to Everybody",
+  payload: 'Hello, World!',
+  signature: 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17',
+};
 
-it('docs/providers.md: its example is a provider', async () => {
-  const folder = await sourcesWithAcme();
-  await writeFile(
-    join(folder, 'src/all.ts'),
-    `export { createForwarder } from './queue/create-forwarder.js';
-     export { expressWebhook } from './adapters/express.js';
-     export { acme } from './providers/acme.js';
-     export { signedDelivery } from './testing/signed-delivery.js';`,
+it('docs/providers.md: its example receives from GitHub', async () => {
+  const run = await runnable('docs/providers.md');
+  const { github } = (await run('github.ts')) as { github: Provider<{ action?: string }, true> };
+  expect(signedDelivery(documented.payload, documented.secret, { provider: github }).headers).toMatchObject({
+    'X-Hub-Signature-256': documented.signature,
+  });
+
+  const outcomes: unknown[] = [];
+  const kinds: unknown[] = [];
+  const hook = webhook(
+    github,
+    documented.secret,
+    { onOutcome: (outcome) => outcomes.push(outcome.reason ?? outcome.code ?? outcome.result) },
+    ({ event, delivery }) => {
+      kinds.push([event.action, delivery.type]);
+      return new Response(null, { status: 204 });
+    },
   );
-  const outfile = join(folder, 'all.mjs');
-  await build({
-    entryPoints: [join(folder, 'src/all.ts')],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    packages: 'external',
-    outfile,
-  });
-  const { acme, createForwarder, expressWebhook, signedDelivery } = await import(pathToFileURL(outfile).href);
-
-  const delivered: unknown[] = [];
-  const worker = createForwarder({
-    sinks: [
-      function audit(event: unknown) {
-        delivered.push(event);
-      },
-    ],
-  });
-  const hook = expressWebhook(acme, 'a secret', {
-    sinks: [{ name: 'queue', deliver: (_: object, { delivery }: { delivery: object }) => worker(delivery) }],
-    onOutcome() {},
-  });
-  const server = createServer((req, res) => hook(req, res, () => res.writeHead(404).end()));
-  const url = `http://127.0.0.1:${await listen(server)}/acme/webhooks`;
-  onTestFinished(() => void server.close());
-  const event = { uid: 'u1', kind: 'rocket.delivered' };
-  const post = async (secret: string) =>
-    (await fetch(url, { method: 'POST', ...signedDelivery(event, secret, { provider: 'acme' }) })).status;
-  expect([await post('another'), await post('a secret'), await post('a secret')]).toEqual([401, 204, 204]);
-  expect(delivered).toEqual([event]);
+  const body = '{"action":"opened"}';
+  const proof = `sha256=${createHmac('sha256', documented.secret).update(body).digest('hex')}`;
+  const post = (text: string, signature: string) =>
+    hook(
+      new Request('https://service.test/github/webhooks', {
+        method: 'POST',
+        body: text,
+        headers: { 'X-GitHub-Event': 'issues', 'X-Hub-Signature-256': signature },
+      }),
+    );
+  for (const [text, signature] of [
+    [documented.payload, documented.signature],
+    [body, proof],
+    [body, proof],
+    [`${body} `, proof],
+  ] as const) {
+    await post(text, signature);
+  }
+  // The documented payload is genuine, and no JSON.
+  expect(outcomes).toEqual(['invalid_json', 'accepted', 'duplicate', 'signature_mismatch']);
+  expect(kinds).toEqual([['opened', 'issues']]);
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { summarized } from '../../src/contracts/delivery.js';
 import { type VastTypeInfo, vastTypes } from '../../src/index.js';
 import { eventFormat } from '../../src/providers/index.js';
 import { vast, vastTypeInfo } from '../../src/providers/vast.js';
@@ -41,6 +42,7 @@ const client = [
   'team_invitation',
 ];
 
+const fromVast = { provider: 'vast' };
 const catalogue = Object.entries<VastTypeInfo>(vastTypes);
 const slugsOf = (context: 'client' | 'host') =>
   catalogue.filter(([, { contexts }]) => contexts.includes(context)).map(([slug]) => slug);
@@ -79,7 +81,7 @@ describe('the catalogue of Vast.ai types', () => {
 });
 
 describe('the console link of a type', () => {
-  const urlOf = (notif_type: unknown) => vast.summarize({ ...sampleEvent('outbid'), notif_type } as never).url;
+  const urlOf = (notif_type: unknown) => summarized({ ...sampleEvent('outbid'), notif_type }, fromVast).url;
   const links: Readonly<Record<string, string>> = {
     low_credit: '/billing/',
     billing_failed: '/billing/',
@@ -116,7 +118,7 @@ describe('the console link of a type', () => {
 describe('the summary of an event', () => {
   it('has its texts, type and severity', () => {
     const event = sampleEvent('billing_failed');
-    expect(vast.summarize(event)).toEqual({
+    expect(summarized(event, fromVast)).toEqual({
       subject: event.subject,
       message: event.message,
       type: 'billing_failed',
@@ -127,7 +129,7 @@ describe('the summary of an event', () => {
 
   it('shows other values as JSON, the payload in place of a message, and an unknown type as informative', () => {
     const event = { subject: 7, message: null, notif_type: ['outbid'] };
-    expect(vast.summarize(event as never)).toEqual({
+    expect(summarized(event, fromVast)).toEqual({
       subject: '7',
       message: JSON.stringify(event),
       type: '["outbid"]',

@@ -40,8 +40,10 @@ describe.each(vectors.map((vector) => [vector.name, vector] as const))('the test
       event,
       delivery: {
         provider: 'vast',
+        source: 'webhook',
         verified: true,
         id: event.event_id,
+        type: JSON.parse(vector.body).notif_type,
         attempt: 1,
         timestamp: Number(vector.timestamp),
         receivedAt: now(),
@@ -282,5 +284,16 @@ describe.each(adapters)('%s: a secret', (_name, adapter) => {
 describe('sign()', () => {
   it.each(['', ' x', 'x\n', undefined as never])('throws a TypeError for the secret %j', (given) => {
     expect(() => sign('{}', given, 1)).toThrow(TypeError);
+  });
+
+  it.each([Number.NaN, 1.5, -1, 1e21, '', ' 1', '1\n', '0x1', '١٢٣', '1'.repeat(16), undefined as never])(
+    'throws a TypeError for the timestamp %j',
+    (timestamp) => {
+      expect(() => sign('{}', 'a-secret', timestamp)).toThrow(/^sign: the timestamp must be whole Unix seconds/);
+    },
+  );
+
+  it('quotes no secret when arguments are swapped', () => {
+    expect(() => sign('{}', '1788000000', 'hunter2')).toThrow(/^((?!hunter2).)*$/);
   });
 });
