@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { ReceivedDelivery } from '../contracts/delivery.js';
 import { toError } from '../contracts/errors.js';
 import type { ErrorContext } from '../contracts/result.js';
@@ -8,6 +9,7 @@ import type { VastEvent } from '../providers/vast.js';
 import { type Backoff, waitAfter } from '../util/backoff.js';
 import { aFunction, anything, checkOptions } from '../util/check-options.js';
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
+import { type Hold, SharedWork } from '../util/shared-work.js';
 import { swallowErrors } from '../util/swallow-errors.js';
 import { type AlertOptions, alertAfterMs, alertOf, defaultAlertAfterMs, type Outage } from './outage.js';
 
@@ -43,10 +45,10 @@ function watched<Event>(sink: Sink<Event>, watch: Watch): Sink<Event> {
       try {
         await sink.deliver(event, context);
       } catch (error) {
-        watch.failed(toError(error));
+        watch.failed(toError(error), context.waitUntil);
         throw error;
       }
-      watch.delivered();
+      watch.delivered(context.waitUntil);
     },
     async flush() {
       await sink.flush?.();
@@ -70,43 +72,56 @@ const backoff: Backoff = {
 };
 
 /** Names this process in alert ids, because each process without an outbox has alerts of its own. */
-const scope = `${process.pid}-${Date.now()}`;
+let scope: string | undefined;
+
+/** An alert that is to be delivered. */
+interface Alert {
+  /** Makes its event afresh for each attempt. False if it must not be delivered any more. */
+  make(): ReceivedDelivery<AlertEvent> | false;
+  startedAt: number | undefined;
+  attempts: number;
+  wasDelivered: boolean;
+}
 
 /** Knows how one sink fares. Its alerts are delivered one after the other, in their order. */
 class Watch {
   readonly #sink: string;
   readonly #settings: Settings;
+  readonly #work: SharedWork;
+  readonly #alerts: Alert[] = [];
   #outage: { since: number; startedAt: number; failures: number; error: string } | undefined;
-  /** Settles with whether the alert about the outage was delivered. Undefined if there was none. */
-  #alert: Promise<boolean> | undefined;
+  /** The alert about the outage. */
+  #alert: Alert | undefined;
   #attempt: Promise<unknown> | undefined;
-  #alerts: Promise<unknown> = Promise.resolve();
 
   constructor(sink: string, settings: Settings) {
     this.#sink = sink;
     this.#settings = settings;
+    this.#work = new SharedWork(settings.clock, () => this.#deliverAll());
   }
 
-  failed({ message }: Error): void {
+  failed({ message }: Error, hold: Hold | undefined): void {
     const { clock, afterMs } = this.#settings;
     this.#outage ??= { since: clock.date(), startedAt: clock.now(), failures: 0, error: '' };
     const outage = this.#outage;
     outage.failures++;
     outage.error = message;
-    if (this.#alert !== undefined || clock.now() - outage.startedAt < afterMs) return;
-    // Not about an outage that is over by the time that the alert sink can be reached.
-    this.#alert = this.#send(() => this.#outage === outage && this.#event('sink_failing', outage));
+    if (this.#alert === undefined && clock.now() - outage.startedAt >= afterMs) {
+      // Not about an outage that is over by the time that the alert sink can be reached.
+      this.#alert = this.#send(() => this.#outage === outage && this.#event('sink_failing', outage), hold);
+    }
+    this.#adopt(hold);
   }
 
-  delivered(): void {
+  delivered(hold: Hold | undefined): void {
     const outage = this.#outage;
     const alert = this.#alert;
-    if (outage === undefined) return;
     this.#outage = undefined;
     this.#alert = undefined;
-    alert?.then((wasHeard) => {
-      if (wasHeard) void this.#send(() => this.#event('sink_recovered', outage));
-    });
+    if (outage !== undefined && alert !== undefined) {
+      this.#send(() => alert.wasDelivered && this.#event('sink_recovered', outage), hold);
+    }
+    this.#adopt(hold);
   }
 
   /** Resolves when no attempt runs. Does not wait for the next one. */
@@ -115,37 +130,61 @@ class Watch {
   }
 
   #event(type: AlertEvent['notif_type'], outage: Omit<Outage, 'sink'>): ReceivedDelivery<AlertEvent> {
+    scope ??= randomUUID();
     return alertOf(type, scope, { ...outage, sink: this.#sink }, this.#settings.clock.date());
   }
 
-  /** Delivers what `make` returns at each attempt, until that succeeds. Returns whether it was delivered. */
-  #send(make: () => ReceivedDelivery<AlertEvent> | false): Promise<boolean> {
-    const sent = this.#alerts.then(() => this.#deliver(make));
-    this.#alerts = sent;
-    return sent;
+  #send(make: Alert['make'], hold: Hold | undefined): Alert {
+    const alert: Alert = { make, startedAt: undefined, attempts: 0, wasDelivered: false };
+    const { clock } = this.#settings;
+    this.#alerts.push(alert);
+    if (this.#alerts.length === 1) this.#work.schedule(clock.now());
+    this.#work.attend(hold);
+    return alert;
   }
 
-  async #deliver(make: () => ReceivedDelivery<AlertEvent> | false): Promise<boolean> {
-    const { clock, alertSink, onError } = this.#settings;
-    const startedAt = clock.now();
-    for (let attempts = 1; ; attempts++) {
-      const alert = make();
-      if (alert === false || !accepts(alertSink, alert)) return false;
-      const attempt = this.#deliverOnce(alert);
-      this.#attempt = attempt;
-      const error = await attempt;
-      if (error === undefined) return true;
-      const waitMs = waitAfter(error, attempts, clock.now() - startedAt, backoff);
-      if (waitMs === undefined) {
-        onError(new Error(`the alert about "${this.#sink}" is given up: ${error.message}`, { cause: error }), {
-          id: alert.delivery.id,
-          type: alert.event.notif_type,
-          sink: alertSink.name,
-        });
-        return false;
+  /** Attends to alerts whose own requests have ended before an attempt succeeded. */
+  #adopt(hold: Hold | undefined): void {
+    if (this.#alerts.length > 0 && this.#work.attendedUntil <= this.#settings.clock.now()) this.#work.attend(hold);
+  }
+
+  /** Delivers one alert after the other, until one must wait. */
+  async #deliverAll(): Promise<void> {
+    const { clock } = this.#settings;
+    for (let [alert] = this.#alerts; alert !== undefined; [alert] = this.#alerts) {
+      const waitMs = await this.#deliver(alert);
+      // Another request may have gone on, because this one was taken for ended.
+      if (this.#alerts[0] !== alert) continue;
+      if (waitMs !== undefined) {
+        this.#work.schedule(clock.now() + waitMs);
+        return;
       }
-      await new Promise<void>((resolve) => clock.unrefTimeout(resolve, waitMs));
+      this.#alerts.shift();
     }
+    this.#work.schedule();
+  }
+
+  /** Makes one attempt. Returns how long to wait before the next one, if there must be one. */
+  async #deliver(alert: Alert): Promise<number | undefined> {
+    const { clock, alertSink, onError } = this.#settings;
+    alert.startedAt ??= clock.now();
+    const made = alert.make();
+    if (made === false || !accepts(alertSink, made)) return undefined;
+    const attempt = this.#deliverOnce(made);
+    this.#attempt = attempt;
+    const error = await attempt;
+    alert.wasDelivered ||= error === undefined;
+    // Perhaps by another request, while this attempt was taken for ended.
+    if (error === undefined || alert.wasDelivered) return undefined;
+    const waitMs = waitAfter(error, ++alert.attempts, clock.now() - alert.startedAt, backoff);
+    if (waitMs === undefined) {
+      onError(new Error(`the alert about "${this.#sink}" is given up: ${error.message}`, { cause: error }), {
+        id: made.delivery.id,
+        type: made.event.notif_type,
+        sink: alertSink.name,
+      });
+    }
+    return waitMs;
   }
 
   /** Resolves with the error, if it fails or takes too long. */

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { ReceivedDelivery } from '../contracts/delivery.js';
 import type { Sink, SinkFunction } from '../contracts/sink.js';
@@ -36,11 +37,14 @@ export interface Outage {
   readonly failures: number;
   /** Message of the last error. */
   readonly error: string;
-  /** How many events wait for the sink, if there is an outbox. */
+  /** How many events wait for the sink, if there is an outbox: up to `maxCounted`. */
   readonly waiting?: number;
-  /** How many events for the sink are dead letters, if there is an outbox. */
+  /** How many events for the sink are dead letters, if there is an outbox: up to `maxCounted`. */
   readonly dead?: number;
 }
+
+/** Counting all of a million would stop the event loop. */
+export const maxCounted = 10_000;
 
 const maxErrorLength = 300;
 
@@ -80,16 +84,27 @@ export function alertOf(
     dead,
   };
   const rawBody = Buffer.from(JSON.stringify(event));
-  const { event_id: id } = event;
-  const delivery = { provider: digests.name, verified: false, id, attempt: 1, timestamp, receivedAt: now, rawBody };
-  return { event, delivery };
+  return {
+    event,
+    delivery: {
+      provider: digests.name,
+      source: 'webhook',
+      verified: false,
+      id: event.event_id,
+      type: event.notif_type,
+      attempt: 1,
+      timestamp,
+      receivedAt: now,
+      rawBody,
+    },
+  };
 }
 
 function failingText({ failures, error, waiting = 0, dead = 0 }: Outage): string {
   const reason = error.slice(0, maxErrorLength).toWellFormed();
   return [
     `No event was delivered, and ${counted(failures, 'attempt')} failed.`,
-    waiting === 0 ? '' : `${counted(waiting, 'event')} wait${waiting === 1 ? 's' : ''} in the outbox.`,
+    waiting === 0 ? '' : `${events(waiting)} wait${waiting === 1 ? 's' : ''} in the outbox.`,
     deadText(dead),
     reason === '' ? '' : `The last error: ${reason}`,
   ]
@@ -99,14 +114,17 @@ function failingText({ failures, error, waiting = 0, dead = 0 }: Outage): string
 
 function recoveredText({ waiting, dead = 0 }: Outage): string {
   if (waiting === undefined) return 'It has taken an event.';
-  const still =
-    waiting === 0 ? 'No event waits for it.' : `${counted(waiting, 'event')} still wait${waiting === 1 ? 's' : ''}.`;
+  const still = waiting === 0 ? 'No event waits for it.' : `${events(waiting)} still wait${waiting === 1 ? 's' : ''}.`;
   return [still, deadText(dead)].filter(Boolean).join('\n');
 }
 
 /** They stay dead when the sink works again, so that somebody must hear of them. */
 function deadText(dead: number): string {
-  return dead === 0 ? '' : `${counted(dead, 'event')} given up: redeliver the dead letters, or discard them.`;
+  return dead === 0 ? '' : `${events(dead)} given up: redeliver the dead letters, or discard them.`;
+}
+
+function events(count: number): string {
+  return count < maxCounted ? counted(count, 'event') : `${maxCounted} events or more`;
 }
 
 function counted(count: number, noun: string): string {

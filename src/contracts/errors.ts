@@ -1,17 +1,8 @@
 import { types } from 'node:util';
+import type { SignatureReason } from '../providers/scheme.js';
 import { answerFor, type Code, senderGivesUpAfter } from './answer.js';
 
-/** Which check of the signature headers, or of the token, failed. It is in the outcome and not in the answer. */
-export type SignatureReason =
-  | 'missing_signature'
-  | 'malformed_signature'
-  | 'missing_timestamp'
-  | 'malformed_timestamp'
-  | 'stale_timestamp'
-  | 'future_timestamp'
-  | 'signature_mismatch'
-  | 'missing_token'
-  | 'token_mismatch';
+export type { SignatureReason };
 
 /** Why a delivery was rejected or failed. `instanceof` works across the ESM and the CJS build. */
 export class WebhookError extends Error {

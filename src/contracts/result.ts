@@ -37,6 +37,8 @@ export interface Outcome {
   readonly webhook?: string;
   /** The sender's number of the attempt. Not signed. */
   readonly attempt?: number;
+  /** How the event came, of genuine deliveries: by a webhook, or by `catchUp` from the sender's inbox. */
+  readonly source?: 'webhook' | 'inbox';
   /** From the request's arrival to its answer, in milliseconds. */
   readonly durationMs: number;
   /** The sender's clock minus ours, in whole seconds, of signed deliveries. */

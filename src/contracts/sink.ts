@@ -13,6 +13,11 @@ export interface SinkContext {
    * no sender waits.
    */
   readonly deadlineAt?: number;
+  /**
+   * Keeps the request's timers and connections until the promise settles. For work that goes on after `deliver` has
+   * settled. Undefined unless the platform gave the request's `waitUntil` to the middleware.
+   */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
 }
 
 /** Something that events are delivered to. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../util/clock.js';
+import { type Hold, SharedWork } from '../util/shared-work.js';
 import { type Held, storeRetryMs } from './core.js';
 import type { GuardedStore } from './guarded-store.js';
 
@@ -28,74 +29,69 @@ export interface AbandonedSettings {
  */
 export class AbandonedClaims {
   readonly #settings: AbandonedSettings;
-  readonly #waiting: Abandoned[] = [];
-  #running = 0;
+  /** In the order in which they are released. */
+  readonly #claims = new Set<Abandoned>();
+  readonly #work: SharedWork;
   #atOnce = 1;
   /** Failed releases in a row. */
   #failures = 0;
-  #isPaused = false;
 
   constructor(settings: AbandonedSettings) {
     this.#settings = settings;
+    this.#work = new SharedWork(settings.clock, () => this.#releaseAll());
   }
 
   /** Calls `then` when the claim is released or its lease has expired. */
-  add(key: string, token: string, then: () => void): void {
+  add(key: string, token: string, then: () => void, hold?: Hold): void {
     const { clock, leaseMs } = this.#settings;
-    if (this.#waiting.length + this.#running >= maxWaiting) {
+    if (this.#claims.size >= maxWaiting) {
       then();
       return;
     }
-    this.#waiting.push({ key, token, leaseUntil: clock.now() + leaseMs, then });
-    this.#next();
+    const now = clock.now();
+    this.#claims.add({ key, token, leaseUntil: now + leaseMs, then });
+    // A further one waits with the others, because the store may be failing.
+    if (this.#claims.size === 1) this.#work.schedule(now);
+    this.#work.attend(hold);
   }
 
-  #next(): void {
-    while (!this.#isPaused && this.#running < this.#atOnce) {
-      const claim = this.#waiting.shift();
-      if (claim === undefined) return;
-      this.#release(claim);
+  async #releaseAll(): Promise<void> {
+    const { clock } = this.#settings;
+    for (;;) {
+      const now = clock.now();
+      for (const claim of this.#claims) if (now >= claim.leaseUntil) this.#end(claim);
+      const next = [...this.#claims].slice(0, this.#atOnce);
+      if (next.length === 0) break;
+      const results = await Promise.all(next.map((claim) => this.#release(claim)));
+      if (results.includes(false)) {
+        this.#atOnce = 1;
+        this.#work.schedule(clock.now() + storeRetryMs(++this.#failures));
+        return;
+      }
+      this.#atOnce = Math.min(2 * this.#atOnce, maxAtOnce);
+      this.#failures = 0;
     }
+    this.#work.schedule();
   }
 
-  #release(claim: Abandoned): void {
-    const { store, clock, completedTtlMs } = this.#settings;
-    if (clock.now() >= claim.leaseUntil) {
-      claim.then();
-    } else if (store.isOverdue) {
-      this.#tryLater(claim);
-    } else {
-      this.#running++;
-      store.call('release', claim.key, claim.token, completedTtlMs, {
-        stored: (_operation, held) => this.#released(claim, held),
-      });
-    }
+  /** Whether it succeeded. */
+  #release(claim: Abandoned): Promise<boolean> {
+    const { store, completedTtlMs } = this.#settings;
+    return new Promise((resolve) => {
+      const settle = (held: Held | undefined) => {
+        const isReleased = typeof held === 'boolean';
+        if (isReleased) this.#end(claim);
+        // Goes behind the others, because the store may fail on this one only.
+        else if (this.#claims.delete(claim)) this.#claims.add(claim);
+        resolve(isReleased);
+      };
+      if (store.isOverdue) settle(undefined);
+      else
+        store.call('release', claim.key, claim.token, completedTtlMs, { stored: (_operation, held) => settle(held) });
+    });
   }
 
-  #released(claim: Abandoned, held: Held): void {
-    this.#running--;
-    if (held instanceof Error) {
-      this.#tryLater(claim);
-      return;
-    }
-    this.#atOnce = Math.min(2 * this.#atOnce, maxAtOnce);
-    this.#failures = 0;
-    claim.then();
-    this.#next();
-  }
-
-  /** Goes behind the others, because the store may fail on this one only. */
-  #tryLater(claim: Abandoned): void {
-    this.#waiting.push(claim);
-    this.#atOnce = 1;
-    if (this.#isPaused) return;
-    this.#isPaused = true;
-    this.#settings.clock.unrefTimeout(
-      () => {
-        this.#isPaused = false;
-        this.#next();
-      },
-      storeRetryMs(++this.#failures),
-    );
+  #end(claim: Abandoned): void {
+    if (this.#claims.delete(claim)) claim.then();
   }
 }

@@ -249,7 +249,9 @@ export class Core {
     } else if (this.phase === 'recording' && sink === this.#again) {
       this.#again = -1;
       if (held instanceof Error) this.#retryLater();
-      else this.#recordAgain();
+      else if (held) this.#recordAgain();
+      // Also after the lease has expired: then nobody has lost it, and asking again would not end.
+      else this.#over(false);
     }
   }
 

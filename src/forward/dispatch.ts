@@ -7,6 +7,7 @@ import { type SinkTrace, traceSink } from '../diagnostics.js';
 import type { Clock, Timer } from '../util/clock.js';
 import type { KeyMap } from '../util/key-map.js';
 import { isPromise } from '../util/promise.js';
+import type { Hold } from '../util/shared-work.js';
 import type { AbandonedClaims } from './abandoned-claims.js';
 import { Core, type Effects, type Held, type Operation, type SinkState } from './core.js';
 import type { Drain } from './drain.js';
@@ -64,7 +65,8 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   readonly #deadlineAt: number;
   readonly #handler: Handler | undefined;
   readonly #done: (forwarded: Forwarded) => void;
-  readonly #ended: (() => void) | undefined;
+  readonly #hold: Hold | undefined;
+  #release: (() => void) | undefined;
   #context: Context | undefined;
   /** The sinks' traces, if anybody subscribes. */
   #traces: readonly SinkTrace[] = none;
@@ -72,7 +74,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
 
   /**
    * Calls `done` exactly once: at the end or at the deadline, a time of the clock's `now()`. Later errors go to
-   * `onError`. Calls `ended` when nothing more will happen.
+   * `onError`. `hold` keeps the request's timers and connections until nothing more will happen.
    */
   constructor(
     settings: DispatchSettings<Event>,
@@ -83,7 +85,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
     deadlineAt: number,
     handler: Handler | undefined,
     done: (forwarded: Forwarded) => void,
-    ended: (() => void) | undefined,
+    hold: Hold | undefined,
   ) {
     this.#settings = settings;
     this.#core = new Core(this, settings, deadlineAt, handler !== undefined);
@@ -94,12 +96,17 @@ export class Dispatch<Event> implements Effects, StoreCaller {
     this.#deadlineAt = deadlineAt;
     this.#handler = handler;
     this.#done = done;
-    this.#ended = ended;
+    this.#hold = hold;
   }
 
   start(): void {
     const { store, drain, leaseMs } = this.#settings;
     drain.enter();
+    this.#hold?.(
+      new Promise<void>((resolve) => {
+        this.#release = resolve;
+      }),
+    );
     if (store.isOpen()) {
       this.#done({ duplicate: false, error: unavailable('claim', 'too many calls to it are overdue') });
       this.#leave();
@@ -118,13 +125,13 @@ export class Dispatch<Event> implements Effects, StoreCaller {
     if (result instanceof Error) {
       this.#done({ duplicate: false, error: result });
       if (isUnclaimed(result.cause)) this.#leave();
-      else abandoned.add(this.#key, this.#token, () => this.#leave());
+      else abandoned.add(this.#key, this.#token, () => this.#leave(), this.#hold);
     } else if (result.state === 'acquired') {
       // Both asked before either had the lease, and the store has lost the other one's lease since.
       const leftMs = msLeftOf(running.get(this.#key, this.#hash), clock);
       if (leftMs > 0) {
         this.#done({ duplicate: false, error: inFlight(leftMs) });
-        abandoned.add(this.#key, this.#token, () => this.#leave());
+        abandoned.add(this.#key, this.#token, () => this.#leave(), this.#hold);
         return;
       }
       const known = progress.take(this.#key);
@@ -140,7 +147,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
 
   claimedLate(result: ClaimResult | undefined): void {
     if (result !== undefined && result.state !== 'acquired') return;
-    this.#settings.abandoned.add(this.#key, this.#token, () => {});
+    this.#settings.abandoned.add(this.#key, this.#token, () => {}, this.#hold);
   }
 
   stored(operation: Operation, held: Held, sink?: number): void {
@@ -173,7 +180,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   deliver(index: number): void {
     const sink = this.#settings.sinks[index] as Sink<Event>;
     const { event, delivery } = this.#received;
-    this.#context ??= new Context(delivery, this.#deadlineAt);
+    this.#context ??= new Context(delivery, this.#deadlineAt, this.#hold);
     const context = this.#context;
     const trace = this.#trace(sink);
     let delivering: unknown;
@@ -247,7 +254,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
 
   #leave(): void {
     this.#settings.drain.leave();
-    this.#ended?.();
+    this.#release?.();
   }
 
   /** Which sinks are due, according to the store and this process. */
@@ -298,11 +305,13 @@ function isUnclaimed(cause: unknown): boolean {
 class Context implements SinkContext {
   readonly delivery: Delivery;
   readonly deadlineAt: number | undefined;
+  readonly waitUntil: Hold | undefined;
   #reason: Error | undefined;
   #abort: AbortController | undefined;
 
-  constructor(delivery: Delivery, deadlineAt: number) {
+  constructor(delivery: Delivery, deadlineAt: number, waitUntil: Hold | undefined) {
     this.delivery = delivery;
+    this.waitUntil = waitUntil;
     this.deadlineAt = deadlineAt === Number.POSITIVE_INFINITY ? undefined : deadlineAt;
   }
 

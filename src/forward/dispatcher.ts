@@ -4,6 +4,7 @@ import type { Forwarded } from '../contracts/result.js';
 import type { IdempotencyStore } from '../contracts/store.js';
 import { type Clock, systemClock } from '../util/clock.js';
 import { hashOf, KeyMap } from '../util/key-map.js';
+import type { Hold } from '../util/shared-work.js';
 import { AbandonedClaims } from './abandoned-claims.js';
 import { Dispatch, type DispatchSettings, type Handler, msLeftOf } from './dispatch.js';
 import { inFlight } from './failures.js';
@@ -50,15 +51,15 @@ export class Dispatcher<Event> {
 
   /**
    * Calls `done` exactly once, by `deadlineAt`, a time of the clock's `now()`. Sinks that still run finish in the
-   * background. A running handler is waited for as long as the lease can be renewed. Calls `ended` when nothing more
-   * will happen. Does not throw.
+   * background. A running handler is waited for as long as the lease can be renewed. `hold` keeps
+   * the request's timers and connections until nothing more will happen. Does not throw.
    */
   forward(
     received: ReceivedDelivery<Event>,
     deadlineAt: number,
     handler: Handler | undefined,
     done: (forwarded: Forwarded) => void,
-    ended?: () => void,
+    hold?: Hold,
   ): void {
     const settings = this.#settings;
     const { running, clock } = settings;
@@ -68,10 +69,9 @@ export class Dispatcher<Event> {
     const leftMs = msLeftOf(running.get(key, hash), clock);
     if (leftMs > 0) {
       done({ duplicate: false, error: inFlight(leftMs) });
-      ended?.();
       return;
     }
-    new Dispatch(settings, received, key, hash, this.#nextToken(), deadlineAt, handler, done, ended).start();
+    new Dispatch(settings, received, key, hash, this.#nextToken(), deadlineAt, handler, done, hold).start();
   }
 
   /** How many events are in progress here. */

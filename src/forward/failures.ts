@@ -1,5 +1,6 @@
 import { senderGivesUpAfter } from '../contracts/answer.js';
 import { toError, WebhookError } from '../contracts/errors.js';
+import { isWorkers } from '../util/runtime.js';
 
 type Named = readonly { readonly name: string }[];
 
@@ -7,8 +8,14 @@ type Named = readonly { readonly name: string }[];
 type States = readonly (string | Error)[];
 
 export function unavailable(operation: string, why: string, cause?: unknown): WebhookError {
-  return new WebhookError('store_unavailable', `the idempotency store failed to ${operation}: ${why}`, { cause });
+  const advice = isWorkers() && /no answer|different request|since ended/.test(why) ? connectPerCall : '';
+  return new WebhookError('store_unavailable', `the idempotency store failed to ${operation}: ${why}${advice}`, {
+    cause,
+  });
 }
+
+const connectPerCall =
+  ' (on Workers a connection ends with its request: if this client is made once for all requests, connect in each call, or use d1Store)';
 
 export function inFlight(retryAfterMs: number): WebhookError {
   return new WebhookError('in_flight', 'another delivery of the event is being processed', { retryAfterMs });

@@ -1,11 +1,18 @@
-import { type AlertOptions, alertIdOf, alertOf, defaultAlertAfterMs, type Outage } from '../alerts/outage.js';
+import {
+  type AlertOptions,
+  alertIdOf,
+  alertOf,
+  defaultAlertAfterMs,
+  maxCounted,
+  type Outage,
+} from '../alerts/outage.js';
 import type { ReceivedDelivery } from '../contracts/delivery.js';
 import { type Sink, toSink, wrapSink } from '../contracts/sink.js';
 import { keyOf } from '../forward/dispatcher.js';
 import type { AlertEvent } from '../providers/alerts.js';
 import { digests } from '../providers/digests.js';
 import { toQueued } from '../queue/envelope.js';
-import type { OutageRow, OutboxTable } from './outbox-table.js';
+import { beginning, type OutageRow, type OutboxTable } from './outbox-table.js';
 
 /** How often the failures of a known outage are written. */
 const writeEveryMs = 1_000;
@@ -123,9 +130,8 @@ export class OutboxAlerts {
   }
 
   #alertOf(type: AlertEvent['notif_type'], row: OutageRow, now: number): ReceivedDelivery<AlertEvent> {
-    const counts = this.#table.counts();
-    const countOf = (wanted: string) =>
-      Number(counts.find(({ sink, state }) => sink === row.sink && state === wanted)?.count ?? 0);
+    const countOf = (state: 'due' | 'dead') =>
+      Math.min(maxCounted, this.#table.count({ sink: row.sink, state }, beginning).count);
     return alertOf(type, this.#scope, { ...row, waiting: countOf('due'), dead: countOf('dead') }, now);
   }
 

@@ -1,6 +1,7 @@
 import { sinkName } from '../contracts/sink.js';
 import { isBusy, type SqliteDatabase } from '../stores/sqlite-table.js';
 import { aString, checkOptions } from '../util/check-options.js';
+import { systemClock } from '../util/clock.js';
 import { OutboxTable } from './outbox-table.js';
 import { defaultName, defaultTable } from './sqlite-outbox.js';
 import {
@@ -35,8 +36,8 @@ export interface OutboxSelection {
 export interface OutboxFile {
   /** Names of the outbox's sinks. Undefined if it was never started by a version that records them. */
   sinks(): string[] | undefined;
-  /** Dead letters, and events for sinks that are gone. The oldest come first. */
-  deadLetters(page?: DeadLetterPage): DeadLetter[];
+  /** Dead letters by sink, the oldest first, and behind them events for sinks that are gone, by their due times. */
+  deadLetters(page?: DeadLetterPage): AsyncIterable<DeadLetter>;
   /** Redelivers dead letters, except those of sinks that are gone. Resolves with how many there were. */
   redeliver(which?: OutboxSelection): Promise<number>;
   /**
@@ -50,7 +51,7 @@ export interface OutboxFile {
    */
   discard(which?: OutboxSelection): Promise<number>;
   /** Numbers of events by sink. */
-  stats(): OutboxStats[];
+  stats(): Promise<OutboxStats[]>;
 }
 
 /** Between two commits, in which another process can have the file. */
@@ -67,7 +68,7 @@ export function outboxFile(db: SqliteDatabase, options: OutboxFileOptions = {}):
   checkOptions(options, { name: sinkName, table: aString }, 'outboxFile');
   const { name = defaultName, table: tableName = defaultTable } = options;
   const table = new OutboxTable(db, tableName, name);
-  const events = new UndeliveredEvents(table, () => table.sinks());
+  const events = new UndeliveredEvents(table, () => table.sinks(), systemClock);
   return {
     sinks: () => table.sinks(),
     deadLetters: (page) => events.list(page),
@@ -78,16 +79,17 @@ export function outboxFile(db: SqliteDatabase, options: OutboxFileOptions = {}):
   };
 }
 
-async function inSteps(steps: readonly Step[]): Promise<number> {
+async function inSteps(step: Step): Promise<number> {
   let sum = 0;
-  for (const step of steps) {
-    sum += await whenFree(step);
+  for (;;) {
+    const { count, isLast } = await whenFree(step);
+    sum += count;
+    if (isLast) return sum;
     await pause();
   }
-  return sum;
 }
 
-async function whenFree(step: Step): Promise<number> {
+async function whenFree(step: Step): Promise<ReturnType<Step>> {
   const until = performance.now() + patienceMs;
   for (;;) {
     try {

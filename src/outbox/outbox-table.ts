@@ -12,25 +12,39 @@ export interface Row {
   readonly attempts: number;
   /** When it was stored or redelivered. */
   readonly since: number;
+  readonly due_at: number;
   readonly error: string | null;
   readonly failed_at: number | null;
   readonly state: 'due' | 'dead';
 }
 
-/** Which undelivered rows. */
-export interface Which {
-  readonly id?: string | undefined;
-  readonly sink?: string | undefined;
-}
-
-export type RowKey = Pick<Row, 'key' | 'sink' | 'state'>;
-
-/** How many events of a sink are due, or dead letters. */
-export interface Count {
+/** The rows of a sink in one state. Those that are due in the order of their due times, dead ones as they were stored. */
+export interface Range {
+  readonly state: Row['state'];
   readonly sink: string;
-  readonly state: 'due' | 'dead';
-  readonly count: number;
 }
+
+/** A place in a range. Due rows may have the same time. */
+export interface Place {
+  /** The due time, or 0. */
+  readonly at: number;
+  readonly row: number;
+}
+
+export const beginning: Place = { at: Number.NEGATIVE_INFINITY, row: Number.NEGATIVE_INFINITY };
+
+export interface RowKey extends Place, Pick<Row, 'key' | 'event_id' | 'sink' | 'state'> {
+  /** When its last attempt failed. Without one, when it was stored. */
+  readonly time: number;
+  /** 0 if it belongs to another outbox. */
+  readonly ours: number;
+}
+
+/** Rows of one turn, and of one commit: other processes cannot write meanwhile, and they wait 250 ms at most. */
+export const keysPerPage = 500;
+
+/** Rows that are counted in one turn. */
+const countedAtOnce = 10_000;
 
 /** The failures of a sink without a success between them. Times are Unix milliseconds. */
 export interface OutageRow {
@@ -78,9 +92,11 @@ export class OutboxTable {
         "(sink, due_at) WHERE state = 'due'",
         "(event_id) WHERE state = 'dead'",
         "(expires_at) WHERE state = 'told'",
+        "(sink) WHERE state = 'dead'",
+        "(sink) WHERE state = 'due' AND failed_at IS NOT NULL",
       ],
       // A 2xx promises that the event is safe, even if the power fails a moment later.
-      pragmas: ['synchronous = FULL'],
+      synchronous: 'FULL',
     });
     // Not a column: an outbox has sinks before it has rows.
     this.#sinks = new SqliteTable('sqliteOutbox', db, `${table}_sinks`, {
@@ -107,8 +123,19 @@ export class OutboxTable {
     return due_at === null ? undefined : Number(due_at);
   }
 
-  claim(key: string, sink: string, token: string, now: number, leaseMs: number): boolean {
-    return this.sqlite.run(this.#sql.claim, token, now + leaseMs, key, sink, now) === 1;
+  /** Leases a row that is due. For a transaction that has read it. */
+  lease(key: string, sink: string, token: string, until: number, attempts: number): void {
+    this.sqlite.run(this.#sql.lease, token, until, attempts, key, sink);
+  }
+
+  /** Lengthens a lease at the beginning of its attempt. */
+  begin(key: string, sink: string, token: string, until: number, attempts: number): void {
+    this.sqlite.run(this.#sql.begin, until, attempts, key, sink, token);
+  }
+
+  /** Ends a lease without an attempt. The row is due at `dueAt`. */
+  release(key: string, sink: string, token: string, dueAt: number, attempts: number): void {
+    this.sqlite.run(this.#sql.release, dueAt, attempts, key, sink, token);
   }
 
   renew(key: string, sink: string, token: string, dueAt: number): boolean {
@@ -123,33 +150,45 @@ export class OutboxTable {
   failed(
     key: string,
     sink: string,
-    token: string | null,
+    token: string,
     error: string,
     now: number,
     dueAt: number | undefined,
+    attempts: number,
   ): boolean {
     const state = dueAt === undefined ? 'dead' : 'due';
-    return this.sqlite.run(this.#sql.failed, state, dueAt ?? 0, error, now, key, sink, token) === 1;
+    return this.sqlite.run(this.#sql.failed, state, dueAt ?? 0, error, now, attempts, key, sink, token) === 1;
   }
 
-  /**
-   * Dead letters, and due rows of sinks that are not in the list. Without a list no sink is known, so none is missing.
-   * The oldest come first.
-   */
-  undelivered(sinks: readonly string[] | undefined, which: Which = {}, limit = -1, offset = 0): Row[] {
-    return this.sqlite.all(this.#sql.undelivered, ...this.#values(sinks, which), limit, offset) as Row[];
+  /** The names of all sinks that have rows in a state, also in other outboxes of the table. Reads a row of each. */
+  sinksWith(state: Row['state']): string[] {
+    return (this.sqlite.all(this.#sql.sinksWith[state]) as { sink: string }[]).map(({ sink }) => sink);
   }
 
-  /** The same rows without their deliveries, because there may be many. */
-  undeliveredKeys(sinks: readonly string[] | undefined, which: Which = {}): RowKey[] {
-    return this.sqlite.all(this.#sql.undeliveredKeys, ...this.#values(sinks, which)) as RowKey[];
+  /** Rows of a range behind a place, without their deliveries: a page of them, so that a million can be read. */
+  keys(range: Range, place: Place): RowKey[] {
+    const sql = this.#sql.keys[range.state];
+    return this.sqlite.all(sql, this.#outbox, ...valuesOf(range, place), keysPerPage) as RowKey[];
   }
 
-  #values(
-    sinks: readonly string[] | undefined,
-    { id = null, sink = null }: { id?: string | null; sink?: string | null },
-  ) {
-    return [this.#outbox, JSON.stringify(sinks ?? null), id, id, sink, sink] as const;
+  /** The same of the dead letters of one event. */
+  deadKeysOf(id: string): RowKey[] {
+    return this.sqlite.all(this.#sql.deadKeysOf, this.#outbox, id) as RowKey[];
+  }
+
+  /** Counts rows of a range behind a place, up to `countedAtOnce`. `last` is where further ones may be. */
+  count(range: Range, place: Place): { readonly count: number; readonly last?: Place | undefined } {
+    const { page, last } = this.#sql.count[range.state];
+    const values = valuesOf(range, place);
+    const { count } = this.sqlite.get(page, this.#outbox, ...values, countedAtOnce) as { count: number };
+    return {
+      count: Number(count),
+      last: this.sqlite.get(last, ...values, countedAtOnce - 1) as Place | undefined,
+    };
+  }
+
+  row(key: string, sink: string): Row | undefined {
+    return this.sqlite.get(this.#sql.row, key, sink) as Row | undefined;
   }
 
   /** The sinks that the outbox had when it was last started. Undefined if no start is recorded. */
@@ -168,12 +207,8 @@ export class OutboxTable {
     this.#sinks.run(this.#sql.dropSinks, this.#outbox, names);
   }
 
-  counts(): Count[] {
-    return this.sqlite.all(this.#sql.counts, this.#outbox, this.#outbox) as Count[];
-  }
-
   /** Makes one dead letter due again. */
-  redeliverRow({ key, sink }: RowKey, now: number): boolean {
+  redeliverRow({ key, sink }: Pick<Row, 'key' | 'sink'>, now: number): boolean {
     return this.sqlite.run(this.#sql.redeliverRow, now, now, key, sink) === 1;
   }
 
@@ -225,7 +260,7 @@ export class OutboxTable {
 
   /** Whether an event has been delivered to the sink, or may be at this moment. */
   mayHave(key: string, sink: string, now: number): boolean {
-    const row = this.sqlite.get(this.#sql.row, key, sink) as (Row & { due_at: number }) | undefined;
+    const row = this.row(key, sink);
     // Delivered rows are deleted after a while.
     if (row === undefined || (row.state as string) === 'told') return true;
     return row.state === 'due' && row.token !== null && Number(row.due_at) > now;
@@ -236,17 +271,27 @@ export class OutboxTable {
   }
 }
 
+function valuesOf({ state, sink }: Range, { at, row }: Place): readonly [string, number, ...number[]] {
+  return state === 'due' ? [sink, at, row] : [sink, row];
+}
+
 function statements(table: string, sinks: string) {
   const row = 'WHERE key = ? AND sink = ?';
   const dueAgain = "state = 'due', since = ?, due_at = ?, attempts = 0";
   const ours = '(outbox = ? OR outbox IS NULL)';
-  // `NOT IN` a list of NULL is never true.
-  const undelivered = `${ours} AND (state = 'dead' OR state = 'due' AND sink NOT IN (SELECT value FROM json_each(?)))
-    AND (? IS NULL OR event_id = ?) AND (? IS NULL OR sink = ?)`;
-  const oldestFirst = 'coalesce(failed_at, since), key, sink';
   const isFree = "(state = 'dead' OR state = 'due' AND (token IS NULL OR due_at <= ?))";
   // As REAL, because node:sqlite throws on a larger integer than JavaScript has, and one odd row would stop all others.
   const numbers = ['attempts', 'since', 'failed_at', 'due_at'].map((name) => `CAST(${name} AS REAL) AS ${name}`);
+  const behind = {
+    due: "WHERE state = 'due' AND sink = ? AND (due_at, rowid) > (?, ?) ORDER BY due_at, rowid",
+    dead: "WHERE state = 'dead' AND sink = ? AND rowid > ? ORDER BY rowid",
+  };
+  const place = {
+    due: 'CAST(due_at AS REAL) AS at, CAST(rowid AS REAL) AS row',
+    dead: '0.0 AS at, CAST(rowid AS REAL) AS row',
+  };
+  const keys = `key, event_id, sink, state, CAST(coalesce(failed_at, since) AS REAL) AS time, CAST(${ours} AS REAL) AS ours`;
+  const both = <T>(make: (state: Row['state']) => T) => ({ due: make('due'), dead: make('dead') });
   const columns = `key, event_id, sink, delivery, state, token, error, ${numbers.join(', ')}`;
   return {
     insert: `
@@ -254,23 +299,33 @@ function statements(table: string, sinks: string) {
       VALUES (?, ?, ?, ?, 'due', ?, ?, 0, ?) ON CONFLICT DO NOTHING`,
     due: `SELECT ${columns} FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND due_at <= ? ORDER BY due_at LIMIT ?`,
     nextDue: `SELECT CAST(min(due_at) AS REAL) AS due_at FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due'`,
-    claim: `
-      UPDATE ${table} SET token = ?, due_at = ?, attempts = attempts + 1 ${row} AND state = 'due' AND due_at <= ?`,
+    lease: `UPDATE ${table} SET token = ?, due_at = ?, attempts = ? ${row}`,
+    begin: `UPDATE ${table} SET due_at = ?, attempts = ? ${row} AND token = ?`,
+    release: `UPDATE ${table} SET token = NULL, due_at = ?, attempts = ? ${row} AND token = ?`,
     renew: `UPDATE ${table} SET due_at = ? ${row} AND token = ?`,
     // Only the fact of the delivery is kept, not its content.
     delivered: `UPDATE ${table} SET state = 'told', token = NULL, delivery = '', expires_at = ? ${row} AND token = ?`,
-    failed: `UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ? ${row} AND token IS ?`,
-    undelivered: `SELECT ${columns} FROM ${table} WHERE ${undelivered} ORDER BY ${oldestFirst} LIMIT ? OFFSET ?`,
-    undeliveredKeys: `SELECT key, sink, state FROM ${table} WHERE ${undelivered} ORDER BY ${oldestFirst}`,
+    failed: `
+      UPDATE ${table} SET state = ?, token = NULL, due_at = ?, error = ?, failed_at = ?, attempts = ?
+      ${row} AND token = ?`,
+    keys: both((state) => `SELECT ${place[state]}, ${keys} FROM ${table} ${behind[state]} LIMIT ?`),
+    deadKeysOf: `SELECT ${place.dead}, ${keys} FROM ${table} WHERE state = 'dead' AND event_id = ?`,
+    count: both((state) => ({
+      page: `SELECT count(*) AS count FROM (SELECT ${ours} AS ours FROM ${table} ${behind[state]} LIMIT ?) WHERE ours`,
+      last: `SELECT ${place[state]} FROM ${table} ${behind[state]} LIMIT 1 OFFSET ?`,
+    })),
     sinks: `SELECT sink FROM ${sinks} WHERE outbox = ? ORDER BY sink`,
     addSinks: `INSERT OR IGNORE INTO ${sinks} (outbox, sink) SELECT ?, value FROM json_each(?)`,
     dropSinks: `DELETE FROM ${sinks} WHERE outbox = ? AND sink NOT IN (SELECT value FROM json_each(?))`,
-    counts: ['due', 'dead']
-      .map(
-        (state) => `
-      SELECT sink, '${state}' AS state, count(*) AS count FROM ${table} WHERE ${ours} AND state = '${state}' GROUP BY sink`,
-      )
-      .join(' UNION ALL '),
+    // From one sink of the index to the next one.
+    sinksWith: both(
+      (state) => `
+      WITH RECURSIVE found (sink) AS (
+        SELECT min(sink) FROM ${table} WHERE state = '${state}' UNION ALL
+        SELECT (SELECT min(sink) FROM ${table} WHERE state = '${state}' AND sink > found.sink) FROM found
+        WHERE found.sink IS NOT NULL)
+      SELECT sink FROM found WHERE sink IS NOT NULL`,
+    ),
     redeliverRow: `UPDATE ${table} SET ${dueAgain} ${row} AND state = 'dead'`,
     discard: `DELETE FROM ${table} ${row} AND ${isFree}`,
     move: `UPDATE OR IGNORE ${table} SET sink = ?, token = NULL, ${dueAgain} ${row} AND ${isFree}`,

@@ -9,6 +9,7 @@ import { Drain } from '../forward/drain.js';
 import { logError } from '../log.js';
 import type { VastEvent } from '../providers/vast.js';
 import { toQueued } from '../queue/envelope.js';
+import { GroupCommit } from '../stores/group-commit.js';
 import type { SqliteDatabase } from '../stores/sqlite-table.js';
 import { SweepSchedule } from '../stores/sweep.js';
 import {
@@ -24,7 +25,6 @@ import {
 } from '../util/check-options.js';
 import { type Clock, systemClock, type Timer } from '../util/clock.js';
 import { swallowErrors } from '../util/swallow-errors.js';
-import { GroupCommit } from './group-commit.js';
 import { OutboxAlerts, outageKey } from './outbox-alerts.js';
 import { OutboxTable } from './outbox-table.js';
 import { SinkWorker } from './sink-worker.js';
@@ -71,21 +71,28 @@ export interface OutboxOptions<Event = VastEvent> {
 /** A sink that stores events in a file until they are delivered to its own sinks. */
 export interface Outbox<Event = VastEvent> extends Sink<Event> {
   /**
-   * Dead letters, and events for sinks that the outbox no longer has. The oldest come first. They stay until they are
-   * redelivered, moved or discarded.
+   * Dead letters by sink, the oldest first, and behind them events for sinks that the outbox no longer has, in the order
+   * of their due times. They stay until they are redelivered, moved or discarded. Many are read over several turns of the
+   * event loop, without those that fail meanwhile. For `for await`, which rejects with an error of the database.
    */
-  deadLetters(page?: DeadLetterPage): DeadLetter[];
-  /** Redelivers the dead letters of one event, or all, except those of sinks that are gone. Returns how many. */
-  redeliver(id?: string): number;
+  deadLetters(page?: DeadLetterPage): AsyncIterable<DeadLetter>;
   /**
-   * Moves undelivered events to another sink of this outbox. No event is delivered to that sink twice. Returns how many
-   * were moved. Throws a `TypeError` if the outbox has no sink `to`.
+   * Redelivers the dead letters of one event, or all, except those of sinks that are gone. Resolves with how many there
+   * were. Many are changed over several turns of the event loop.
    */
-  move(which: OutboxMove): number;
-  /** Deletes the entries of `deadLetters()` for one event: of one sink, or of all. Returns how many there were. */
-  discard(id: string, sink?: string): number;
-  /** Numbers of events by sink. Includes sinks that the outbox no longer has, if they have events. */
-  stats(): OutboxStats[];
+  redeliver(id?: string): Promise<number>;
+  /**
+   * Moves undelivered events to another sink of this outbox. No event is delivered to that sink twice. Resolves with how
+   * many were moved. Rejects with a `TypeError` if the outbox has no sink `to`.
+   */
+  move(which: OutboxMove): Promise<number>;
+  /** Deletes the entries of `deadLetters()` for one event: of one sink, or of all. Resolves with how many there were. */
+  discard(id: string, sink?: string): Promise<number>;
+  /**
+   * Numbers of events by sink. Includes sinks that the outbox no longer has, if they have events. Many are counted over
+   * several turns of the event loop, so that events that are delivered meanwhile may count or not.
+   */
+  stats(): Promise<OutboxStats[]>;
   /** Stops accepting and delivering events. Resolves when running deliveries have settled, or after `timeoutMs`. */
   close(timeoutMs?: number): Promise<void>;
   /** `close()` without a timeout: for `await using`. */
@@ -175,7 +182,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   #timer: Timer | undefined;
   #isPollScheduled = false;
   #isFailing = false;
-  #hasReported = false;
+  #hasStarted = false;
 
   constructor(clock: Clock, db: SqliteDatabase, options: OutboxOptions<Event>) {
     this.#clock = clock;
@@ -200,14 +207,17 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.name = name;
     this.#onError = swallowErrors(options.onError ?? logError);
     this.#table = new OutboxTable(db, table, name);
-    this.#undelivered = new UndeliveredEvents(this.#table, () => this.#sinks.map((sink) => sink.name));
+    this.#undelivered = new UndeliveredEvents(this.#table, () => this.#sinks.map((sink) => sink.name), clock);
     this.#scope = scopeOf(name);
     const alerts = options.alert && new OutboxAlerts(this.#table, this.#scope, options.alert);
     this.#alerts = alerts;
     this.#sinks = toSinks([...options.sinks, ...((alerts ? [alerts.sink] : []) as unknown as Sink<Event>[])]);
     this.#tableId = tableIdOf(db, table);
     this.#open();
-    this.#commits = new GroupCommit(this.#table.sqlite, (failure) => this.#onCommit(failure), clock);
+    this.#commits = new GroupCommit(this.#table.sqlite, {
+      onCommit: (failure) => this.#onCommit(failure),
+      clock,
+    });
     const settings = {
       scope: this.#scope,
       concurrency: options.concurrency ?? 4,
@@ -250,27 +260,40 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     this.#schedulePoll();
   }
 
-  deadLetters(page?: DeadLetterPage): DeadLetter[] {
+  deadLetters(page?: DeadLetterPage): AsyncIterable<DeadLetter> {
     return this.#undelivered.list(page);
   }
 
-  redeliver(id?: string): number {
-    const count = total(this.#undelivered.redeliver(id));
-    this.#schedulePoll();
-    return count;
+  async redeliver(id?: string): Promise<number> {
+    return this.#inTurns(this.#undelivered.redeliver(id));
   }
 
-  move(which: OutboxMove): number {
-    const moved = total(this.#undelivered.move(which));
-    this.#schedulePoll();
-    return moved;
+  async move(which: OutboxMove): Promise<number> {
+    return this.#inTurns(this.#undelivered.move(which));
   }
 
-  discard(id: string, sink?: string): number {
-    return total(this.#undelivered.discard(id, sink));
+  async discard(id: string, sink?: string): Promise<number> {
+    return this.#inTurns(this.#undelivered.discard(id, sink));
   }
 
-  stats(): OutboxStats[] {
+  /** A step a turn of the event loop, the first one in this turn. */
+  async #inTurns(step: Step): Promise<number> {
+    let sum = 0;
+    this.#drain.enter();
+    try {
+      for (;;) {
+        const { count, isLast } = step();
+        sum += count;
+        this.#schedulePoll();
+        if (isLast) return sum;
+        await this.#undelivered.turn();
+      }
+    } finally {
+      this.#drain.leave();
+    }
+  }
+
+  stats(): Promise<OutboxStats[]> {
     return this.#undelivered.stats();
   }
 
@@ -285,14 +308,23 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     open.set(this.#tableId, names.add(this.name));
   }
 
-  #reportOrphans(): void {
-    if (this.#hasReported) return;
-    const orphaned = this.stats().filter((each) => each.orphaned);
+  #start(): void {
+    if (this.#hasStarted) return;
     // Without an alert sink nothing notices when an outage ends, so a later start would report it as one that lasts.
     if (this.#alerts === undefined) this.#table.forgetOutages(outageKey(this.#scope));
     this.#table.recordSinks(this.#sinks.map(({ name }) => name));
-    this.#hasReported = true;
-    for (const { sink, due, dead } of orphaned) {
+    const mayHaveOrphans = this.#undelivered.mayHaveOrphans();
+    this.#hasStarted = true;
+    if (!mayHaveOrphans) return;
+    this.#reportOrphans().catch((error) => {
+      this.#hasStarted = false;
+      this.#onCommit(error);
+    });
+  }
+
+  async #reportOrphans(): Promise<void> {
+    for (const { sink, due, dead, orphaned } of await this.stats()) {
+      if (!orphaned) continue;
       const events = `${due} due and ${dead} dead ${due + dead === 1 ? 'event' : 'events'}`;
       const advice = 'give a sink this name, or use move() or discard()';
       this.#onError(new Error(`the outbox has ${events} for "${sink}", but no sink of this name: ${advice}`), { sink });
@@ -302,6 +334,8 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   close(timeoutMs?: number): Promise<void> {
     if (!this.#drain.closing) open.get(this.#tableId)?.delete(this.name);
     this.#clock.clear(this.#timer);
+    // Other processes need not wait for rows whose attempt has not begun.
+    for (const worker of this.#workers) worker.releaseAhead();
     return this.#drain.close(timeoutMs, this.#sinks).finally(() => this.#storeLastAlerts());
   }
 
@@ -332,7 +366,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     const now = this.#clock.date();
     let next = now + pollMs;
     try {
-      this.#reportOrphans();
+      this.#start();
       this.#alerts?.poll(now);
       for (const worker of this.#workers) next = Math.min(next, worker.poll(now) ?? next);
     } catch (error) {
@@ -356,8 +390,4 @@ function mayAccept<Event>(sink: Sink<Event>, event: Event, delivery: Delivery): 
   } catch {
     return true;
   }
-}
-
-function total(steps: readonly Step[]): number {
-  return steps.reduce((sum, step) => sum + step(), 0);
 }

@@ -4,6 +4,7 @@ import { type SinkError, toError, WebhookError } from '../contracts/errors.js';
 import type { Forwarded } from '../contracts/result.js';
 import { Dispatcher } from '../forward/dispatcher.js';
 import { Drain } from '../forward/drain.js';
+import { Intake, intakeOf } from '../intake.js';
 import { type ForwarderOptions, forwarderSettingsOf } from '../options.js';
 import { outcomeOf } from '../outcome.js';
 import type { VastEvent } from '../providers/vast.js';
@@ -34,11 +35,13 @@ export function createForwarderOn<Event extends object>(clock: Clock, options: F
   // Deliveries of every provider come here, so the path is empty.
   const unregister = registerReceiver('', settings);
   const forwarder = new Dispatcher({ ...settings, drain, clock });
+  const intake = new Intake({ settings, dispatcher: forwarder, drain, clock });
 
   async function forward(queued: Delivery | QueuedDelivery): Promise<void> {
     const startedAt = clock.now();
     const received = revive<Event>(queued);
     const { delivery } = received;
+    intake.watcher?.seen(delivery);
     const forwarded = drain.closing
       ? { duplicate: false, error: new WebhookError('closing', 'the forwarder is closed') }
       : await new Promise<Forwarded>((resolve) => {
@@ -51,10 +54,11 @@ export function createForwarderOn<Event extends object>(clock: Clock, options: F
 
   function close(timeoutMs?: number): Promise<void> {
     unregister();
+    intake.watcher?.closed();
     return drain.close(timeoutMs, settings.sinks);
   }
 
-  return Object.assign(forward, { close });
+  return Object.assign(forward, { close, [intakeOf]: intake });
 }
 
 function revive<Event>(queued: Delivery | QueuedDelivery): ReceivedDelivery<Event> {

@@ -1,6 +1,5 @@
-import type { Delivery } from '../contracts/delivery.js';
+import { type Delivery, summarized } from '../contracts/delivery.js';
 import type { Sink } from '../contracts/sink.js';
-import { eventFormat } from '../providers/index.js';
 import { vast } from '../providers/vast.js';
 import { checkOptions } from '../util/check-options.js';
 import { happenedAt } from './happened-at.js';
@@ -31,7 +30,7 @@ export function cloudEvents<Event extends object>(url: string, options: HttpSink
 
 /** Source: github.com/cloudevents/spec, JSON event format 1.0. */
 function cloudEventOf(event: object, delivery: Delivery): object {
-  const { type } = eventFormat(delivery.provider).summarize(event);
+  const { type } = summarized(event, delivery);
   // CloudEvents allows no control characters in strings.
   const slug = type.replace(/\p{Cc}/gu, '');
   const isVast = delivery.provider === vast.name;

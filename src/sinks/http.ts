@@ -1,5 +1,5 @@
-import { createHmac } from 'node:crypto';
 import type { Sink } from '../contracts/sink.js';
+import { standardDigest, standardKey } from '../providers/standard-webhooks.js';
 import { anything, checkOptions } from '../util/check-options.js';
 import { type HttpSinkOptions, httpSinkChecks, poster } from './post.js';
 import { checkAddress } from './service-address.js';
@@ -44,10 +44,7 @@ export function http<Event extends object>(url: string, options: HttpOptions): S
       const timestamp = String(Math.floor(Date.now() / 1000));
       // Drops a byte-order mark, because JSON parsers refuse it.
       const body = new TextDecoder().decode(delivery.rawBody);
-      const signatures = keys.map((key) => {
-        const digest = createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64');
-        return `v1,${digest}`;
-      });
+      const signatures = keys.map((key) => `v1,${standardDigest(key, id, timestamp, body)}`);
       const headers = {
         'webhook-id': id,
         'webhook-timestamp': timestamp,
@@ -68,9 +65,8 @@ function keysOf(options: HttpOptions | undefined): Buffer[] {
     );
   }
   return list.map((each) => {
-    const [, base64] = (typeof each === 'string' && /^(?:whsec_)?([A-Za-z\d+/]+={0,2})$/.exec(each)) || [];
-    const key = Buffer.from(base64 ?? '', 'base64');
-    if (key.length < 24 || key.length > 64) {
+    const key = typeof each === 'string' ? standardKey(`whsec_${each.replace(/^whsec_/, '')}`) : undefined;
+    if (key === undefined) {
       throw new TypeError(
         'HTTP endpoint: a secret must be whsec_ and the base64 of 24 to 64 bytes: make one with openssl rand -base64 32',
       );

@@ -1,5 +1,5 @@
+import { summarized } from '../contracts/delivery.js';
 import { type Sink, sinkName } from '../contracts/sink.js';
-import { eventFormat } from '../providers/index.js';
 import { type Check, checkOptions, isFunction } from '../util/check-options.js';
 import { printableJson } from '../util/printable.js';
 
@@ -14,8 +14,8 @@ export interface LogOptions {
 }
 
 /**
- * Writes each event as one line of JSON: time of arrival, provider, id, type, severity, the secret's label, attempt
- * and the event as sent. No text in an event can break the line or control the terminal. The line has no secret.
+ * Writes each event as one line of JSON: time of arrival, provider, id, whether the sender signed it, type, severity,
+ * the secret's label, attempt and the event as sent. No text in an event can break the line or control the terminal. The line has no secret.
  * Fails if `write` fails. Throws a `TypeError` for an invalid option.
  */
 export function log<Event extends object>(options: LogOptions = {}): Sink<Event> {
@@ -24,16 +24,19 @@ export function log<Event extends object>(options: LogOptions = {}): Sink<Event>
   return {
     name,
     async deliver(event, { delivery }) {
-      const { provider, id, webhook, attempt, receivedAt } = delivery;
-      const { type, severity } = eventFormat(provider).summarize(event);
+      const { provider, id, verified, webhook, attempt, receivedAt } = delivery;
+      const { type, severity } = summarized(event, delivery);
       const time = new Date(receivedAt).toISOString();
-      await print(`${printableJson({ time, provider, id, type, severity, webhook, attempt, event })}\n`);
+      await print(`${printableJson({ time, provider, id, verified, type, severity, webhook, attempt, event })}\n`);
     },
   };
 }
 
 function toStdout(line: string): Promise<void> {
+  const { stdout } = process;
+  // Workers have a console only.
+  if (typeof stdout?.write !== 'function') return Promise.resolve(console.log(line.trimEnd()));
   return new Promise((resolve, reject) => {
-    process.stdout.write(line, (error) => (error ? reject(error) : resolve()));
+    stdout.write(line, (error) => (error ? reject(error) : resolve()));
   });
 }

@@ -1,5 +1,4 @@
-import type { Delivery } from '../contracts/delivery.js';
-import { eventFormat } from '../providers/index.js';
+import { type Delivery, summarized } from '../contracts/delivery.js';
 import type { Severity } from '../providers/provider.js';
 import { vast } from '../providers/vast.js';
 import { visible } from '../util/visible.js';
@@ -26,14 +25,16 @@ export interface EventSummary {
  * Summarizes an event. The delivery says whose event it is and when it was signed. Without it, the event is read as one
  * of Vast.ai's.
  */
-export function summaryOf(event: object, delivery?: Pick<Delivery, 'provider' | 'timestamp'>): EventSummary {
-  const { provider, timestamp } = delivery ?? { provider: vast.name, timestamp: Date.now() / 1000 };
-  const { subject, message, type: anyType, severity, url } = eventFormat(provider).summarize(event);
+export function summaryOf(
+  event: object,
+  delivery: Pick<Delivery, 'provider' | 'type' | 'timestamp'> = { provider: vast.name, timestamp: Date.now() / 1000 },
+): EventSummary {
+  const { subject, message, type: anyType, severity, url } = summarized(event, delivery);
   const type = visible(oneLine(anyType));
   return {
     title: visible(oneLine(subject)) || type || 'Notification',
     text: visible(message.trim()),
-    when: happenedAt(event, { timestamp }),
+    when: happenedAt(event, delivery),
     severity,
     link: url,
     type,

@@ -1,9 +1,11 @@
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
 import { aString, checkOptions } from '../util/check-options.js';
+import { checkClient } from './lookalikes.js';
 import { progressTtlMs } from './sweep.js';
 
-/** The part of an ioredis 5 or 6 client or cluster that is used here. */
+/** The part of an ioredis 5 or 6 client or cluster, or of a `Bun.RedisClient`, that is used here. */
 export interface IoRedis {
   /** Runs a script by its SHA-1 with keys, then arguments. Rejects if the server does not know the script. */
   evalsha(sha: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
@@ -27,10 +29,14 @@ export interface RedisStoreOptions {
 
 /**
  * An idempotency store in Redis 6 or later, for any number of machines. `client` is a client or cluster of ioredis or
- * node-redis. Throws a `TypeError` for another `client` or an invalid option.
+ * node-redis, or a `Bun.RedisClient`. Throws a `TypeError` for another `client` or an invalid option.
  */
 export function redisStore(client: IoRedis | NodeRedis, options: RedisStoreOptions = {}): IdempotencyStore {
   checkOptions(options, { prefix: aString }, 'redisStore');
+  const isRight = [(client as NodeRedis)?.evalSha, (client as IoRedis)?.evalsha].some(
+    (run) => typeof run === 'function',
+  );
+  checkClient('redisStore', client, isRight, 'client must be a client or cluster of ioredis or node-redis');
   return new RedisStore(runnerOf(client), options.prefix ?? 'vast-webhook:');
 }
 
@@ -111,16 +117,13 @@ function runnerOf(client: IoRedis | NodeRedis): Run {
 type Call = (by: 'sha' | 'source', script: string, args: [key: string, ...args: string[]]) => Promise<unknown>;
 
 function callsOf(client: IoRedis | NodeRedis): Call {
-  if (typeof (client as NodeRedis)?.evalSha === 'function') {
+  if (typeof (client as NodeRedis).evalSha === 'function') {
     const redis = client as NodeRedis;
     return (by, script, [key, ...args]) =>
       redis[by === 'sha' ? 'evalSha' : 'eval'](script, { keys: [key], arguments: args });
   }
-  if (typeof (client as IoRedis)?.evalsha === 'function') {
-    const redis = client as IoRedis;
-    return (by, script, args) => redis[by === 'sha' ? 'evalsha' : 'eval'](script, 1, ...args);
-  }
-  throw new TypeError('redisStore: client must be a client or cluster of ioredis or node-redis');
+  const redis = client as IoRedis;
+  return (by, script, args) => redis[by === 'sha' ? 'evalsha' : 'eval'](script, 1, ...args);
 }
 
 class RedisStore implements IdempotencyStore {

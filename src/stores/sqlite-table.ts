@@ -1,9 +1,15 @@
-/** The part of a better-sqlite3 11 to 13 or `node:sqlite` handle that is used here. */
+import { checkClient } from './lookalikes.js';
+
+/** The part of a better-sqlite3 11 to 13, `node:sqlite` or `bun:sqlite` handle that is used here. */
 export interface SqliteDatabase {
   /** Runs statements that return no rows. Throws if one fails. */
   exec(sql: string): unknown;
   /** Compiles one statement. Throws if it is invalid. */
   prepare(sql: string): SqliteStatement;
+  /** Whether a transaction is open, in better-sqlite3 and `bun:sqlite`. */
+  readonly inTransaction?: boolean;
+  /** Whether a transaction is open, in `node:sqlite` of Node.js 22.16 or later. */
+  readonly isTransaction?: boolean;
 }
 
 type Value = string | number | null | Uint8Array;
@@ -29,6 +35,9 @@ const maxBusyTimeoutMs = 250;
 /** After a lock timeout, how long further calls fail at once, so that waiting does not block the process again. */
 const afterBusyMs = 2 * maxBusyTimeoutMs;
 
+/** The number of `PRAGMA synchronous = FULL`. */
+const full = 2;
+
 export interface TableShape {
   /** Column definitions. Each begins with the column's name. */
   readonly columns: readonly string[];
@@ -38,9 +47,11 @@ export interface TableShape {
   readonly key: string;
   /** Columns and condition of each index, as written after the table's name. */
   readonly indexes: readonly string[];
-  /** Further settings of the handle. */
-  readonly pragmas?: readonly string[];
+  /** What a power cut may take: nothing with `FULL`, the latest writes with `NORMAL`. Holds for the whole handle. */
+  readonly synchronous?: Synchronous;
 }
+
+export type Synchronous = 'FULL' | 'NORMAL';
 
 /** One table of the user's database. Created on first use, and checked again after every error. */
 export class SqliteTable {
@@ -50,7 +61,7 @@ export class SqliteTable {
   readonly #added: readonly string[];
   readonly #key: string;
   readonly #indexes: readonly string[];
-  readonly #pragmas: readonly string[];
+  readonly #synchronous: Synchronous | undefined;
   readonly #statements = new Map<string, SqliteStatement>();
   #ready = false;
   /** How long to wait for a lock: the handle's own timeout, up to our limit. */
@@ -60,20 +71,20 @@ export class SqliteTable {
 
   /** `owner` is the public function's name, for its `TypeError`s. */
   constructor(owner: string, db: SqliteDatabase, name: string, shape: TableShape) {
-    if (typeof db?.prepare !== 'function' || typeof db.exec !== 'function') {
-      throw new TypeError(`${owner}: db must be a database of better-sqlite3 or a DatabaseSync of node:sqlite`);
-    }
+    const isRight = typeof db?.prepare === 'function' && typeof db.exec === 'function';
+    const form = 'db must be a database of better-sqlite3 or bun:sqlite, or a DatabaseSync of node:sqlite';
+    checkClient(owner, db, isRight, form);
     if (typeof name !== 'string' || !/^[a-z_][a-z0-9_]*$/i.test(name)) {
       throw new TypeError(`${owner}: table must be a name of letters, digits and underscores`);
     }
-    const { columns, added = [], key, indexes, pragmas = [] } = shape;
+    const { columns, added = [], key, indexes, synchronous } = shape;
     this.name = name;
     this.#db = db;
     this.#columns = columns;
     this.#added = added;
     this.#key = key;
     this.#indexes = indexes;
-    this.#pragmas = pragmas;
+    this.#synchronous = synchronous;
   }
 
   /**
@@ -93,18 +104,35 @@ export class SqliteTable {
     return this.#use(() => Number(this.#statement(sql).run(...values).changes));
   }
 
-  /** Runs `body` in one transaction. */
-  transaction(body: () => void): void {
+  /** Whether a transaction is open. Undefined where the handle does not say. Throws if a `node:sqlite` is closed. */
+  get isInTransaction(): boolean | undefined {
+    return this.#db.inTransaction ?? this.#db.isTransaction;
+  }
+
+  /**
+   * Runs `body` in one transaction. With `blocks: false`, it throws at once if the file is locked, and the caller can
+   * wait without blocking the process.
+   */
+  transaction(body: () => void, blocks = true): void {
     this.#use(() => {
-      this.#db.exec('BEGIN IMMEDIATE');
+      if (!blocks) this.#db.exec('PRAGMA busy_timeout = 0');
       try {
-        body();
-        this.#db.exec('COMMIT');
-      } catch (error) {
-        this.#rollBack();
-        throw error;
+        this.#transact(body);
+      } finally {
+        if (!blocks) this.#waitForLocks(this.#failFastUntil === 0);
       }
-    });
+    }, blocks);
+  }
+
+  #transact(body: () => void): void {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      body();
+      this.#db.exec('COMMIT');
+    } catch (error) {
+      this.#rollBack();
+      throw error;
+    }
   }
 
   #rollBack(): void {
@@ -115,13 +143,14 @@ export class SqliteTable {
     }
   }
 
-  #use<T>(body: () => T): T {
+  #use<T>(body: () => T, blocks = true): T {
     try {
-      if (!this.#ready) this.#open();
+      if (!this.#ready) this.#open(blocks);
       const result = body();
       if (this.#failFastUntil !== 0) this.#waitForLocks(true);
       return result;
     } catch (error) {
+      if (!blocks && isBlocked(error)) throw error;
       if (isBusy(error) && performance.now() >= this.#failFastUntil) {
         this.#failFastUntil = performance.now() + afterBusyMs;
       }
@@ -141,16 +170,15 @@ export class SqliteTable {
     return statement;
   }
 
-  #open(): void {
-    const db = this.#db;
-    this.#waitForLocks(performance.now() >= this.#failFastUntil);
+  #open(blocks: boolean): void {
+    this.#waitForLocks(blocks && performance.now() >= this.#failFastUntil);
     this.#useWal();
-    for (const pragma of this.#pragmas) db.exec(`PRAGMA ${pragma}`);
+    const isSynchronous = this.#setSynchronous();
     if (this.#existing().length === 0) this.#create();
     this.#addColumns();
     this.#checkShape();
     this.#createIndexes();
-    this.#ready = true;
+    this.#ready = isSynchronous;
   }
 
   #waitForLocks(canWait: boolean): void {
@@ -169,6 +197,22 @@ export class SqliteTable {
       if (firstOf(this.#db.prepare('PRAGMA journal_mode').get()) !== 'wal') this.#db.exec('PRAGMA journal_mode = WAL');
     } catch {
       // Fails in a transaction of the user's, or while another process opens the file.
+    }
+  }
+
+  /**
+   * After the switch to write-ahead logging, with which better-sqlite3 makes it `NORMAL` unless it was set. `EXTRA` is
+   * kept. Returns false in a transaction of the user's, where SQLite refuses it: the next call tries again.
+   */
+  #setSynchronous(): boolean {
+    if (this.#synchronous === undefined) return true;
+    const level = Number(firstOf(this.#db.prepare('PRAGMA synchronous').get()));
+    try {
+      this.#db.exec(`PRAGMA synchronous = ${this.#synchronous === 'FULL' ? Math.max(level, full) : 'NORMAL'}`);
+      return true;
+    } catch (error) {
+      if (/inside a transaction/.test(messageOf(error))) return false;
+      throw error;
     }
   }
 
@@ -220,7 +264,16 @@ export class SqliteTable {
 
 /** Reads SQLite's message, because each driver has its own error code. */
 export function isBusy(error: unknown): error is Error {
-  return /database (table )?is locked/.test(String((error as { message?: unknown } | undefined)?.message));
+  return /database (table )?is locked/.test(messageOf(error));
+}
+
+/** Whether it says that a lock is in the way, or a transaction of the user's on the same handle. */
+export function isBlocked(error: unknown): boolean {
+  return isBusy(error) || /transaction within a transaction/.test(messageOf(error));
+}
+
+function messageOf(error: unknown): string {
+  return String((error as { message?: unknown } | undefined)?.message);
 }
 
 function nameIn(definition: string): string {

@@ -1,6 +1,7 @@
 import type { ClaimResult, IdempotencyStore } from '../contracts/store.js';
-import { anything, checkOptions } from '../util/check-options.js';
-import { isBusy, type SqliteDatabase, SqliteTable } from './sqlite-table.js';
+import { anything, type Check, checkOptions } from '../util/check-options.js';
+import { GroupCommit } from './group-commit.js';
+import { isBusy, type SqliteDatabase, SqliteTable, type Synchronous } from './sqlite-table.js';
 import { progressTtlMs, SweepSchedule } from './sweep.js';
 
 /**
@@ -13,25 +14,40 @@ const clockSlackMs = 1_000;
 export interface SqliteStoreOptions {
   /** Name of the table, which the store creates on first use. Default: `vast_webhook`. */
   readonly table?: string;
+  /**
+   * What a power cut may take: nothing with `FULL`, the latest writes with `NORMAL`, so that their events are delivered
+   * again. It is set for the whole handle. Default: `FULL`.
+   */
+  readonly synchronous?: 'FULL' | 'NORMAL';
 }
 
 /**
- * An idempotency store in a SQLite database, for one machine. It survives restarts, and several processes may share the
- * file. `db` is a handle of better-sqlite3 or `node:sqlite`. The store limits its busy timeout to 250 ms, and switches
- * the file to write-ahead logging. Throws a `TypeError` for another `db` or an invalid option.
+ * An idempotency store in a SQLite database, for one machine. It survives restarts and power cuts, and several processes
+ * may share the file. `db` is a handle of better-sqlite3, `node:sqlite` or `bun:sqlite`. The store limits its busy
+ * timeout to 250 ms, sets `synchronous`, and switches the file to write-ahead logging. Calls that come together share a
+ * commit. While a transaction of yours is open on the handle, calls are part of it. Throws a `TypeError` for another
+ * `db` or an invalid option.
  */
 export function sqliteStore(db: SqliteDatabase, options: SqliteStoreOptions = {}): IdempotencyStore {
-  checkOptions(options, { table: anything }, 'sqliteStore');
-  const { table = 'vast_webhook' } = options;
-  return new SqliteStore(db, table);
+  checkOptions(options, { table: anything, synchronous: fullOrNormal }, 'sqliteStore');
+  const { table = 'vast_webhook', synchronous = 'FULL' } = options;
+  return new SqliteStore(db, table, synchronous);
 }
+
+const fullOrNormal: Check = [(value) => value === 'FULL' || value === 'NORMAL', "'FULL' or 'NORMAL'"];
 
 class SqliteStore implements IdempotencyStore {
   readonly #table: SqliteTable;
   readonly #sql: ReturnType<typeof statements>;
+  readonly #commits: GroupCommit;
   readonly #sweepSchedule = new SweepSchedule();
+  /** The event of this turn's first call, and whether calls of other events came after it. */
+  #first: string | undefined;
+  #hasOthers = false;
+  /** Whether calls of several events came in the turn before. */
+  #hadOthers = false;
 
-  constructor(db: SqliteDatabase, table: string) {
+  constructor(db: SqliteDatabase, table: string, synchronous: Synchronous) {
     this.#table = new SqliteTable('sqliteStore', db, table, {
       columns: [
         'key TEXT NOT NULL',
@@ -45,17 +61,19 @@ class SqliteStore implements IdempotencyStore {
       added: ['held_at INTEGER'],
       key: 'key',
       indexes: ['(until)'],
+      synchronous,
     });
+    this.#commits = new GroupCommit(this.#table);
     // Quoted, because the name may be a keyword of SQL.
     this.#sql = statements(`"${table}"`);
   }
 
-  claim(key: string, token: string, leaseMs: number): ClaimResult {
+  claim(key: string, token: string, leaseMs: number): ClaimResult | Promise<ClaimResult> {
     try {
-      return this.#claim(key, token, leaseMs);
+      const claimed = this.#call(key, () => this.#claim(key, token, leaseMs));
+      return claimed instanceof Promise ? claimed.catch(unclaimed) : claimed;
     } catch (error) {
-      // Nothing was claimed. So spare the locked file the release that follows a failed claim.
-      throw isBusy(error) ? Object.assign(error, { unclaimed: true }) : error;
+      return unclaimed(error);
     }
   }
 
@@ -67,26 +85,72 @@ class SqliteStore implements IdempotencyStore {
     if (taken != null) return { state: 'acquired', delivered: JSON.parse((taken as { delivered: string }).delivered) };
     const row = Object(this.#table.get(this.#sql.look, key)) as { state?: string; until?: number };
     if (row.state === 'completed') return { state: row.state };
+    // Not by `now`, because the claim may have waited for the file while the holder claimed the event.
+    const leftMs = Number(row.until) - Date.now();
     // If the event was released after the attempt, the sender can retry at once.
-    return { state: 'in_flight', retryAfterMs: row.state === 'held' ? Math.max(1, Number(row.until) - now) : 1 };
+    return { state: 'in_flight', retryAfterMs: row.state === 'held' ? Math.max(1, leftMs) : 1 };
   }
 
-  renew(key: string, token: string, leaseMs: number): boolean {
-    const now = Date.now();
-    return this.#table.run(this.#sql.renew, now + Math.ceil(leaseMs), now, key, token) === 1;
+  renew(key: string, token: string, leaseMs: number): boolean | Promise<boolean> {
+    return this.#change(key, () => {
+      const now = Date.now();
+      return this.#table.run(this.#sql.renew, now + Math.ceil(leaseMs), now, key, token);
+    });
   }
 
-  delivered(key: string, token: string, sink: string): boolean {
-    return this.#table.run(this.#sql.delivered, sink, sink, key, token) === 1;
+  delivered(key: string, token: string, sink: string): boolean | Promise<boolean> {
+    return this.#change(key, () => this.#table.run(this.#sql.delivered, sink, sink, key, token));
   }
 
-  complete(key: string, token: string, ttlMs: number): boolean {
-    return this.#table.run(this.#sql.complete, Date.now() + Math.ceil(ttlMs), key, token) === 1;
+  complete(key: string, token: string, ttlMs: number): boolean | Promise<boolean> {
+    return this.#change(key, () => this.#table.run(this.#sql.complete, Date.now() + Math.ceil(ttlMs), key, token));
   }
 
-  release(key: string, token: string, ttlMs: number): boolean {
-    return this.#table.run(this.#sql.release, Date.now() + Math.ceil(ttlMs), key, token) === 1;
+  release(key: string, token: string, ttlMs: number): boolean | Promise<boolean> {
+    return this.#change(key, () => this.#table.run(this.#sql.release, Date.now() + Math.ceil(ttlMs), key, token));
   }
+
+  /** `run` returns how many rows it has changed. */
+  #change(key: string, run: () => number): boolean | Promise<boolean> {
+    return this.#call(key, () => run() === 1);
+  }
+
+  #call<T>(key: string, run: () => T): T | Promise<T> {
+    if (this.#mustWait(key)) return this.#commits.add(run);
+    try {
+      return run();
+    } catch (error) {
+      // Another process commits one event after the other. A shared commit waits for its turn without blocking.
+      if (isBusy(error) && this.#table.isInTransaction === false) return this.#commits.add(run);
+      throw error;
+    }
+  }
+
+  /**
+   * Whether a call must wait for the end of the turn, to share a commit, or because it must not overtake others that
+   * wait. Not while one event at a time comes, and not in a transaction of the user's, which the call is a part of.
+   */
+  #mustWait(key: string): boolean {
+    if (this.#first === undefined) {
+      this.#first = key;
+      setImmediate(() => this.#endTurn());
+    } else if (key !== this.#first) {
+      this.#hasOthers = true;
+    }
+    const mustWait = this.#hasOthers || this.#hadOthers || !this.#commits.isIdle;
+    return mustWait && this.#table.isInTransaction === false;
+  }
+
+  #endTurn(): void {
+    this.#first = undefined;
+    this.#hadOthers = this.#hasOthers;
+    this.#hasOthers = false;
+  }
+}
+
+/** Nothing was claimed. So spare the locked file the release that follows a failed claim. */
+function unclaimed(error: unknown): never {
+  throw isBusy(error) ? Object.assign(error, { unclaimed: true }) : error;
 }
 
 function statements(table: string) {
@@ -111,6 +175,6 @@ function statements(table: string) {
     release: `
       UPDATE ${table} SET state = 'released', token = NULL, until = CASE delivered WHEN '[]' THEN 0 ELSE ? END ${held}`,
     // Deletes nothing during the day in which recorded deliveries outlive their lease.
-    sweep: `DELETE FROM ${table} WHERE key IN (SELECT key FROM ${table} WHERE until <= ? LIMIT 256)`,
+    sweep: `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE until <= ? LIMIT 256)`,
   };
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AbandonedClaims } from '../../src/forward/abandoned-claims.js';
 import { GuardedStore } from '../../src/forward/guarded-store.js';
 import { systemClock } from '../../src/util/clock.js';
+import type { Hold } from '../../src/util/shared-work.js';
 import { type Deferred, deferred } from '../support/deferred.js';
 import { fail, faultyStore } from '../support/faulty-store.js';
 
@@ -18,9 +19,9 @@ function setUp() {
   return {
     ...faulty,
     over,
-    abandon(count: number) {
+    abandon(count: number, hold?: Hold) {
       for (let claim = 0; claim < count; claim++)
-        abandoned.add(`key-${claim}`, 'token', () => over.push(`key-${claim}`));
+        abandoned.add(`key-${claim}`, 'token', () => over.push(`key-${claim}`), hold);
     },
   };
 }
@@ -34,6 +35,34 @@ describe('claims that failed', () => {
     // After 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s.
     expect(operations()).toHaveLength(7);
     expect(over).toEqual([]);
+  });
+
+  it('are released no sooner because more of them come', async () => {
+    const { abandon, fault, operations } = setUp();
+    fault('release', fail);
+    for (let add = 0; add < 100; add++) {
+      abandon(1);
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    expect(operations()).toHaveLength(7);
+  });
+
+  it('cost only timers of recent requests in a long outage, where requests are held', async () => {
+    const { abandon, fault } = setUp();
+    fault('release', fail);
+    const held = new Set<Promise<unknown>>();
+    for (let second = 0; second < 300; second++) {
+      abandon(1, (request) => {
+        held.add(request);
+        request.then(() => held.delete(request));
+      });
+      await vi.advanceTimersByTimeAsync(1_000);
+    }
+    // One for each request of the last 30 s or so, and none for the 270 before.
+    expect(vi.getTimerCount()).toBeLessThan(60);
+    expect(held.size).toBeLessThan(60);
+    await vi.advanceTimersByTimeAsync(leaseMs + 6_000);
+    expect(vi.getTimerCount() + held.size).toBe(0);
   });
 
   it('are released within seconds after the store is back, at most sixteen at once', async () => {

@@ -2,6 +2,7 @@
 import { createForwarder } from '../../src/queue/create-forwarder.js';
 import { digest } from '../../src/sinks/batching/digest.js';
 import { memoryStore } from '../../src/stores/memory/memory-store.js';
+import { deliveryOf } from '../support/delivery.js';
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const what = process.argv[2];
@@ -21,9 +22,7 @@ async function audit() {
 }
 const sink = what === 'digest' ? digest({ everyMs: 60_000 }, audit) : audit;
 const forward = createForwarder({ sinks: [sink], store, onOutcome() {}, onError() {} });
-const rawBody = Buffer.from('{"event_id":"e"}');
-const delivery = { provider: 'vast', verified: true, id: 'e', attempt: 1, timestamp: 0, receivedAt: 0, rawBody };
-const forwarding = forward(delivery).catch(() => {});
+const forwarding = forward(deliveryOf({ event_id: 'e' }, { id: 'e' })).catch(() => {});
 if (what === 'record') await forwarding;
 await forward.close();
 say('closed');

@@ -30,6 +30,7 @@ class World implements Effects {
   readonly remembered = new Set<number>();
   replies: (WebhookError | undefined)[] = [];
   isCompleted = false;
+  #isGone = false;
   overs = 0;
 
   constructor(seed: number) {
@@ -84,11 +85,12 @@ class World implements Effects {
     expect(this.core.lease, 'what is lost is left alone').not.toBe('lost');
     if (operation === 'complete') expect(this.core.sinks.every((state) => typeof state === 'string')).toBe(true);
     this.#later(() => {
-      const held: Held = [true, true, true, false, new WebhookError('store_unavailable', 'away')][
-        this.#random(5)
-      ] as Held;
+      const away = new WebhookError('store_unavailable', 'away');
+      const held = this.#isGone ? false : [true, true, true, false, away][this.#random(5)];
+      // What another process has claimed does not come back.
+      this.#isGone ||= held === false;
       if (operation === 'complete' && held === true) this.isCompleted = true;
-      this.core.stored(operation, held, sink);
+      this.core.stored(operation, held as Held, sink);
     });
   }
 

@@ -9,6 +9,7 @@ import { Drain } from '../../src/forward/drain.js';
 import type { VastEvent } from '../../src/providers/vast.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type Deferred, deferred } from '../support/deferred.js';
+import { deliveryOf } from '../support/delivery.js';
 import { faultyStore } from '../support/faulty-store.js';
 
 export const leaseMs = 30_000;
@@ -33,15 +34,7 @@ const secondResults: Forwarded[] = [];
 
 export const verified: VerifiedDelivery<VastEvent> = {
   event: sampleEvent('outbid'),
-  delivery: {
-    provider: 'vast',
-    verified: true,
-    id: 'event-1',
-    attempt: 1,
-    timestamp: 0,
-    receivedAt: 0,
-    rawBody: Buffer.from('{}'),
-  },
+  delivery: deliveryOf({}, { id: 'event-1' }),
 };
 
 /** A dispatcher over a faulty store, with the errors that it reported. */

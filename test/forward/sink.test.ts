@@ -1,18 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { type SinkContext, toSinks } from '../../src/contracts/sink.js';
-import { type Delivery, type Sink, type VastType, vastTypes } from '../../src/index.js';
+import { type Sink, type VastType, vastTypes } from '../../src/index.js';
 import { when } from '../../src/sinks/when.js';
 import { sampleEvent } from '../../src/testing/index.js';
+import { deliveryOf } from '../support/delivery.js';
 
-const delivery: Delivery = {
-  provider: 'vast',
-  id: 'event-1',
-  verified: true,
-  attempt: 1,
-  timestamp: 0,
-  receivedAt: 0,
-  rawBody: Buffer.from('{}'),
-};
+const delivery = deliveryOf({}, { id: 'event-1' });
 const context = { delivery } as SinkContext;
 const outbid = sampleEvent('outbid');
 const stopped = sampleEvent('instance_stopped');

@@ -156,7 +156,7 @@ describe.each(sqliteHandles())('on $client: the alert sink of an outbox', ({ ope
     reachable = true;
     await vi.advanceTimersByTimeAsync(60 * minutes);
     expect(alert.heard()).toEqual([]);
-    expect(outbox.stats()).toEqual([
+    expect(await outbox.stats()).toEqual([
       { sink: 'slack', orphaned: false, due: 0, dead: 0 },
       { sink: 'alert', orphaned: false, due: 0, dead: 0 },
     ]);
@@ -287,7 +287,7 @@ describe.each(sqliteHandles())('on $client: the alert sink of an outbox', ({ ope
     for (const chat of chats) chat.down = down();
     await Promise.all([deliver(), vi.advanceTimersByTimeAsync(6 * minutes)]);
     expect(alert.events).toMatchObject([{ notif_type: 'digest', subject: '2 notifications: 2 × sink_failing' }]);
-    expect(outbox.stats().find(({ sink }) => sink === 'alert')).toMatchObject({ due: 0, dead: 0 });
+    expect((await outbox.stats()).find(({ sink }) => sink === 'alert')).toMatchObject({ due: 0, dead: 0 });
   });
 
   it('rows of another outbox on the table are not its own', async () => {
@@ -300,7 +300,7 @@ describe.each(sqliteHandles())('on $client: the alert sink of an outbox', ({ ope
     chat.down = down();
     await Promise.all([first?.deliver(), vi.advanceTimersByTimeAsync(6 * minutes)]);
     expect(alerts.map(({ heard }) => heard())).toEqual([['sink_failing slack'], []]);
-    expect(second?.outbox.stats()).toMatchObject([{ due: 0 }, { due: 0 }]);
+    expect(await second?.outbox.stats()).toMatchObject([{ due: 0 }, { due: 0 }]);
   });
 });
 

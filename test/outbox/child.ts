@@ -3,6 +3,7 @@ import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VastEvent } from '../../src/index.js';
 import { type DigestEvent, digest, sqliteOutbox } from '../../src/sinks/index.js';
+import { deliveryOf } from '../support/delivery.js';
 import { openSqlite, type SqliteClient } from '../support/sqlite.js';
 
 export interface Task {
@@ -66,8 +67,7 @@ function deliverDigest(event: VastEvent | DigestEvent): void {
 
 async function deliverUntilTaken(outbox: ReturnType<typeof sqliteOutbox>, id: string): Promise<void> {
   const event = { event_id: id, notif_type: 'outbid' } as VastEvent;
-  const rawBody = Buffer.from(JSON.stringify(event));
-  const delivery = { provider: 'vast', verified: true, id, attempt: 1, timestamp: 0, receivedAt: 0, rawBody };
+  const delivery = deliveryOf(event, { id });
   for (;;) {
     try {
       await outbox.deliver(event, { delivery, signal: new AbortController().signal });

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { sqliteOutbox } from '../../src/sinks/index.js';
 import { sqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
-import { closeAnyway, setUp } from './set-up.js';
+import { closeAnyway, lettersOf, setUp } from './set-up.js';
 
 const [{ open }] = sqliteHandles() as [ReturnType<typeof sqliteHandles>[number]];
 const audit = { name: 'audit', deliver() {} };
@@ -93,7 +93,7 @@ describe('sqliteOutbox', () => {
         .map((row) => (row as { name: string }).name);
     const outboxes = ['first', 'second'].map((table) => sqliteOutbox(db, { table, sinks: [audit] }));
     expect(tables()).toEqual([]);
-    for (const outbox of outboxes) outbox.deadLetters();
+    for (const outbox of outboxes) await lettersOf(outbox);
     expect(tables().sort()).toEqual(['first', 'second']);
     await Promise.all(outboxes.map((outbox) => outbox.close()));
     closeAnyway(db);

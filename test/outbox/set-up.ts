@@ -1,8 +1,15 @@
 import { onTestFinished, vi } from 'vitest';
 import type { SinkContext, VastEvent } from '../../src/index.js';
-import { type OutboxOptions, type SqliteDatabase, sqliteOutbox } from '../../src/sinks/index.js';
+import {
+  type DeadLetter,
+  type Outbox,
+  type OutboxOptions,
+  type SqliteDatabase,
+  sqliteOutbox,
+} from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type Deferred, deferred } from '../support/deferred.js';
+import { deliveryOf } from '../support/delivery.js';
 import type { SqliteHandle, SqliteHandles } from '../support/sqlite.js';
 import { temporaryFile } from '../support/temporary-file.js';
 
@@ -16,16 +23,7 @@ let events = 0;
 export function anEvent(fields: object = {}): { event: VastEvent; context: SinkContext } {
   const id = `event-${++events}`;
   const event: VastEvent = { ...sampleEvent('outbid'), event_id: id, ...fields };
-  const rawBody = Buffer.from(JSON.stringify(event));
-  const delivery = {
-    provider: 'vast',
-    verified: true,
-    id,
-    attempt: 1,
-    timestamp: 1_800_000_000,
-    receivedAt: Date.now(),
-    rawBody,
-  };
+  const delivery = deliveryOf(event, { id, timestamp: 1_800_000_000, receivedAt: Date.now() });
   return { event, context: { delivery, signal: new AbortController().signal } };
 }
 
@@ -38,6 +36,16 @@ interface StoredRow {
   readonly attempts: number;
   readonly error: string | null;
   readonly failed_at: number;
+}
+
+/** Its dead letters. */
+export async function lettersOf(
+  outbox: Pick<Outbox, 'deadLetters'>,
+  page?: Parameters<Outbox['deadLetters']>[0],
+): Promise<DeadLetter[]> {
+  const letters: DeadLetter[] = [];
+  for await (const letter of outbox.deadLetters(page)) letters.push(letter);
+  return letters;
 }
 
 /** An outbox in a file of its own, and all that it reported. It ends with the test. */

@@ -17,11 +17,8 @@ describe.each(sqliteHandles())('on $client: an event is accepted', ({ open }) =>
     const delivering = deliver().then(() => executed.push('taken'));
     await settled();
     await delivering;
-    expect(executed.slice(executed.indexOf('BEGIN IMMEDIATE')).slice(0, 3)).toEqual([
-      'BEGIN IMMEDIATE',
-      'COMMIT',
-      'taken',
-    ]);
+    const steps = executed.filter((sql) => !sql.startsWith('PRAGMA busy_timeout'));
+    expect(steps.slice(steps.indexOf('BEGIN IMMEDIATE')).slice(0, 3)).toEqual(['BEGIN IMMEDIATE', 'COMMIT', 'taken']);
     expect(rows()).toHaveLength(1);
     expect(Object.values(handle.prepare('PRAGMA synchronous').get() as object)).toEqual([2]);
     expect(Object.values(handle.prepare('PRAGMA journal_mode').get() as object)).toEqual(['wal']);

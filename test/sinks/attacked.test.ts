@@ -3,6 +3,7 @@ import type { Sink } from '../../src/index.js';
 import * as sinks from '../../src/sinks/index.js';
 import { chatSink } from '../../src/sinks/kit.js';
 import { sampleEvent } from '../../src/testing/index.js';
+import { deliveryOf } from '../support/delivery.js';
 
 const telegramToken = '123456:ABC-DEFghIkl-zyx57W2v1u123ew11';
 
@@ -14,10 +15,8 @@ async function sent(make: (options: { fetch: typeof fetch }) => Sink<never>, fie
     return answer();
   };
   const event = { ...sampleEvent('outbid'), ...fields };
-  const rawBody = Buffer.from(JSON.stringify(event));
-  const delivery = { provider: 'vast', verified: true, id: 'e1', attempt: 1, timestamp: 1, receivedAt: 1, rawBody };
   const sink = make({ fetch: send as typeof fetch });
-  await sink.deliver(event as never, { delivery, signal: new AbortController().signal });
+  await sink.deliver(event as never, { delivery: deliveryOf(event), signal: new AbortController().signal });
   return bodies.map((body) =>
     body.startsWith('{') ? JSON.parse(body) : Object.fromEntries(new URLSearchParams(body)),
   );

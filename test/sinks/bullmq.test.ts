@@ -101,8 +101,10 @@ function itIsAQueue(backendOf: () => Backend): void {
       expect(job.name).toBe(event.notif_type);
       expect(job.data).toEqual({
         provider: 'vast',
+        source: 'webhook',
         verified: true,
         id: delivery.id,
+        type: event.notif_type,
         attempt: 1,
         timestamp: delivery.timestamp,
         receivedAt: delivery.receivedAt,
@@ -438,7 +440,7 @@ function startWorker(
 }
 
 function aDelivery(fields: object = {}): { event: VastEvent; delivery: Delivery } {
-  return verifyDelivery({ ...signedDelivery({ ...sampleEvent('outbid'), ...fields }, secret), secret });
+  return verifyDelivery({ ...signedDelivery(JSON.stringify({ ...sampleEvent('outbid'), ...fields }), secret), secret });
 }
 
 async function add(queue: Queue, event: VastEvent, delivery: Delivery, options?: BullMqOptions): Promise<void> {

@@ -3,6 +3,8 @@ import { build } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import type * as sinks from '../../src/sinks/index.js';
 
+const batching = ['batcher.ts', 'batch.ts', 'digest-event.ts', 'set-id.ts', 'happened-at.ts', 'summary.ts', 'text.ts'];
+
 /** The file of each sink, and those that it is made of. */
 const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
   slack: ['slack.ts', 'service-address.ts', 'chat.ts', 'happened-at.ts', 'summary.ts', 'post.ts', 'text.ts'],
@@ -38,8 +40,8 @@ const filesOf: Readonly<Record<keyof typeof sinks, readonly string[]>> = {
   outboxFile: [],
   sqliteOutbox: [],
   alerting: [],
-  digest: ['digest.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'happened-at.ts', 'summary.ts', 'text.ts'],
-  quiet: ['quiet.ts', 'batcher.ts', 'batch.ts', 'digest-event.ts', 'happened-at.ts', 'summary.ts', 'text.ts'],
+  digest: ['digest.ts', ...batching],
+  quiet: ['quiet.ts', ...batching],
   gotify: [
     'gotify.ts',
     'chat.ts',

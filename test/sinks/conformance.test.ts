@@ -20,6 +20,7 @@ import {
   type SinkStandIn,
   sinkConformance,
 } from '../../src/testing/index.js';
+import { inFakeTime } from '../support/in-fake-time.js';
 import { pushoverToken, pushoverUser, telegramToken } from '../support/service-stand-in.js';
 
 type Make = (options: ConformingSinkOptions) => Sink<object>;
@@ -147,5 +148,5 @@ const sinks: Readonly<Record<string, readonly [Make, SinkStandIn]>> = {
 };
 
 describe.each(Object.entries(sinks))('%s', (_name, [makeSink, standIn]) => {
-  for (const { name, run } of sinkConformance(makeSink as never, standIn)) it(name, run);
+  for (const { name, run } of sinkConformance(makeSink as never, standIn)) it(name, () => inFakeTime(run));
 });

@@ -11,7 +11,7 @@ export function eventWith(fields: Readonly<Record<string, unknown>>): object {
 
 /** The delivery that carries an event. */
 function deliveryOf(event: object): Delivery {
-  const { body, headers } = signedDelivery(event, secret);
+  const { body, headers } = signedDelivery(JSON.stringify(event), secret);
   return verifyDelivery({ body, headers, secret }).delivery;
 }
 

@@ -3,6 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type HttpOptions, http } from '../../src/sinks/index.js';
 import { type ChatRequest, type ChatStandIn, endpointStandIn } from '../support/chat-stand-in.js';
+import { deliveryOf } from '../support/delivery.js';
 import { deliverTo, eventWith, failureOf } from './deliver.js';
 
 let endpoint: ChatStandIn<Record<string, unknown>>;
@@ -44,15 +45,7 @@ describe('http posts', () => {
   });
 
   it('the very bytes, but for a byte-order mark', async () => {
-    const delivery = {
-      provider: 'vast',
-      verified: true,
-      id: 'e1',
-      attempt: 1,
-      timestamp: 1,
-      receivedAt: 1,
-      rawBody: Buffer.from('\uFEFF{"event_id": "e1", "n": 12345678901234567890, "s": "\\u00e4"}'),
-    };
+    const delivery = deliveryOf('\uFEFF{"event_id": "e1", "n": 12345678901234567890, "s": "\\u00e4"}');
     await http(endpoint.url, { secret }).deliver({}, { delivery, signal: new AbortController().signal });
     const request = endpoint.requests.at(-1) as ChatRequest;
     expect(request.body).toBe('{"event_id": "e1", "n": 12345678901234567890, "s": "\\u00e4"}');

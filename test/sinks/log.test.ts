@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { vastWebhook } from '../../src/index.js';
 import { type LogOptions, log } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
+import { deliveryOf } from '../support/delivery.js';
 import { deliverTo, eventWith, failureOf } from './deliver.js';
 
 afterEach(() => {
@@ -28,6 +29,7 @@ describe('log writes', () => {
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       provider: 'vast',
       id: event.event_id,
+      verified: true,
       type: 'outbid',
       severity: 'error',
       attempt: 1,
@@ -37,22 +39,15 @@ describe('log writes', () => {
 
   it('when it came in and by which secret', async () => {
     const lines: string[] = [];
-    const delivery = {
-      provider: 'vast',
-      verified: true,
-      id: 'e1',
-      attempt: 2,
-      webhook: 'renter',
-      timestamp: 1_790_000_000,
-      receivedAt: 1_790_000_001_250,
-      rawBody: Buffer.from('{"a": "rawBody"}'),
-    };
+    const times = { timestamp: 1_790_000_000, receivedAt: 1_790_000_001_250 };
+    const delivery = deliveryOf({ a: 'rawBody' }, { attempt: 2, webhook: 'renter', ...times });
     const { signal } = new AbortController();
     await log<object>({ write: (line) => lines.push(line) }).deliver({}, { delivery, signal });
     expect(JSON.parse(lines[0] ?? '')).toEqual({
       time: '2026-09-21T14:13:21.250Z',
       provider: 'vast',
       id: 'e1',
+      verified: true,
       type: '',
       severity: 'info',
       webhook: 'renter',
@@ -75,7 +70,7 @@ describe('log writes', () => {
   it('whole lines to a pipe, before the process ends', async () => {
     const script = `
       const { log } = await import('./src/sinks/log.ts');
-      const delivery = { provider: 'vast', verified: true, id: 'e1', attempt: 1, timestamp: 1, receivedAt: 1, rawBody: Buffer.from('{}') };
+      const delivery = { provider: 'vast', source: 'webhook' as const, verified: true, id: 'e1', attempt: 1, timestamp: 1, receivedAt: 1, rawBody: Buffer.from('{}') };
       for (let i = 0; i < 3; i++) await log().deliver({ message: 'x'.repeat(200_000) }, { delivery });
       process.exit();
     `;

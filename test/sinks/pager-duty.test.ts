@@ -4,6 +4,7 @@ import { type VastType, vastTypes } from '../../src/index.js';
 import { pagerDuty } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
 import { type ChatStandIn, type PagerDutyStandInMessage, pagerDutyStandIn } from '../support/chat-stand-in.js';
+import { deliveryOf } from '../support/delivery.js';
 import { deliverTo, eventWith } from './deliver.js';
 import { clusters, isMadeOf, isWellFormed } from './nasty.js';
 
@@ -165,16 +166,7 @@ describe('pagerDuty reads of the text', () => {
 
   it('the machine first, where the label of the secret is host', async () => {
     const event = eventWith({ notif_type: 'near_end_date', message: 'instance 48927380 on machine 46110' });
-    const delivery = {
-      provider: 'vast',
-      verified: true,
-      id: 'e1',
-      attempt: 1,
-      webhook: 'host',
-      timestamp: 1,
-      receivedAt: 1,
-    };
-    const context = { delivery: { ...delivery, rawBody: Buffer.from('{}') }, signal: new AbortController().signal };
+    const context = { delivery: deliveryOf({}, { webhook: 'host' }), signal: new AbortController().signal };
     await pagerDuty(chat.token, { url: chat.url }).deliver(event, context);
     expect(chat.messages.at(-1)?.dedup_key).toBe('vast:near_end_date:machine:46110');
   });

@@ -32,6 +32,8 @@ describe('quiet({ perMinute }, sink)', () => {
     expect(events()).toHaveLength(2);
     await after(1);
     expect(subjects()[2]).toBe('498 notifications: 498 × instance_offline');
+    // Settling them takes several turns of the event loop.
+    await after(5);
     expect(resultsOf(storm)).toEqual(['delivered']);
   });
 

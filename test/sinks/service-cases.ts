@@ -6,6 +6,7 @@ import { type Delivery, type Sink, type VastType, vastTypes } from '../../src/in
 import type { ChatOptions, HttpSinkOptions } from '../../src/sinks/index.js';
 import { type SinkRequest, sampleEvent, sinkConformance } from '../../src/testing/index.js';
 import type { ChatStandIn } from '../support/chat-stand-in.js';
+import { inFakeTime } from '../support/in-fake-time.js';
 import type { ServiceServer } from '../support/stand-in-server.js';
 import { deliverTo, eventWith, failureOf } from './deliver.js';
 import { clusters, isWellFormed, nasty, nastyMarkdown } from './nasty.js';
@@ -59,7 +60,7 @@ export function describeService({
         return chat.judge({ method, url: pathname + search, headers: Object.fromEntries(headers), body });
       },
     });
-    it.each(conformance)('$name', ({ run }) => run(), 60_000);
+    it.each(conformance)('$name', ({ run }) => inFakeTime(run));
 
     const answering = (status: number, body = '', headers: Record<string, string> = {}) => {
       chat.misbehave = (res) => res.writeHead(status, headers).end(body);
@@ -71,7 +72,7 @@ export function describeService({
 
     async function messageFor(event: object, options?: ServiceSinkOptions): Promise<string> {
       const before = chat.messages.length;
-      await deliverTo(sink(chat, options), event);
+      await deliverTo(sink(chat, { timeoutMs: 60_000, ...options }), event);
       expect(chat.messages).toHaveLength(before + 1);
       return JSON.stringify(chat.messages[before]);
     }

@@ -3,17 +3,12 @@ import type { IdempotencyStore } from '../../src/contracts/store.js';
 import { storeConformance } from '../../src/testing/index.js';
 import { type MadeStore, type RemoteStore, remoteStore } from '../support/remote-store.js';
 
-/**
- * Holds two instances of a store, with a client each, to the conformance suite. `args` gives what `make` of the module
- * takes, for both the same data.
- */
-type Conforms = <Args>(
-  module: URL,
-  make: (args: Args) => MadeStore | Promise<MadeStore>,
-  args: () => Args | Promise<Args>,
-) => void;
+/** What the store is made of, for both instances the same data. */
+type Given<Args> = () => Args | Promise<Args>;
+type Make<Args> = (args: Args) => MadeStore | Promise<MadeStore>;
 
-export const conformsInOneProcess: Conforms = (_, make, args) => {
+/** Holds two instances of a store, with a client each, to the conformance suite. */
+export function conformsInOneProcess<Args>(make: Make<Args>, args: Given<Args>): void {
   let stores: readonly [MadeStore, MadeStore];
   beforeAll(async () => {
     const given = await args();
@@ -24,9 +19,10 @@ export const conformsInOneProcess: Conforms = (_, make, args) => {
   describe('keeps the rules of a store in one process', () => {
     keepsTheRules(() => [stores[0].store, stores[1].store]);
   });
-};
+}
 
-export const conformsAcrossProcesses: Conforms = (module, make, args) => {
+/** The same with one of them in a process of its own. `make` is a function of the module. */
+export function conformsAcrossProcesses<Args>(module: URL, make: Make<Args>, args: Given<Args>): void {
   let local: MadeStore;
   let remote: RemoteStore;
   beforeAll(async () => {
@@ -36,7 +32,7 @@ export const conformsAcrossProcesses: Conforms = (module, make, args) => {
   afterAll(() => Promise.all([local?.close?.(), remote?.close()]));
 
   describe('keeps the rules of a store across two processes', () => keepsTheRules(() => [local.store, remote]));
-};
+}
 
 /** Each case takes its stores in turns, however many run at the same time. */
 function keepsTheRules(stores: () => readonly [IdempotencyStore, IdempotencyStore]): void {

@@ -60,7 +60,7 @@ describeWithPrivatePostgres('postgresStore', () => {
       server.thaw();
       // Sooner than in the 30 seconds of the lease.
       await service.takes(event);
-      expect(await service.deliver(event)).toBe(204);
+      await service.takes(event);
       expect(service.handled).toHaveLength(2);
     });
 
@@ -84,7 +84,7 @@ describeWithPrivatePostgres('postgresStore', () => {
 
       await server.start();
       await service.takes(during);
-      for (const event of [before, during]) expect(await service.deliver(event)).toBe(204);
+      for (const event of [before, during]) await service.takes(event);
       expect(service.handled).toHaveLength(2);
     });
 

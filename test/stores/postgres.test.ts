@@ -7,9 +7,9 @@ import { type Postgres, postgresStore } from '../../src/stores/index.js';
 import { anEvent, listen, secret, signed } from '../support/adapters.js';
 import { describeWithPostgres, uniqueName } from '../support/backends.js';
 import { remoteStore } from '../support/remote-store.js';
-import { conformsAcrossProcesses, conformsInOneProcess } from './conforms.js';
+import { conformsInOneProcess } from './conforms.js';
 import { afterQuery, type CostsArgs, costsService, freePort } from './factories/costs-service.js';
-import { make, type PostgresArgs } from './factories/postgres.js';
+import { make, type PostgresArgs, postgresClients } from './factories/postgres.js';
 import { aClient, aPool, aSchema, type OwnSchema, ownSchema, withSettings } from './own-schema.js';
 
 const factories = new URL('factories/postgres.ts', import.meta.url);
@@ -20,21 +20,14 @@ const completed = { state: 'completed' };
 const inFlight = { state: 'in_flight', retryAfterMs: expect.any(Number) };
 
 describeWithPostgres('postgresStore', () => {
-  const clients: [string, Omit<PostgresArgs, 'url'>][] = [
-    ['a pool', { client: 'Pool' }],
-    ['a pool without prepared statements', { client: 'Pool', prepare: false }],
-    ['a client', { client: 'Client' }],
-  ];
-  describe.each(clients)('on %s', (_, args) => {
+  describe.each(postgresClients)('on %s', (_, args) => {
     let schema: OwnSchema;
     beforeAll(async () => {
       schema = await ownSchema();
     });
     afterAll(() => schema?.drop());
 
-    const inSchema = () => ({ ...args, url: schema.url });
-    conformsInOneProcess(factories, make, inSchema);
-    conformsAcrossProcesses(factories, make, inSchema);
+    conformsInOneProcess(make, () => ({ ...args, url: schema.url }));
   });
 
   describe('its table', () => {

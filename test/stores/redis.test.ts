@@ -7,7 +7,7 @@ import type { IdempotencyStore } from '../../src/contracts/store.js';
 import { type IoRedis, redisStore } from '../../src/stores/index.js';
 import { describeWithPrivateRedis, describeWithRedis, redisUrl, uniqueName } from '../support/backends.js';
 import { type PrivateServer, type RedisOptions, startRedis } from '../support/servers.mjs';
-import { conformsAcrossProcesses, conformsInOneProcess } from './conforms.js';
+import { conformsInOneProcess } from './conforms.js';
 import {
   connectRedis,
   make,
@@ -18,7 +18,6 @@ import {
   redisClients,
 } from './factories/redis.js';
 
-const factories = new URL('factories/redis.ts', import.meta.url);
 const minute = 60_000;
 const day = 24 * 60 * minute;
 const acquired = { state: 'acquired', delivered: [] };
@@ -26,9 +25,7 @@ const completed = { state: 'completed' };
 const inFlight = { state: 'in_flight', retryAfterMs: expect.any(Number) };
 
 describeWithRedis.each(redisClients)('redisStore on %s', (client) => {
-  const args = () => ({ client, url: redisUrl(), prefix: `${uniqueName()}:` });
-  conformsInOneProcess(factories, make, args);
-  conformsAcrossProcesses(factories, make, args);
+  conformsInOneProcess(make, () => ({ client, url: redisUrl(), prefix: `${uniqueName()}:` }));
 });
 
 describeWithPrivateRedis('redisStore on a cluster', () => {
@@ -40,7 +37,7 @@ describeWithPrivateRedis('redisStore on a cluster', () => {
 
   describe.each(redisClients)('with %s', (client) => {
     const prefix = `${uniqueName()}:`;
-    conformsAcrossProcesses(factories, make, () => ({ client, url: server.url, isCluster: true, prefix }));
+    conformsInOneProcess(make, () => ({ client, url: server.url, isCluster: true, prefix }));
   });
 });
 

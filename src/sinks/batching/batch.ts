@@ -1,10 +1,15 @@
 import { type Delivery, eventKey, type ReceivedDelivery } from '../../contracts/delivery.js';
 import type { SinkContext } from '../../contracts/sink.js';
 import type { Severity } from '../../providers/provider.js';
+import type { Clock } from '../../util/clock.js';
 import { type DigestEntry, digestOf, type EventGroup, groupOf } from './digest-event.js';
+import { SetId } from './set-id.js';
 
 /** Full events kept per severity, so that the digest can quote them. */
 const maxQuoted = 20;
+
+/** So many requests are settled in one turn of the event loop, because each goes on with work of its own. */
+const settledPerTurn = 200;
 
 /** A request that is answered when the sink has its event. */
 interface Waiting {
@@ -21,6 +26,8 @@ interface BatchEntry extends DigestEntry {
 
 /** Events that a sink gets in one delivery, each of them once. */
 export class Batch {
+  readonly #clock: Clock;
+  readonly #id = new SetId();
   readonly #entries = new Map<string, BatchEntry>();
   readonly #groups = new Map<string, EventGroup>();
   /** How many full events are kept, by severity. */
@@ -32,6 +39,10 @@ export class Batch {
   #left: Waiting[] = [];
   /** Called when the last event has left the batch. */
   onAbandoned: () => void = () => {};
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   get size(): number {
     return this.#entries.size;
@@ -93,27 +104,42 @@ export class Batch {
   /** The digest, or the event itself if there is only one. The sink runs from now on. */
   toDeliver(): ReceivedDelivery<object> {
     this.#isDelivering = true;
-    const [first, ...others] = this.#entries.values();
-    if (others.length === 0 && first?.received !== undefined) return first.received;
-    return digestOf([...this.#entries.values()], this.#newest as Delivery);
+    const [first] = this.#entries.values();
+    if (this.size === 1 && first?.received !== undefined) return first.received;
+    return digestOf([...this.#entries.values()], this.#newest as Delivery, this.#id.value);
   }
 
-  delivered(): void {
-    for (const { waiting } of this.#entries.values()) {
+  async delivered(): Promise<void> {
+    await this.#settleEach(({ waiting, id, group }) => {
       for (const { settle } of waiting) settle();
-    }
-    this.#entries.clear();
+      // Not from its id: what is left, if this run ends between two turns, is still the same digest.
+      this.#entries.delete(eventKey({ provider: group.provider, id }));
+      return waiting.size;
+    });
     this.#settleLeft();
   }
 
   /** Fails the waiting requests, whose senders will retry. Events that were answered stay in the batch. */
-  failed(error: Error): void {
-    for (const entry of this.#entries.values()) {
+  async failed(error: Error): Promise<void> {
+    await this.#settleEach((entry) => {
+      const { size } = entry.waiting;
       for (const { settle } of entry.waiting) settle(error);
       entry.waiting.clear();
       this.#removeUnlessWanted(entry);
-    }
+      return size;
+    });
     this.#settleLeft(error);
+  }
+
+  /** `settle` returns how many requests it has settled. */
+  async #settleEach(settle: (entry: BatchEntry) => number): Promise<void> {
+    let count = 0;
+    for (const entry of this.#entries.values()) {
+      count += settle(entry);
+      if (count < settledPerTurn) continue;
+      count = 0;
+      await new Promise<void>((resolve) => this.#clock.timeout(resolve, 0));
+    }
   }
 
   #settleLeft(error?: Error): void {
@@ -129,6 +155,7 @@ export class Batch {
       const group = this.#shared(groupOf(event, delivery));
       entry = { id: delivery.id, group, received: undefined, waiting: new Set(), isAnswered: false };
       this.#entries.set(key, entry);
+      this.#id.toggle(key);
       this.#newest = delivery;
     }
     return entry;
@@ -143,6 +170,8 @@ export class Batch {
   }
 
   #removeUnlessWanted({ isAnswered, waiting, id, group }: BatchEntry): void {
-    if (!isAnswered && waiting.size === 0) this.#entries.delete(eventKey({ provider: group.provider, id }));
+    if (isAnswered || waiting.size > 0) return;
+    const key = eventKey({ provider: group.provider, id });
+    if (this.#entries.delete(key)) this.#id.toggle(key);
   }
 }

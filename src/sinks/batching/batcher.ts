@@ -5,6 +5,8 @@ import { maxWorkMs, type Sink, type SinkContext } from '../../contracts/sink.js'
 import { logError } from '../../log.js';
 import { waitAfter } from '../../util/backoff.js';
 import { type Clock, systemClock, type Timer } from '../../util/clock.js';
+import { isWorkers } from '../../util/runtime.js';
+import { type Hold, SharedWork } from '../../util/shared-work.js';
 import { swallowErrors } from '../../util/swallow-errors.js';
 import { Batch } from './batch.js';
 
@@ -20,8 +22,25 @@ const maxEvents = 100_000;
 /** Time for the delivery itself, between the end of the window and a request's deadline. */
 const deliveryMs = 1_000;
 
+/**
+ * The longest window where a platform ends requests, because `waitUntil` lasts for 30 seconds only. The rest is for the
+ * delivery and for its retries.
+ */
+const maxHeldWindowMs = 20_000;
+
 /** Retry policy for events that were answered already, because their sender will not send them again. */
 const backoff = { minBackoffMs: 1_000, maxBackoffMs: 60_000, giveUpAfterMs: 15 * 60_000, giveUpOnPermanent: true };
+
+/** A batch, and the work of delivering it once its window has ended. */
+interface Round {
+  readonly batch: Batch;
+  readonly work: SharedWork;
+  /** When the first attempt began. */
+  startedAt: number | undefined;
+  attempts: number;
+  /** Whether `onError` knows that the events wait for a further request. */
+  isReported: boolean;
+}
 
 /**
  * Buffers events until a window ends, and then delivers them to the sink as one batch. A request waits for the batch
@@ -31,11 +50,10 @@ export class Batcher<Event extends object> {
   readonly #sink: Sink<Event>;
   readonly #clock: Clock;
   readonly #onError: (error: Error, context: ErrorContext) => void;
-  #batch: Batch | undefined;
-  #endsAt = 0;
-  #timer: Timer | undefined;
-  readonly #deliveries = new Set<Promise<void>>();
-  readonly #pauses = new Set<() => void>();
+  /** All rounds whose events are not yet delivered or given up. */
+  readonly #rounds = new Set<Round>();
+  /** The round that takes further events. */
+  #open: Round | undefined;
   #flushes = 0;
 
   constructor(sink: Sink<Event>, onError: OnError = logError, clock: Clock = systemClock) {
@@ -46,69 +64,101 @@ export class Batcher<Event extends object> {
 
   /** `endsAt`, a time of the clock's `now()`, is when a window that this event opens will end. */
   add(event: Event, context: SinkContext, endsAt: number): Promise<void> | undefined {
-    const isNew = this.#batch === undefined;
-    if (isNew) this.#endsAt = endsAt;
-    this.#batch ??= new Batch();
-    const batch = this.#batch;
-    const canWait = this.#endsAt + deliveryMs <= (context.deadlineAt ?? Number.POSITIVE_INFINITY);
-    // Each waiting request sets the timer anew, because an isolate loses the timers of requests that have ended.
-    if (isNew || canWait) this.#setTimer();
+    const { deadlineAt = Number.POSITIVE_INFINITY, delivery, waitUntil } = context;
+    const now = this.#clock.now();
+    const isHeld = waitUntil !== undefined;
+    const windowEnd = this.#open?.work.dueAt ?? endsAt;
+    const dueAt = isHeld ? Math.min(windowEnd, now + maxHeldWindowMs) : windowEnd;
+    const canWait = dueAt + deliveryMs <= deadlineAt;
+    if (!canWait && !isHeld && isWorkers()) throw new Error(noWaitUntil);
+    const round = this.#opened();
+    const { batch, work } = round;
+    work.schedule(dueAt);
     let delivered: Promise<void> | undefined;
     if (canWait) delivered = batch.addWaiting(event, context);
-    else batch.addAnswered(event, context.delivery);
-    if (batch.size >= maxEvents || this.#clock.now() >= this.#endsAt) this.#close();
+    else batch.addAnswered(event, delivery);
+    if (batch.size >= maxEvents) work.schedule(now);
+    // A request that waits or is held attends with a timer of its own.
+    if (canWait || isHeld || work.attendedUntil <= now || work.dueAt <= now) work.attend(waitUntil);
+    if (isHeld) this.#adopt(waitUntil, now);
     return delivered;
   }
 
-  #setTimer(): void {
-    this.#clock.clear(this.#timer);
-    this.#timer = this.#clock.unrefTimeout(() => this.#close(), Math.max(0, this.#endsAt - this.#clock.now()));
+  #opened(): Round {
+    if (this.#open !== undefined) return this.#open;
+    const round: Round = {
+      batch: new Batch(this.#clock),
+      work: new SharedWork(this.#clock, (hold) => this.#attempt(round, hold)),
+      startedAt: undefined,
+      attempts: 0,
+      isReported: false,
+    };
+    this.#open = round;
+    this.#rounds.add(round);
+    return round;
+  }
+
+  /** Attends to batches whose own requests have ended before a retry succeeded. */
+  #adopt(hold: Hold, now: number): void {
+    for (const { work } of this.#rounds) if (work.attendedUntil <= now) work.attend(hold);
   }
 
   /** Delivers all buffered events now. Resolves when each batch is delivered or given up. */
   async flush(): Promise<void> {
     this.#flushes++;
-    this.#close();
     // Only the first call ends the backoff pauses, because close() calls flush() many times.
-    if (this.#flushes === 1) for (const resume of this.#pauses) resume();
+    const isFirst = this.#flushes === 1;
+    const rounds = [...this.#rounds];
+    for (const round of rounds) {
+      if (!isFirst && round !== this.#open) continue;
+      round.work.schedule(this.#clock.now());
+      round.work.attend();
+    }
     // The sink may buffer, too, and then still has the events that it just got.
-    await Promise.allSettled([...this.#deliveries, this.#sink.flush?.()]);
+    await Promise.allSettled([...rounds.map(({ work }) => work.over()), this.#sink.flush?.()]);
     this.#flushes--;
   }
 
-  #close(): void {
-    const batch = this.#batch;
-    if (batch === undefined) return;
-    this.#batch = undefined;
-    this.#clock.clear(this.#timer);
-    const delivering = this.#deliverBatch(batch).then(() => {
-      this.#deliveries.delete(delivering);
-    });
-    this.#deliveries.add(delivering);
-  }
-
-  async #deliverBatch(batch: Batch): Promise<void> {
-    const startedAt = this.#clock.now();
-    for (let attempts = 1; batch.size > 0; attempts++) {
+  /** One attempt to deliver the batch. */
+  async #attempt(round: Round, hold: Hold | undefined): Promise<void> {
+    const { batch, work } = round;
+    if (this.#open === round) this.#open = undefined;
+    if (batch.size > 0) {
+      round.startedAt ??= this.#clock.now();
+      const attempt = ++round.attempts;
       const received = batch.toDeliver();
       try {
-        await this.#deliver(received, batch);
-        batch.delivered();
+        await this.#deliver(received, batch, hold);
+        await batch.delivered();
       } catch (error) {
-        batch.failed(toError(error));
-        if (batch.size === 0) return;
-        const ageMs = this.#clock.now() - startedAt;
-        const waitMs = waitAfter(error, attempts, ageMs, backoff);
-        if (waitMs === undefined) {
-          this.#report(error, received, batch);
-          return;
-        }
-        await this.#pause(waitMs);
+        // The request was taken for ended, and another one tries again.
+        if (attempt !== round.attempts) return;
+        await batch.failed(toError(error));
+        if (batch.size > 0 && this.#retries(round, error, received)) return;
       }
     }
+    this.#rounds.delete(round);
+    work.schedule();
   }
 
-  async #deliver({ event, delivery }: ReceivedDelivery<object>, batch: Batch): Promise<void> {
+  /** Schedules the next attempt. Returns whether there is one. */
+  #retries(round: Round, error: unknown, received: ReceivedDelivery<object>): boolean {
+    const { batch, work, startedAt = 0, attempts } = round;
+    const now = this.#clock.now();
+    const waitMs = waitAfter(error, attempts, now - startedAt, backoff);
+    if (waitMs === undefined) {
+      this.#report('could not be delivered', error, received, batch);
+      return false;
+    }
+    work.schedule(now + waitMs);
+    if (work.dueAt >= work.attendedUntil && !round.isReported) {
+      round.isReported = true;
+      this.#report('could not be delivered yet, and wait for the next request', error, received, batch);
+    }
+    return true;
+  }
+
+  async #deliver({ event, delivery }: ReceivedDelivery<object>, batch: Batch, waitUntil?: Hold): Promise<void> {
     const abort = new AbortController();
     const { signal } = abort;
     // We still wait for a sink that ignores the abort, because it may deliver the events.
@@ -123,28 +173,19 @@ export class Batcher<Event extends object> {
       }, maxWorkMs);
     });
     try {
-      const delivered = this.#sink.deliver(event as Event, { delivery, signal, deadlineAt: batch.deadlineAt });
-      await Promise.race([delivered, tooLong]);
+      const context = { delivery, signal, deadlineAt: batch.deadlineAt, waitUntil };
+      await Promise.race([this.#sink.deliver(event as Event, context), tooLong]);
     } finally {
       this.#clock.clear(timer);
     }
   }
 
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const resume = () => {
-        this.#clock.clear(timer);
-        this.#pauses.delete(resume);
-        resolve();
-      };
-      const timer = this.#clock.unrefTimeout(resume, ms);
-      this.#pauses.add(resume);
-    });
-  }
-
-  #report(thrown: unknown, received: ReceivedDelivery<object>, { size }: Batch): void {
+  #report(what: string, thrown: unknown, received: ReceivedDelivery<object>, { size }: Batch): void {
     const events = size === 1 ? 'an answered event' : `${size} answered events`;
-    const error = new Error(`${events} could not be delivered: ${toError(thrown).message}`, { cause: thrown });
+    const error = new Error(`${events} ${what}: ${toError(thrown).message}`, { cause: thrown });
     this.#onError(error, { id: received.delivery.id, type: eventType(received), sink: this.#sink.name });
   }
 }
+
+const noWaitUntil =
+  'the digest is delivered after the answer, and Workers ends a request’s work with its answer: pass the context that has waitUntil, hook(request, env, ctx)';

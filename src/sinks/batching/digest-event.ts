@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
-import { type Delivery, eventKey, type ReceivedDelivery } from '../../contracts/delivery.js';
+import { Buffer } from 'node:buffer';
+import { type Delivery, type ReceivedDelivery, summarized } from '../../contracts/delivery.js';
 import { type DigestEvent, type DigestedType, digests } from '../../providers/digests.js';
-import { eventFormat } from '../../providers/index.js';
 import type { Severity } from '../../providers/provider.js';
 import { summaryOf } from '../summary.js';
 import { cut, oneLine } from '../text.js';
@@ -38,18 +37,27 @@ const maxRead = 1_000;
 const maxSubjectLength = 120;
 const maxIds = 1_000;
 
-export function groupOf(event: object, { provider, webhook, verified }: Delivery): EventGroup {
-  const { type, severity, url } = eventFormat(provider).summarize(event);
+export function groupOf(event: object, delivery: Delivery): EventGroup {
+  const { provider, webhook, verified } = delivery;
+  const { type, severity, url } = summarized(event, delivery);
   return { provider, webhook, verified, type, severity, url, account: (event as { user_id?: unknown }).user_id };
 }
 
-/** One event that stands for several, and its delivery. The delivery is a copy of `newest`, their last one. */
-export function digestOf(entries: readonly DigestEntry[], newest: Delivery): ReceivedDelivery<DigestEvent> {
-  const groups = inOrder([...countEqual(entries.map(({ group }) => group))], ([group]) => group);
+/**
+ * One event that stands for several, and its delivery. The delivery is a copy of `newest`, their last one. `setId` is
+ * the same for the same events. Sorts nothing that grows with the number of events, because there may be 100,000.
+ */
+export function digestOf(
+  entries: readonly DigestEntry[],
+  newest: Delivery,
+  setId: string,
+): ReceivedDelivery<DigestEvent> {
+  const rank = ([{ severity }]: Groups[number]) => severities.indexOf(severity);
+  const groups = [...countEqual(entries.map(({ group }) => group))].sort((a, b) => rank(a) - rank(b));
   const webhook = only(groups, (group) => group.webhook);
   const account = only(groups, (group) => group.account);
   const event: DigestEvent = {
-    event_id: idOf(entries),
+    event_id: `digest:${setId}`,
     user_id: typeof account === 'number' ? account : 0,
     notif_type: 'digest',
     subject: `${entries.length} notifications: ${typesIn(groups)}`,
@@ -60,33 +68,27 @@ export function digestOf(entries: readonly DigestEntry[], newest: Delivery): Rec
     count: entries.length,
     types: typesOf(groups),
     event_ids: entries
+      .slice(0, maxIds)
       .map(({ id }) => id)
-      .sort()
-      .slice(0, maxIds),
+      .sort(),
   };
   const rawBody = Buffer.from(JSON.stringify(event));
-  const verified = entries.every(({ group }) => group.verified);
+  const verified = groups.every(([group]) => group.verified);
   const { name: provider } = digests;
-  return { event, delivery: { ...newest, provider, verified, id: event.event_id, attempt: 1, webhook, rawBody } };
+  const { event_id: id, notif_type: type } = event;
+  return {
+    event,
+    delivery: { ...newest, provider, source: 'webhook', verified, id, type, attempt: 1, webhook, rawBody },
+  };
 }
 
 /** Groups and how many events each has: by severity, the worst first, then in the order of arrival. */
 type Groups = readonly (readonly [group: EventGroup, count: number])[];
 
-function inOrder<T>(list: T[], groupOfItem: (item: T) => EventGroup): T[] {
-  const rank = (item: T) => severities.indexOf(groupOfItem(item).severity);
-  return list.sort((a, b) => rank(a) - rank(b));
-}
-
 /** The value that all groups share, if there is one. */
 function only<T>(groups: Groups, of: (group: EventGroup) => T): T | undefined {
   const values = new Set(groups.map(([group]) => of(group)));
   return values.size === 1 ? [...values][0] : undefined;
-}
-
-function idOf(entries: readonly DigestEntry[]): string {
-  const keys = entries.map(({ id, group }) => eventKey({ provider: group.provider, id })).sort();
-  return `digest:${createHash('sha256').update(keys.join('\n')).digest('hex')}`;
 }
 
 /** The link that all events share, or else the console of the worst one. */
@@ -116,14 +118,21 @@ function typesIn(groups: Groups): string {
 
 /** The subjects that are kept, one per line, within the limits. */
 function messageOf(entries: readonly DigestEntry[]): string {
-  const kept = entries.filter(({ received }) => received !== undefined);
-  const subjects = inOrder(kept, ({ group }) => group)
+  const subjects = severities
+    .flatMap((severity) => keptOf(entries, severity))
     .slice(0, maxRead)
     .map(({ received }) => subjectIn(received as ReceivedDelivery<object>));
   const shown = [...countEqual(subjects)].slice(0, maxSubjects);
   const lines = shown.map(([subject, count]) => (count === 1 ? subject : `${count} × ${subject}`));
   const more = entries.length - shown.reduce((sum, [, count]) => sum + count, 0);
   return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n');
+}
+
+/** Full events of the severity, as many as are read. */
+function keptOf(entries: readonly DigestEntry[], severity: Severity): readonly DigestEntry[] {
+  return entries
+    .filter(({ received, group }) => received !== undefined && group.severity === severity)
+    .slice(0, maxRead);
 }
 
 function subjectIn({ event, delivery }: ReceivedDelivery<object>): string {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Sink } from '../../contracts/sink.js';
 import { cut, withoutMarkup } from '../text.js';
 import { type Chat, type ChatOptions, type ChatParts, chatSink } from './chat.js';

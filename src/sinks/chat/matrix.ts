@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { eventKey } from '../../contracts/delivery.js';
 import type { Sink } from '../../contracts/sink.js';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Sink } from '../../contracts/sink.js';
 import type { Severity } from '../../providers/provider.js';
 import { cut, withoutMarkdown, withoutTags } from '../text.js';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Sink } from '../../contracts/sink.js';
 import { anything } from '../../util/check-options.js';
 import { checkSecret, formOf } from '../post.js';

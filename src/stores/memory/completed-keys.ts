@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer';
+
 /** Reserved up front: untouched pages cost no memory, and growing later blocks the event loop. */
 const usualKeys = 131_072;
 /** Size of a usual key: a scope, a provider's name and a UUID. */

@@ -18,6 +18,9 @@ export interface MemoryStoreOptions {
 
 const maxCompleted: Check = [isWholeUpTo(1, Number.MAX_SAFE_INTEGER), 'a whole number of at least 1'];
 
+/** Marks a store that forgets everything with its process, in both builds of the package. */
+export const inMemory = Symbol.for('vast-webhook.in-memory');
+
 /** A claimed event. */
 interface Lease {
   readonly token: string;
@@ -65,6 +68,10 @@ class MemoryStore implements IdempotencyStore {
     this.#completed = new CompletedKeys(max);
     // Drops leases of holders that crashed, because nobody will settle them.
     this.#leases = new KeyMap(({ expiresAt }) => expiresAt + progressTtlMs <= clock.now());
+  }
+
+  get [inMemory](): true {
+    return true;
   }
 
   claim(key: string, token: string, leaseMs: number): ClaimResult {

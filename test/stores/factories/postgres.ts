@@ -6,6 +6,12 @@ export interface PostgresArgs extends PostgresStoreOptions {
   readonly url: string;
 }
 
+export const postgresClients: readonly [string, Omit<PostgresArgs, 'url'>][] = [
+  ['a pool', { client: 'Pool' }],
+  ['a pool without prepared statements', { client: 'Pool', prepare: false }],
+  ['a client', { client: 'Client' }],
+];
+
 export async function make({ client, url, ...options }: PostgresArgs) {
   const handle = client === 'Pool' ? aPool(url) : await aClient(url);
   return { store: postgresStore(handle, options), close: () => handle.end() };
