@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { run } from './program.js';
-import { endWithParent } from './serve/parent.js';
+import { endWithParent, workerVariable } from './serve/parent.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 const { stdin, stdout, stderr, env } = process;
@@ -32,14 +32,23 @@ async function undisturbed<Result>(work: () => Promise<Result>): Promise<Result>
   }
 }
 
+// Loaded in workers only, because it loads node:cluster.
+const worker = env[workerVariable]
+  ? (await import('./serve/worker.js')).workerOf(() => interruption.abort())
+  : undefined;
+
 // The reader has closed the pipe, as `head` does.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Its primary has gone, and it ends when it has drained.
+  if (worker && error.code === 'EPIPE') return;
   if (error.code !== 'EPIPE') throw error;
   process.exit();
 });
 endWithParent({ env }, () => interruption.abort());
 process.exitCode = await run(
   process.argv.slice(2),
-  { stdin, stdout, stderr, env, cwd: process.cwd(), interrupted: interruption.signal, undisturbed },
+  { worker, stdin, stdout, stderr, env, cwd: process.cwd(), interrupted: interruption.signal, undisturbed },
   version,
 );
+// A channel to the process that started it would keep it alive, and so would what a worker's config has left open.
+if (worker || process.connected) process.exit();

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addCompletion } from './completion.js';
 import { addDev } from './dev/dev.js';
 import { addDoctor } from './doctor/doctor.js';
 import { addCreate } from './manage/create.js';
@@ -13,7 +14,7 @@ import { addTrigger } from './send/trigger.js';
 import { addDeadLetters } from './serve/dead-letters.js';
 import { addServe } from './serve/serve.js';
 import type { CliContext } from './shared/context.js';
-import { CliError, toError } from './shared/errors.js';
+import { CliError, ReportedElsewhere, toError } from './shared/errors.js';
 import { asksForJsonLog, jsonLogLine } from './shared/log-line.js';
 import { printableJson, printLine, printNote } from './shared/print.js';
 import { addVerify } from './verify/verify.js';
@@ -25,7 +26,7 @@ import { addVerify } from './verify/verify.js';
 export async function run(args: readonly string[], io: CliContext, version: string): Promise<number> {
   // A log of JSON has no other lines, also when nothing comes of the start.
   const report = asksForJsonLog(args)
-    ? (message: string) => printLine(io, jsonLogLine('error', message))
+    ? (message: string) => printLine(io, jsonLogLine('error', message, { worker: io.worker?.id }))
     : (message: string) => printNote(io, `vast-webhook: ${message}`);
   const program = new Command('vast-webhook')
     .description('Receive Vast.ai webhooks without code, manage them, and find out why a delivery fails.')
@@ -58,6 +59,7 @@ export async function run(args: readonly string[], io: CliContext, version: stri
     addDelete,
     addRotateSecret,
     addTest,
+    addCompletion,
   ];
   for (const addTo of add) addTo(program, io);
   try {
@@ -80,6 +82,7 @@ function withoutValues(text: string, args: readonly string[]): string {
 function statusOf(error: unknown, io: CliContext, report: (message: string) => void): number {
   // Commander has printed its own; help and version are no errors.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof ReportedElsewhere) return error.status;
   const { name, message } = toError(error);
   report(name === 'AbortError' && io.interrupted.aborted ? 'it was interrupted' : message);
   // By its name, so that the clients are not loaded for each subcommand.

@@ -34,7 +34,7 @@ function place() {
     const outbox = open({ sinks: [refusing(name).sink] });
     const events = Array.from({ length: count }, () => anEvent());
     for (const { event, context } of events) await outbox.deliver(event, context);
-    await vi.waitFor(() => expect(outbox.stats()[0]?.dead).toBe(count));
+    await vi.waitFor(async () => expect((await outbox.stats())[0]?.dead).toBe(count));
     await outbox.close();
     return events.map(({ event }) => String(event.event_id));
   }
@@ -55,7 +55,8 @@ describe('dead-letters list', () => {
     expect(pages.map((page) => page.length)).toEqual([2, 1]);
     expect(pages.flat()).toEqual(all);
     expect((await call(['list', '--limit', '2'])).err).toBe('1 more: --offset 2 shows the next.\n');
-    expect(await list('--sink', 'other')).toEqual([]);
+    const beyond = await call(['list', '--offset', '3']);
+    expect(beyond).toEqual({ status: 0, out: '', err: 'There is none beyond the first 3: give a smaller --offset.\n' });
   });
 
   it('says so when there is none', async () => {
@@ -77,6 +78,25 @@ describe('dead-letters list', () => {
     other.close();
     const { workplace: none } = await import('./call.js');
     expect(await none().call(['dead-letters', 'list'])).toMatchObject({ status: 2 });
+  });
+});
+
+describe('dead-letters for a sink that is not there', () => {
+  it.each([
+    ['list', '--sink', 'typo'],
+    ['list', '--sink', 'typo', '--json'],
+    ['redeliver', '--sink', 'typo'],
+    ['move', '--from', 'typo', '--to', 'slack'],
+    ['discard', '--all', '--sink', 'typo', '--yes'],
+  ])('%s %s %s ends with 1, and names those that are', async (...args) => {
+    const { withDead, call, list } = place();
+    await withDead('slack', 1);
+    expect(await call(args.filter(Boolean))).toEqual({
+      status: 1,
+      out: '',
+      err: expect.stringMatching(/: --(sink|from): the outbox has no sink "typo" \(it has slack\)\n$/),
+    });
+    expect(await list()).toHaveLength(1);
   });
 });
 
@@ -154,7 +174,7 @@ describe('dead-letters of a sink that is gone', () => {
     expect(await list()).toEqual([]);
     expect(await call(['discard', '--all', '--yes'])).toMatchObject({ out: '0 events discarded.\n' });
     expect(await call(['move', '--to', 'slack'])).toMatchObject({ status: 1 });
-    expect(outbox.stats()).toEqual([{ sink: 'slack', orphaned: false, due: 1, dead: 0 }]);
+    expect(await outbox.stats()).toEqual([{ sink: 'slack', orphaned: false, due: 1, dead: 0 }]);
   });
 });
 
@@ -184,7 +204,7 @@ describe('dead-letters discard', () => {
       err: '1 event for away (gone) left: --sink away discards them, too.\n',
     });
     expect(await call(['discard', '--all', '--sink', 'away', '--yes'])).toMatchObject({ out: '1 event discarded.\n' });
-    expect(second.stats()).toEqual([{ sink: 'slack', orphaned: false, due: 0, dead: 0 }]);
+    expect(await second.stats()).toEqual([{ sink: 'slack', orphaned: false, due: 0, dead: 0 }]);
   });
 });
 

@@ -62,3 +62,44 @@ export function showInFrame(src) {
 export function styleOf(element, property) {
   return getComputedStyle(element)[property];
 }
+
+export function idsOf(elements) {
+  return elements.filter((element) => element.role === 'option' && element.tagName === 'DIV').map(({ id }) => id);
+}
+
+export function scrollSizeOf() {
+  const { scrollWidth, scrollHeight } = document.documentElement;
+  return [scrollWidth, scrollHeight];
+}
+
+export function readClipboard() {
+  return navigator.clipboard.readText();
+}
+
+/** What axe finds, in short. */
+export async function runAxe() {
+  const { violations } = await window.axe.run(document);
+  return violations.map(
+    ({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`,
+  );
+}
+
+/** Scrolls faster than anybody reads: a screen a frame, over and over, and then to the end. Gives how far that is. */
+export async function scrollThrough(element) {
+  const { scrollHeight } = element;
+  for (let frame = 1; frame <= 120; frame++) {
+    element.scrollTop = (frame * 500) % scrollHeight;
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+  }
+  element.scrollTop = element.scrollHeight;
+  return element.scrollTop;
+}
+
+/** Letter by letter. */
+export async function typeInto(input, text) {
+  for (let end = 0; end <= text.length; end++) {
+    input.value = text.slice(0, end);
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+  }
+}

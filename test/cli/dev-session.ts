@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished, vi } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
+import type { LoggedDelivery } from '../../src/cli/dev/delivery-log.js';
 import { run } from '../../src/cli/program.js';
 import { type FakeIo, fakeIo } from '../support/io.js';
 
@@ -17,13 +18,17 @@ export interface DevSession {
   receiverUrl(): Promise<string>;
 }
 
-/** Starts `vast-webhook dev` on free ports, and interrupts it at the test's end. `file` is its `.env`, or makes it. */
+/**
+ * Starts `vast-webhook dev` on free ports, and interrupts it at the test's end. `file` is its `.env`, or makes it. In a
+ * folder of its own, unless there is one.
+ */
 export async function startDev(
   args: readonly string[],
   env: Record<string, string> = {},
   file?: string | ((path: string) => Promise<void>),
+  folder?: string,
 ): Promise<DevSession> {
-  const cwd = await mkdtemp(join(tmpdir(), 'vast-webhook-'));
+  const cwd = folder ?? (await mkdtemp(join(tmpdir(), 'vast-webhook-')));
   const path = join(cwd, '.env');
   if (typeof file === 'string') await writeFile(path, file);
   else await file?.(path);
@@ -61,6 +66,24 @@ export function connectTunnel(origin: string, receiverOrigin: () => string): voi
   onTestFinished(() => {
     vi.unstubAllGlobals();
   });
+}
+
+/** Gives the page's orders as the page does. */
+async function pageOrders(session: DevSession) {
+  const url = await session.pageUrl();
+  const [, token = ''] = /name="token" content="(\w+)"/.exec((await send(url)).body) ?? [];
+  const { origin } = new URL(url);
+  const headers = { Origin: origin, 'Content-Type': 'application/json', 'X-Dev-Token': token };
+  return (path: string, order: object) => send(url + path, { method: 'POST', headers, body: JSON.stringify(order) });
+}
+
+/** All that the page can show of the first deliveries, when they are there. */
+export async function shownDeliveries(session: DevSession, last: number): Promise<LoggedDelivery[]> {
+  const order = await pageOrders(session);
+  const numbers = Array.from({ length: last }, (_, index) => index + 1);
+  await expect.poll(async () => (await order('detail', { number: last })).status).toBe(200);
+  const answers = await Promise.all(numbers.map((number) => order('detail', { number })));
+  return answers.map(({ body }) => JSON.parse(body).delivery);
 }
 
 export interface RawAnswer {

@@ -3,14 +3,13 @@ import { readFile, stat, symlink } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import type { LoggedDelivery } from '../../src/cli/dev/delivery-log.js';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openTunnel } from '../../src/cli/dev/tunnel.js';
 import { sampleEvent, signedDelivery } from '../../src/testing/index.js';
 import { slackStandIn } from '../support/chat-stand-in.js';
 import { failures, startVastManagement } from '../support/management-stand-in.js';
 import { unmarked } from './call.js';
-import { connectTunnel, type DevSession, send, startDev } from './dev-session.js';
+import { connectTunnel, type DevSession, send, shownDeliveries, startDev } from './dev-session.js';
 
 const secret = 'a-secret-of-the-environment';
 const tunnelOrigin = 'https://made-up-words.trycloudflare.com';
@@ -37,8 +36,8 @@ describe('dev with an API key and a tunnel', () => {
     const { session, api } = await register();
     await session.printed(/the test has arrived/);
     const page = await send(await session.pageUrl());
-    const events = await eventsOf(session, 1);
-    for (const text of [session.io.out, session.io.err, page.body, events]) {
+    const shown = JSON.stringify(await shownDeliveries(session, 1));
+    for (const text of [session.io.out, session.io.err, page.body, shown]) {
       expect(text).not.toContain(api.webhooks[0]?.webhook_secret);
       expect(text).not.toContain(api.apiKey);
     }
@@ -57,6 +56,11 @@ describe('dev with an API key and a tunnel', () => {
       event_types: ['client:outbid'],
       webhook_secret: secret,
     });
+  });
+
+  it('says how many types a new one has', async () => {
+    const { session } = await register({ args: ['--types', 'outbid'] });
+    await session.printed(/leads to \S+, with 1 type\n/);
   });
 
   it('subscribes to the types that are asked for', async () => {
@@ -147,7 +151,7 @@ describe('dev without an API key', () => {
     const session = await startDev([], { VAST_WEBHOOK_SECRET: secret });
     expect(await deliver(session, secret)).toBe(204);
     await session.printed(/accepted 204 outbid [0-9a-f]{32}/);
-    expect(await eventsOf(session, 1)).toContain('"result":"accepted"');
+    expect(await shownDeliveries(session, 1)).toMatchObject([{ result: 'accepted' }]);
   });
 
   it('makes a secret for the run, says where it is, and takes it away at the end', async () => {
@@ -167,15 +171,29 @@ describe('dev without an API key', () => {
     await session.printed(/nothing was registered.* https:\/\/hooks\.example\.com\/vast\/webhooks\n/);
   });
 
+  it('says at once why the address does not lead here, and again when the reason changes', async () => {
+    let status: number | undefined;
+    vi.stubGlobal('fetch', async () => {
+      if (status !== undefined) return new Response('', { status });
+      throw new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'ENOTFOUND' }) });
+    });
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const session = await startDev(['--tunnel-url', 'https://hooks.example.com'], { VAST_WEBHOOK_SECRET: secret });
+    await session.printed(/hooks\.example\.com does not lead to port \d+ here yet \(ENOTFOUND\): trying again\n/);
+    status = 502;
+    await session.printed(/yet \(it answered 502\): trying again\n/);
+    expect(session.io.out.match(/trying again/g)).toHaveLength(2);
+  });
+
   it('prints the sinks, and shows what each did without its address', async () => {
     const chat = await slackStandIn();
     onTestFinished(() => chat.close());
     const session = await startDev([], { VAST_WEBHOOK_SECRET: secret, SLACK_WEBHOOK_URL: chat.url });
     expect(await deliver(session, secret)).toBe(204);
     expect(chat.messages).toHaveLength(1);
-    const events = await eventsOf(session, 1);
-    expect(events).toMatch(/"sinks":\{"slack-[0-9a-f]{8}":"delivered"\}/);
-    expect(events + session.io.out).not.toContain(chat.token);
+    const shown = JSON.stringify(await shownDeliveries(session, 1));
+    expect(shown).toMatch(/"sinks":\{"slack-[0-9a-f]{8}":"delivered"\}/);
+    expect(shown + session.io.out).not.toContain(chat.token);
   });
 
   it('answers /health, and says so when a delivery goes past the endpoint', async () => {
@@ -216,7 +234,7 @@ describe('what dev logs of a delivery', () => {
       const session = await startDev([], { VAST_WEBHOOK_SECRET: secret });
       const answer = await send(await session.receiverUrl(), request);
       expect(answer.status).toBe(status);
-      await expect.poll(async () => deliveriesIn(await eventsOf(session, 1)).at(-1)).toMatchObject(logged);
+      await expect.poll(async () => (await shownDeliveries(session, 1)).at(-1)).toMatchObject(logged);
     });
   }
 
@@ -227,7 +245,7 @@ describe('what dev logs of a delivery', () => {
     await Promise.all(
       events.map((event, index) => send(url, signed(event, undefined, index % 3 === 0 ? 'wrong' : secret))),
     );
-    const logged = deliveriesIn(await eventsOf(session, 20));
+    const logged = await shownDeliveries(session, 20);
     expect(logged).toHaveLength(20);
     for (const { subject, result, id, body } of logged) {
       const index = Number(subject?.slice('number '.length));
@@ -336,7 +354,7 @@ describe("dev's tunnel command", () => {
 
   it('may be interrupted while it is waited for', async () => {
     const session = await startDev(['--tunnel', 'exec sleep 1000']);
-    await session.receiverUrl();
+    await session.printed(/waiting for the tunnel's address, 30 s at most/);
     session.io.interrupt();
     expect(await session.ended).toBe(0);
     expect(session.io.err).toBe('');
@@ -391,6 +409,8 @@ describe("dev's page, to those who are not the page", () => {
       for (const [path, body] of [
         ['trigger', order],
         ['resend', '{"number":1}'],
+        ['detail', '{"number":1}'],
+        ['messages', '{"number":1}'],
       ] as const) {
         expect((await send(`${url}${path}`, { method: 'POST', headers: sent, body })).status).toBe(403);
       }
@@ -564,24 +584,6 @@ async function register({ webhook, another, args = [], env, file, brokenEnvLink,
 }
 
 const envOf = ({ cwd }: DevSession) => readFile(join(cwd, '.env'), 'utf8');
-
-/** What the page gets, up to the delivery of that number. */
-async function eventsOf(session: DevSession, last: number): Promise<string> {
-  const abort = new AbortController();
-  const stream = await fetch(`${await session.pageUrl()}events`, { signal: abort.signal });
-  let text = '';
-  for await (const chunk of (stream.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    if (text.includes(`"number":${last},`) && text.endsWith('\n\n')) break;
-  }
-  abort.abort();
-  return text;
-}
-
-function deliveriesIn(events: string): LoggedDelivery[] {
-  const [, data = '{}'] = /event: start\ndata: (.*)\n/.exec(events) ?? [];
-  return JSON.parse(data).deliveries;
-}
 
 async function deliver(session: DevSession, key: string): Promise<number> {
   return (await send(await session.receiverUrl(), signed(sampleEvent('outbid'), undefined, key))).status;

@@ -1,8 +1,10 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { parse } from 'dotenv';
 import express from 'express';
+import stringWidth from 'string-width';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { vastWebhook } from '../../src/index.js';
+import type { FakeIo } from '../support/io.js';
 import {
   failures,
   startShodaiManagement,
@@ -318,6 +320,45 @@ describe('list, update, delete', () => {
     expect(json).not.toContain('very-secret');
     expect((await call(['list', '--show-secret'])).out).toContain('very-secret');
   });
+
+  it('says `all`, or the context, in place of many types', async () => {
+    const { call } = await vastPlace({ newTypes: ['client:gpu_melted'] });
+    const typesOf = async (types: string, name: string) => {
+      const { out } = await call(['create', '--url', url, '--name', name, '--type', types, '--env-name', name]);
+      return /webhooks {2}(.*?) {2}\d{4}-/.exec(out)?.[1];
+    };
+    expect(await typesOf('all', 'a')).toBe('all (32)');
+    expect(await typesOf('client:*', 'b')).toBe('client:* (25)');
+    expect(await typesOf('host:*,outbid', 'c')).toBe('host:* (7) client:outbid');
+    // As far as this version knows, these are all.
+    const known = (await workplace().call(['types', '--json'])).out;
+    const keys = (JSON.parse(known) as { key: string }[]).map(({ key }) => key).filter((key) => /^client:/.test(key));
+    expect(await typesOf(keys.join(), 'd')).toBe(keys.join(' '));
+    const { out } = await call(['list']);
+    expect(out).toMatch(/^43 +b .* client:\* \(25\) /m);
+  });
+
+  it.each([80, 0])(
+    'fits a terminal that says it has %i columns, and stays a line each for scripts',
+    async (columns) => {
+      const { call, service } = await withTwo();
+      const names = ['東京のサーバー', '👩‍👩‍👧 rentals'];
+      for (const [i, webhook] of service.webhooks.entries()) {
+        Object.assign(webhook, { name: names[i], webhook_url: `${url}/${i}/${'x'.repeat(90)}` });
+      }
+      const onTerminal = {
+        onStart: (io: FakeIo) => Object.assign(io.stdout, { isTTY: true, columns }),
+        env: { NO_COLOR: '1' },
+      };
+      const lines = (await call(['list'], onTerminal)).out.trimEnd().split('\n');
+      for (const line of lines) expect(stringWidth(line)).toBeLessThanOrEqual(80);
+      // Columns begin at the same place, however wide the characters before are.
+      const before = lines.flatMap((line) => /^(.*?)(https:|URL)/.exec(line)?.[1] ?? []);
+      expect(before.map((text) => stringWidth(text))).toEqual([20, 20, 20]);
+      const [, first = '', second = ''] = (await call(['list'])).out.split('\n');
+      for (const line of [first, second]) expect(line).toContain('x'.repeat(90));
+    },
+  );
 
   it('says that there is none', async () => {
     const { call } = await vastPlace();

@@ -120,6 +120,13 @@ describe('replay says what was not accepted, and ends with 1', () => {
     });
   });
 
+  it('when the deadline comes first', async () => {
+    const { url } = await receiving((res) => setTimeout(() => res.writeHead(204).end(), 200));
+    const many = Array.from({ length: 1_000 }, () => events[0]);
+    const { status, err } = await replay(lines(many), ['--url', url, '--deadline', '0.5']);
+    expect([status, err]).toEqual([1, expect.stringMatching(/ended by --deadline 0\.5 after \d+ of 1000 deliveries/)]);
+  });
+
   it('when nobody listens', async () => {
     const { status, err } = await replay(lines(events), ['--url', 'http://127.0.0.1:1/']);
     expect([status, err]).toEqual([

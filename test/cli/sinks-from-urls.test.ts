@@ -4,6 +4,7 @@ import { sinkKindOf } from '../../src/cli/serve/sink-kinds.js';
 import { givenSinks, secretsInSink, sinksFromUrls } from '../../src/cli/serve/sinks-from-urls.js';
 import { CliError } from '../../src/cli/shared/errors.js';
 import { sampleEvent } from '../../src/testing/index.js';
+import { deliveryOf } from '../support/delivery.js';
 
 const settings = { labels: [], cwd: '.' };
 
@@ -193,9 +194,7 @@ describe('what a log must not have of an address', () => {
 
 function anEvent() {
   const event = sampleEvent('outbid');
-  const rawBody = Buffer.from(JSON.stringify(event));
-  const times = { timestamp: 1_790_000_000, receivedAt: 1_790_000_000_000 };
-  const delivery = { provider: 'vast', verified: true, id: 'e1', attempt: 1, ...times, rawBody };
+  const delivery = deliveryOf(event, { timestamp: 1_790_000_000, receivedAt: 1_790_000_000_000 });
   return [event, { delivery, signal: new AbortController().signal }] as const;
 }
 

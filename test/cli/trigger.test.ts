@@ -52,6 +52,29 @@ describe('trigger sends a sample event', () => {
     expect((await trigger(['--url', url, '--age', age])).out).toContain(`\n${status} in `);
   });
 
+  it('with the fields that were asked for', async () => {
+    const { url, received } = await receiving();
+    const fields = [
+      'subject=a=b',
+      'message=42',
+      'user_id=7',
+      'extra={"deep":[1]}',
+      'note=plain',
+      'notif_type=brand_new',
+    ];
+    const { status, out } = await trigger(['outbid', '--url', url, ...fields.flatMap((field) => ['--set', field])]);
+    expect(status).toBe(0);
+    expect(out).toMatch(/^brand_new [0-9a-f]{32} to /);
+    expect(verified(received[0] as never).event).toMatchObject({
+      subject: 'a=b',
+      message: '42',
+      user_id: 7,
+      extra: { deep: [1] },
+      note: 'plain',
+      notif_type: 'brand_new',
+    });
+  });
+
   it('and gives the result as JSON', async () => {
     const { url } = await receiving((res) => res.writeHead(200).end('{"ok": true}'));
     const { status, out } = await trigger(['outbid', '--url', `${url}?token=secret`, '--json']);
@@ -117,6 +140,10 @@ describe('trigger called wrongly ends with 2', () => {
     [['--count', '1.5'], /whole number/],
     [['--age', 'x'], /whole number/],
     [['--ulr', 'x'], /Did you mean --url/],
+    [['--set', 'subject'], /--set takes a field and a value/],
+    [['--set', '=x'], /--set takes a field and a value/],
+    [['--set', 'event_id=x'], /give it with --event-id/],
+    [['--deadline', '0'], /above 0/],
   ])('%j', async (args, message) => {
     const { status, err, out } = await trigger(args);
     expect(err).toMatch(message);
@@ -165,10 +192,38 @@ describe('trigger sends many', () => {
 
   it('of one event, which is delivered once', async () => {
     const { url, io } = await serving(['--log-events']);
-    const { status } = await trigger(['--url', url, '--count', '10', '--connections', '1', '--event-id', 'one']);
+    const { status } = await trigger(['--url', url, '--count', '10', '--event-id', 'one']);
     expect(status).toBe(0);
     expect(io.out.match(/event webhook_test one/g)).toHaveLength(1);
     expect(io.out.match(/duplicate 204/g)).toHaveLength(9);
+  });
+
+  it('of one event, and again while its last delivery is being settled', async () => {
+    let sent = 0;
+    const { url } = await receiving((res) => {
+      const isSettling = ++sent === 2;
+      res.writeHead(isSettling ? 503 : 204).end(isSettling ? '{"ok":false,"error":"in_flight"}' : undefined);
+    });
+    const { status, out } = await trigger(['--url', url, '--count', '3', '--event-id', 'one']);
+    expect(out).toMatch(/\n204 +3\n/);
+    expect([status, sent]).toEqual([0, 4]);
+  });
+
+  it.each([
+    ['one after the other', ['--count', '4'], 1],
+    ['as many at once as was asked for', ['--count', '4', '--connections', '4'], 4],
+    ['many at once when it is for load', ['--rate', '1000', '--count', '4'], 4],
+    ['one event one after the other, at a rate, too', ['--rate', '1000', '--count', '4', '--event-id', 'x'], 1],
+  ])('%s', async (_, args, atOnce) => {
+    const held: (() => void)[] = [];
+    let most = 0;
+    const server = await receiving((res) => {
+      held.push(() => res.writeHead(204).end());
+      most = Math.max(most, held.length);
+      if (held.length === atOnce) for (const answer of held.splice(0)) setImmediate(answer);
+    });
+    expect((await trigger(['--url', server.url, ...args])).status).toBe(0);
+    expect([most, server.received.length]).toEqual([atOnce, 4]);
   });
 
   it('and ends with 1 when one was not answered 2xx', async () => {
@@ -212,6 +267,23 @@ describe('trigger sends many', () => {
     io.interrupt();
     expect(await status).toBe(1);
     expect(io.out).toMatch(/\ninterrupted +\d+\n/);
+  });
+
+  it('until the deadline, also when an answer goes on and on', async () => {
+    const dripping = await receiving((res) => {
+      res.writeHead(200);
+      const timer = setInterval(() => res.write('.'), 20);
+      res.on('close', () => clearInterval(timer));
+    });
+    const one = await trigger(['--url', dripping.url, '--deadline', '0.3']);
+    expect(one.err).toMatch(/no answer from \S+ before --deadline/);
+    const many = await trigger(['--url', dripping.url, '--deadline', '0.3', '--count', '5']);
+    // A timer may end the first a little before the deadline, and a second one begins.
+    expect(many.err).toMatch(/([12]) of \1 were not answered 2xx/);
+    const fast = await receiving((res) => setTimeout(() => res.writeHead(204).end(), 20));
+    const left = await trigger(['--url', fast.url, '--deadline', '0.3', '--count', '100000']);
+    expect(left.err).toMatch(/ended by --deadline 0\.3 after \d+ of 100000|not answered 2xx/);
+    expect([one.status, many.status, left.status]).toEqual([1, 1, 1]);
   });
 
   it('with a progress bar on a terminal, beside the result', async () => {

@@ -19,23 +19,37 @@ Environment variables, also from .env; options win:
 Examples, with PORT set to the receiver's port:
   vast-webhook dev --tunnel 'cloudflared tunnel --url http://127.0.0.1:$PORT'
   vast-webhook dev --tunnel 'ngrok http $PORT --log stdout'
-  vast-webhook dev --tunnel-url https://hooks.example.com`;
+  vast-webhook dev --tunnel-url https://hooks.example.com
+  vast-webhook dev --forward-to http://127.0.0.1:3000/vast/webhooks`;
 
 export function addDev(program: Command, io: CliContext): void {
   const command = program
     .command('dev')
-    .description('from nothing to a tested webhook in one go, with a page that shows deliveries')
+    .description('Receive a webhook on this machine through a tunnel, and show deliveries on a page.')
     .addOption(
       new Option('--tunnel-url <url>', 'the https address at which a tunnel leads to the receiver').conflicts('tunnel'),
     )
     .option('--tunnel <command>', 'a command that opens such a tunnel, and prints its address')
     .option('--name <name>', 'the webhook to create or update', 'vast-webhook dev')
-    .option('--types <types>', 'what it subscribes to: keys, or patterns such as instance_* (default: all)', gather)
-    .option('--port <port>', "the receiver's", toPort, 8787)
-    .option('--page-port <port>', "the page's", toPort, 8788)
-    .option('--slack <url>', 'a Slack incoming webhook to deliver to; may be repeated', collect)
-    .option('--google-chat <url>', 'a Google Chat incoming webhook to deliver to; may be repeated', collect)
-    .option('--sink <[name=]url>', 'any other sink, as serve takes it; may be repeated', collect);
+    .option(
+      '--types <types>',
+      'event types, repeatable or a comma list: client:outbid, outbid, "client:*" (default: all)',
+      gather,
+    )
+    .option(
+      '--forward-to <url>',
+      'your own app, which gets each delivery as it came; its answer becomes that of the sender, and is shown',
+    )
+    .option('--port <port>', 'the port of the receiver', toPort, 8787)
+    .option('--page-port <port>', 'the port of the page', toPort, 8788)
+    .option(
+      '--history <file>',
+      'where deliveries are kept for the next time (default: a file of your own, a folder each)',
+    )
+    .option('--no-history', 'keep no deliveries for the next time')
+    .option('--slack <url>', 'a Slack incoming webhook to deliver to; repeatable', collect)
+    .option('--google-chat <url>', 'a Google Chat incoming webhook to deliver to; repeatable', collect)
+    .option('--sink <[name=]url>', 'any other sink, as serve takes it; repeatable', collect);
   addApiOptions(command)
     .addHelpText('after', manual)
     .action(async (options: DevOptions) => {

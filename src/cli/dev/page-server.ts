@@ -1,29 +1,77 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import template from 'virtual:dev-page';
 import { vastTypes } from 'vast-webhook';
-import type { DeliveryLog, LoggedDelivery } from './delivery-log.js';
-import template from './page.html?raw';
+import { chatMessages } from './chat-messages.js';
+import { type DeliveryLog, type DeliverySummary, type LoggedDelivery, summaryOf } from './delivery-log.js';
+import type { Explanation } from './explain.js';
 
-/** What the page's buttons do. Each gives a sentence for the user, and throws one when it failed. */
+/** Where deliveries are expected, as it is known by now. */
+export interface Places {
+  readonly receiver: string;
+  /** The webhook's address at Vast.ai, where there is one. */
+  readonly webhook: string | undefined;
+  readonly forwardTo: string | undefined;
+}
+
+/** What came of an order, for the user. */
+export interface Done {
+  readonly message: string;
+  /** Whether the event had been taken before, so that nothing was delivered. */
+  readonly isDuplicate?: boolean;
+}
+
+/** What the page's buttons do. An error's message is a sentence for the user. */
 export interface PageActions {
-  resend(delivery: LoggedDelivery): Promise<string>;
-  trigger(type: string): Promise<string>;
+  /** With another event id, or to another address than the receiver. */
+  resend(delivery: LoggedDelivery, changes: { readonly hasNewId: boolean; readonly to?: string }): Promise<Done>;
+  trigger(type: string, to?: string): Promise<Done>;
+  explain(delivery: LoggedDelivery): Promise<Explanation | undefined>;
 }
 
 export interface Page {
   (req: IncomingMessage, res: ServerResponse): void;
+  /** Where deliveries are expected from now on. */
+  place(places: Places): void;
   /** Ends the open event streams. */
   close(): void;
 }
 
+/** The first message of the event stream. */
+export interface PageStart {
+  readonly run: string;
+  readonly types: readonly string[];
+}
+
+/** Further ones: the newest last. Those below `oldest` are not kept any more. */
+export interface PageBatch {
+  readonly oldest: number;
+  readonly deliveries: readonly DeliverySummary[];
+}
+
+/** All that is known of a delivery. */
+export interface PageDetail {
+  readonly delivery: LoggedDelivery;
+  readonly explanation: Explanation | undefined;
+}
+
+/** A wrong order: one that the page does not give. */
+export class WrongOrder extends Error {}
+
 const methods: Readonly<Record<string, readonly string[]>> = {
   '/': ['GET', 'HEAD'],
   '/events': ['GET'],
+  '/detail': ['POST'],
+  '/messages': ['POST'],
   '/resend': ['POST'],
   '/trigger': ['POST'],
 };
 const maxOrderBytes = 1_000;
 const heartbeatMs = 15_000;
+/** Deliveries that come in bursts are shown together. */
+const batchMs = 50;
+/** So many are parsed by the browser within a frame. */
+const maxBatch = 250;
 /** A browser that has stopped reading is cut off, and gets everything when it comes back. */
 const maxUnreadBytes = 32 * 1024 * 1024;
 
@@ -46,13 +94,31 @@ export function devPage(log: DeliveryLog, actions: PageActions): Page {
     'X-Frame-Options': 'DENY',
   };
   const streams = new Set<ServerResponse>();
+  let places: Places | undefined;
+  const waiting = new Map<number, DeliverySummary>();
+  let timer: NodeJS.Timeout | undefined;
   const stopListening = log.listen((delivery) => {
-    for (const stream of streams) send(stream, 'delivery', delivery);
+    waiting.set(delivery.number, summaryOf(delivery));
+    timer ??= setTimeout(flush, batchMs).unref();
   });
   const heartbeat = setInterval(() => {
     for (const stream of streams) stream.write(':\n\n');
   }, heartbeatMs);
   heartbeat.unref();
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    const deliveries = [...waiting.values()];
+    waiting.clear();
+    for (const stream of streams) sendAll(stream, deliveries);
+  }
+
+  function sendAll(stream: ServerResponse, deliveries: readonly DeliverySummary[]): void {
+    for (let at = 0; at < deliveries.length; at += maxBatch) {
+      send(stream, 'deliveries', { oldest: log.oldest, deliveries: deliveries.slice(at, at + maxBatch) });
+    }
+  }
 
   function serve(req: IncomingMessage, res: ServerResponse): void {
     for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
@@ -85,33 +151,45 @@ export function devPage(log: DeliveryLog, actions: PageActions): Page {
   function stream(res: ServerResponse): void {
     res.writeHead(200, { 'Content-Type': 'text/event-stream' });
     res.write('retry: 1000\n\n');
-    send(res, 'start', { run, kept: log.kept, types: Object.keys(vastTypes).sort(), deliveries: log.all() });
+    send(res, 'start', { run, types: Object.keys(vastTypes).sort() } satisfies PageStart);
+    if (places !== undefined) send(res, 'places', places);
+    sendAll(res, log.all().map(summaryOf));
+    send(res, 'ready', {});
     streams.add(res);
     res.once('close', () => streams.delete(res));
   }
 
   async function obey(req: IncomingMessage, res: ServerResponse): Promise<void> {
     try {
-      const order = await orderIn(req);
-      const message = await (req.url === '/resend' ? resend(order) : trigger(order));
-      answer(res, 200, message);
+      answer(res, 200, await orders[req.url as keyof typeof orders](await orderIn(req)));
     } catch (error) {
-      const isWrong = error instanceof WrongOrder;
-      answer(res, isWrong ? 400 : 502, (error as Error).message);
+      answer(res, error instanceof WrongOrder ? 400 : 502, { message: (error as Error).message });
     }
   }
 
-  async function resend({ number }: Order): Promise<string> {
+  const orders = {
+    async '/detail'(order: Order): Promise<PageDetail> {
+      const delivery = deliveryOf(order);
+      return { delivery, explanation: await actions.explain(delivery) };
+    },
+    '/messages': (order: Order) => chatMessages(deliveryOf(order)),
+    async '/resend'(order: Order): Promise<Done> {
+      const delivery = deliveryOf(order);
+      if (delivery.cannotResend !== undefined) throw new WrongOrder(delivery.cannotResend);
+      return actions.resend(delivery, { hasNewId: order.hasNewId === true, to: addressIn(order) });
+    },
+    async '/trigger'(order: Order): Promise<Done> {
+      const { type } = order;
+      if (typeof type !== 'string' || !Object.hasOwn(vastTypes, type)) throw new WrongOrder('There is no such type.');
+      return actions.trigger(type, addressIn(order));
+    },
+  };
+
+  function deliveryOf({ number }: Order): LoggedDelivery {
     if (typeof number !== 'number') throw new WrongOrder('Which delivery?');
     const delivery = log.get(number);
     if (delivery === undefined) throw new WrongOrder(`Delivery ${number} is not here any more.`);
-    if (delivery.cannotResend !== undefined) throw new WrongOrder(delivery.cannotResend);
-    return actions.resend(delivery);
-  }
-
-  async function trigger({ type }: Order): Promise<string> {
-    if (typeof type !== 'string' || !Object.hasOwn(vastTypes, type)) throw new WrongOrder('There is no such type.');
-    return actions.trigger(type);
+    return delivery;
   }
 
   function holdsToken({ headers }: IncomingMessage): boolean {
@@ -120,19 +198,29 @@ export function devPage(log: DeliveryLog, actions: PageActions): Page {
   }
 
   return Object.assign(serve, {
+    place(known: Places) {
+      places = known;
+      for (const stream of streams) send(stream, 'places', places);
+    },
     close() {
       stopListening();
+      flush();
       clearInterval(heartbeat);
       for (const stream of streams) stream.end();
     },
   });
 }
 
-class WrongOrder extends Error {}
-
 interface Order {
   readonly number?: unknown;
   readonly type?: unknown;
+  readonly to?: unknown;
+  readonly hasNewId?: unknown;
+}
+
+function addressIn({ to }: Order): string | undefined {
+  if (to !== undefined && typeof to !== 'string') throw new WrongOrder('The address must be a text.');
+  return to;
 }
 
 async function orderIn(req: IncomingMessage): Promise<Order> {
@@ -157,8 +245,8 @@ function send(res: ServerResponse, event: string, value: unknown): void {
   else res.write(`event: ${event}\ndata: ${JSON.stringify(value)}\n\n`);
 }
 
-function answer(res: ServerResponse, status: number, message: string): void {
-  res.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify({ message }));
+function answer(res: ServerResponse, status: number, value: unknown): void {
+  res.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(value));
 }
 
 /** Any port: the browser may come through a forwarded one. */

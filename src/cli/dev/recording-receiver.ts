@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type Closable, type Outcome, type Secret, type Sink, vastWebhook } from 'vast-webhook';
 import type { DeliveryLog, LoggedDelivery } from './delivery-log.js';
+import type { ForwardAnswer, ForwardTarget } from './forward.js';
 
 export const endpointPath = '/vast/webhooks';
 
@@ -13,6 +14,9 @@ export interface ReceiverOptions {
   readonly onOutcome: (outcome: Outcome) => void;
   /** Hears what no outcome can carry, such as a sink that fails after the answer. */
   readonly onError: (error: Error) => void;
+  /** The user's own app. Its answer becomes the sender's. */
+  readonly forward: ForwardTarget | undefined;
+  readonly onForwarded: (answer: ForwardAnswer) => void;
 }
 
 export interface Receiver extends Closable {
@@ -21,9 +25,12 @@ export interface Receiver extends Closable {
 
 /** More than the middleware's own limit is not shown. */
 const maxBytes = 64 * 1024;
+/** As long as the middleware waits for a body. */
+const bodyTimeoutMs = 5_000;
 
 /** The package's own middleware, with a log of what arrives: also of what it refuses. */
-export function receiver({ secret, sinks, log, onOutcome, onError }: ReceiverOptions): Receiver {
+export function receiver(options: ReceiverOptions): Receiver {
+  const { secret, sinks, log, onOutcome, onError, forward, onForwarded } = options;
   // An outcome does not name its request, so the async context does.
   const requests = new AsyncLocalStorage<SeenRequest>();
   const hook = vastWebhook(secret, {
@@ -35,22 +42,75 @@ export function receiver({ secret, sinks, log, onOutcome, onError }: ReceiverOpt
       const request = requests.getStore();
       if (request === undefined) return;
       const number = log.nextNumber();
-      log.put(loggedOf(number, request, outcome));
+      const put = () => log.put(loggedOf(number, request, outcome));
+      const putAgain = () => {
+        if (log.has(number)) put();
+      };
+      put();
       // What is refused by its headers is answered before its body is here.
-      request.whenWhole(() => {
-        if (log.has(number)) log.put(loggedOf(number, request, outcome));
-      });
+      request.whenWhole(putAgain);
+      request.onForwarded = putAgain;
+      request.judged(outcome);
     },
     onError,
   });
+
+  /** Holds the middleware's answer back until the app has answered, too. */
+  async function serveAndForward(request: SeenRequest, res: ServerResponse, next: () => void, to: ForwardTarget) {
+    const { req } = request;
+    if (to.isLoop(req)) {
+      writeAnswer(res, 508, {}, '{"ok":false,"error":"forward_loop"}');
+      return;
+    }
+    const held = new ServerResponse(req);
+    let heldBody = '';
+    held.end = ((body = '') => {
+      heldBody = String(body);
+      return held;
+    }) as typeof held.end;
+    const judged = new Promise<Outcome>((resolve) => {
+      request.judged = resolve;
+    });
+    let isElsewhere = false;
+    hook(req, held, () => {
+      isElsewhere = true;
+      next();
+    });
+    if (isElsewhere) return;
+    const [{ result, status }, answer] = await Promise.all([judged, request.forwardTo(to)]);
+    if (answer !== undefined) onForwarded(answer);
+    if (answer === undefined || (isOk(answer.status) && result === 'failed')) {
+      // A 2xx would promise that our sinks have it, too.
+      if (status !== 0) writeAnswer(res, status, held.getHeaders(), heldBody);
+    } else if (answer.status === 0) {
+      const isLate = answer.error === 'ETIMEDOUT';
+      writeAnswer(res, isLate ? 504 : 502, {}, '{"ok":false,"error":"forward_failed"}');
+    } else {
+      writeAnswer(res, answer.status, answer.headers, answer.body);
+    }
+  }
+
   return Object.assign(
-    (req: IncomingMessage, res: ServerResponse, next: () => void) =>
-      requests.run(new SeenRequest(req), () => hook(req, res, next)),
+    (req: IncomingMessage, res: ServerResponse, next: () => void) => {
+      const request = new SeenRequest(req);
+      requests.run(request, () => {
+        if (forward === undefined) hook(req, res, next);
+        else void serveAndForward(request, res, next, forward);
+      });
+    },
     {
       close: (timeoutMs?: number) => hook.close(timeoutMs),
       [Symbol.asyncDispose]: () => hook.close(),
     },
   );
+}
+
+function isOk(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
+function writeAnswer(res: ServerResponse, status: number, headers: OutgoingHttpHeaders, body: string): void {
+  res.writeHead(status, headers).end(body);
 }
 
 /** A request, with the beginning of its body as the middleware, or nobody, reads it. */
@@ -60,6 +120,10 @@ class SeenRequest {
   readonly #chunks: Buffer[] = [];
   #keptBytes = 0;
   bytes = 0;
+  /** How the app answered; `pending` until then. */
+  forwarded: ForwardAnswer | 'pending' | undefined;
+  judged: (outcome: Outcome) => void = () => {};
+  onForwarded: () => void = () => {};
 
   constructor(req: IncomingMessage) {
     this.req = req;
@@ -84,13 +148,37 @@ class SeenRequest {
   whenWhole(listener: () => void): void {
     if (!this.req.complete && !this.req.destroyed) this.req.once('close', listener);
   }
+
+  /** Undefined for what is not passed on: no POST, or not the whole body. */
+  async forwardTo(target: ForwardTarget): Promise<ForwardAnswer | undefined> {
+    const { req } = this;
+    if (req.method !== 'POST') return undefined;
+    this.forwarded = 'pending';
+    const isWhole = req.complete || (await this.#isWholeSoon());
+    const answer = isWhole && !this.isCut ? await target.send(req, this.body) : undefined;
+    this.forwarded = answer;
+    this.onForwarded();
+    return answer;
+  }
+
+  #isWholeSoon(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), bodyTimeoutMs);
+      const done = () => {
+        clearTimeout(timer);
+        resolve(this.req.complete);
+      };
+      this.req.once('end', done).once('close', done);
+    });
+  }
 }
 
 function loggedOf(number: number, request: SeenRequest, outcome: Outcome): LoggedDelivery {
   const { req, at, bytes, isCut } = request;
   const { result, status, code, reason, permanent, id, type, attempt, durationMs, skewSeconds, error } = outcome;
-  const body = request.body;
-  const text = body.toString();
+  const { body } = request;
+  const isText = isUtf8(body);
+  const text = body.toString(isText ? 'utf8' : 'base64');
   return {
     number,
     at,
@@ -98,6 +186,7 @@ function loggedOf(number: number, request: SeenRequest, outcome: Outcome): Logge
     path: req.url ?? '',
     headers: pairsOf(req.rawHeaders),
     body: text,
+    isBase64: !isText,
     bytes,
     isCut,
     cannotResend: whyNotAgain(request, body),
@@ -109,10 +198,12 @@ function loggedOf(number: number, request: SeenRequest, outcome: Outcome): Logge
     message: error?.message,
     id,
     type,
-    subject: subjectOf(text),
+    subject: isText ? subjectOf(text) : undefined,
     attempt,
     durationMs,
     skewSeconds,
+    isEarlier: false,
+    forwarded: request.forwarded,
     sinks: Object.fromEntries(
       Object.entries(outcome.sinks ?? {}).map(([name, fared]) => [
         name,

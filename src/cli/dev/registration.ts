@@ -56,7 +56,10 @@ export async function register(
   const created = await withNewSecret(io, setting, () =>
     api.createWebhook({ name, webhook_url: url, event_types: eventTypes }),
   );
-  note('info', `webhook ${created.id} "${name}" leads to ${url}, with ${eventTypes.length} types`);
+  note(
+    'info',
+    `webhook ${created.id} "${name}" leads to ${url}, with ${eventTypes.length === 1 ? '1 type' : `${eventTypes.length} types`}`,
+  );
   return { id: created.id, secret: created.webhook_secret };
 }
 

@@ -1,24 +1,30 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { VastType } from 'vast-webhook';
 import { type VastApi, vastApi } from 'vast-webhook/api';
 import { sampleEvent } from 'vast-webhook/testing';
 import { asUsage, findApiKey } from '../manage/flags.js';
-import { isAccepted, sender, statusOf } from '../send/post-delivery.js';
+import { findSecrets } from '../secrets/candidates.js';
+import { acquireLock } from '../secrets/file-lock.js';
+import { isAccepted, nameOf, sender, statusOf } from '../send/post-delivery.js';
 import { type ReceiverLog, receiverLog } from '../serve/log.js';
 import { givenSinks, secretsInSink, sinksFromUrls, withoutLabel } from '../serve/sinks-from-urls.js';
 import type { CliContext } from '../shared/context.js';
-import { CliError, UsageError } from '../shared/errors.js';
+import { CliError, fetchErrorCode, UsageError } from '../shared/errors.js';
 import { listen, stopListening } from '../shared/listen.js';
 import { proxiedFetch } from '../shared/proxied-fetch.js';
 import { readSettings } from '../shared/settings.js';
-import { DeliveryLog } from './delivery-log.js';
-import { devPage } from './page-server.js';
+import { DeliveryLog, type LoggedDelivery } from './delivery-log.js';
+import type { Explanation } from './explain.js';
+import { type ForwardAnswer, type ForwardTarget, forwardTarget, forwardUrl } from './forward.js';
+import { History } from './history.js';
+import { withEventId } from './page/json-source.js';
+import { type Done, devPage, type Page, WrongOrder } from './page-server.js';
 import { endpointPath, type Receiver, receiver } from './recording-receiver.js';
 import { knownSecret, type Registration, register, rotate, sendTest } from './registration.js';
 import { openTunnel, type Tunnel } from './tunnel.js';
@@ -26,10 +32,13 @@ import { openTunnel, type Tunnel } from './tunnel.js';
 export interface DevOptions {
   readonly tunnelUrl?: string;
   readonly tunnel?: string;
+  readonly forwardTo?: string;
   readonly name: string;
   readonly types?: readonly string[];
   readonly port: number;
   readonly pagePort: number;
+  /** False for none. */
+  readonly history?: string | false;
   readonly slack?: readonly string[];
   readonly googleChat?: readonly string[];
   readonly sink?: readonly string[];
@@ -38,12 +47,17 @@ export interface DevOptions {
   readonly baseUrl?: string;
 }
 
-const keptDeliveries = 200;
+/** As many as can be looked through, in memory and in the file of the history. */
+const keptDeliveries = 5_000;
+const keptBytes = 24 * 1024 * 1024;
 const tunnelTimeoutMs = 30_000;
 /** How long the tunnel may take to lead here once its address is known. */
 const reachTimeoutMs = 20_000;
+const probeTimeoutMs = 5_000;
 const testWaitMs = 3_000;
 const closeWithinMs = 5_000;
+/** Longer than an abandoned lock takes to be noticed. */
+const lockWaitMs = 1_500;
 
 /** Runs until it is interrupted, or the tunnel breaks. Throws a `CliError` when it cannot be set up. */
 export async function dev(options: DevOptions, io: CliContext): Promise<void> {
@@ -61,7 +75,7 @@ export async function dev(options: DevOptions, io: CliContext): Promise<void> {
 class Session {
   readonly #options: DevOptions;
   readonly #io: CliContext;
-  readonly #deliveries = new DeliveryLog(keptDeliveries);
+  readonly #deliveries = new DeliveryLog(keptDeliveries, keptBytes);
   /** What has been opened, to be closed the other way round. */
   readonly #closers: (() => unknown)[] = [];
   /** Of this run: shows whether an address leads here. */
@@ -74,6 +88,8 @@ class Session {
   #setting: (name: string) => string | undefined = () => undefined;
   readonly #log: ReceiverLog;
   readonly #receiverUrl = new URL(`http://127.0.0.1${endpointPath}`);
+  #forwardTo: URL | undefined;
+  #page: Page | undefined;
 
   constructor(options: DevOptions, io: CliContext) {
     this.#options = options;
@@ -84,6 +100,7 @@ class Session {
   async run(): Promise<void> {
     const { port, pagePort, tunnel: command } = this.#options;
     const given = this.#tunnelUrl();
+    const forward = this.#forwardTarget();
     this.#setting = await readSettings(this.#io);
     const apiKey = await findApiKey(this.#io, { provider: 'vast', ...this.#options });
     const api =
@@ -93,12 +110,17 @@ class Session {
     if (apiKey !== undefined) this.#secrets.push(apiKey);
     const sinks = this.#sinks();
 
+    // Closed after the receiver, whose last answers belong to it.
+    await this.#openHistory();
     const ownPort = await this.#listen((req, res) => this.#serve(req, res), port, '--port');
     this.#receiverUrl.port = String(ownPort);
     this.#log.note('info', `receiving on ${this.#receiverUrl}`);
+    if (forward !== undefined) this.#checkForward(forward.url);
     await this.#openPage(pagePort);
+    this.#place(undefined);
     const tunnel = command === undefined ? undefined : await this.#openTunnel(command, ownPort);
     const url = tunnel?.url ?? given;
+    if (url !== undefined) this.#place(endpointOf(url));
 
     const startReceiver = (secret: string) => {
       this.#secret = secret;
@@ -113,6 +135,8 @@ class Session {
           this.#log.outcome(outcome);
         },
         onError: (error) => this.#log.note('error', error.message),
+        forward,
+        onForwarded: (answer) => this.#noteForwarded(answer),
       });
     };
     this.#closers.push(() => this.#receiver?.close(closeWithinMs));
@@ -134,6 +158,28 @@ class Session {
       throw new UsageError('--tunnel-url must be an https:// address, as Vast.ai takes no other');
     }
     return url;
+  }
+
+  #forwardTarget(): ForwardTarget | undefined {
+    const { forwardTo } = this.#options;
+    if (forwardTo === undefined) return undefined;
+    const target = forwardTarget(forwardUrl(forwardTo), this.#name);
+    this.#closers.push(target.close);
+    return target;
+  }
+
+  #checkForward(url: URL): void {
+    if (isLoopbackUrl(url) && url.port === this.#receiverUrl.port) {
+      throw new UsageError('--forward-to leads back to the receiver of dev: give the address of your own app');
+    }
+    this.#forwardTo = url;
+    this.#log.note('info', `deliveries are passed on to ${nameOf(url)}, whose answers become the sender's`);
+  }
+
+  #noteForwarded({ status, error, ms }: ForwardAnswer): void {
+    const isOk = status >= 200 && status <= 299;
+    const answer = status === 0 ? `no answer (${error}): is your app running?` : `${status} in ${Math.round(ms)} ms`;
+    this.#log.note(isOk ? 'info' : 'warn', `your app: ${answer}`);
   }
 
   #sinks() {
@@ -183,30 +229,111 @@ class Session {
 
   async #openPage(port: number): Promise<void> {
     const page = devPage(this.#deliveries, {
-      resend: async (delivery) => this.#send(delivery.body, idIn(delivery.body), (delivery.attempt ?? 0) + 1),
-      trigger: async (type) => {
+      resend: (delivery, changes) => this.#resend(delivery, changes),
+      trigger: async (type, to) => {
         const event = sampleEvent(type as VastType);
-        return this.#send(JSON.stringify(event), event.event_id, 1);
+        return this.#send({ body: JSON.stringify(event), id: event.event_id, attempt: 1 }, this.#targetOf(to));
       },
+      explain: (delivery) => this.#explain(delivery),
     });
     const ownPort = await this.#listen(page, port, '--page-port');
+    this.#page = page;
     this.#closers.push(page.close);
     this.#log.note('info', `deliveries are shown on http://127.0.0.1:${ownPort}/`);
   }
 
-  /** Gives a sentence for the page. */
-  async #send(body: string, id: string | undefined, attempt: number): Promise<string> {
+  #place(webhook: string | undefined): void {
+    this.#page?.place({ receiver: this.#receiverUrl.href, webhook, forwardTo: this.#forwardTo?.href });
+  }
+
+  async #openHistory(): Promise<void> {
+    const path = historyPath(this.#options, this.#io);
+    if (path === undefined) return;
+    const history = new History({
+      path,
+      kept: keptDeliveries,
+      keptBytes,
+      secrets: this.#secrets,
+      onError: ({ code }) =>
+        this.#log.note('warn', `deliveries are not kept any more: ${path} cannot be written (${code})`),
+    });
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      // Two runs would give the same numbers to their deliveries.
+      this.#closers.push(await acquireLock(`${path}.lock`, lockWaitMs));
+      this.#deliveries.load(history.open());
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const why = `${path} cannot be used (${code ?? message})`;
+      if (this.#options.history !== undefined) throw new CliError(`--history: ${why}: give another file`);
+      this.#log.note('warn', `deliveries are not kept for the next time: ${why}`);
+      return;
+    }
+    const stop = this.#deliveries.listen((delivery) => history.put(delivery));
+    this.#closers.push(async () => {
+      stop();
+      await history.flush();
+    });
+  }
+
+  async #explain(delivery: LoggedDelivery): Promise<Explanation | undefined> {
+    const value = this.#secret;
+    if (value === undefined) return undefined;
+    const found = await findSecrets(this.#io, {});
+    const from = found.find((each) => each.value === value)?.from ?? 'this run of dev';
+    const others = found.filter((each) => each.value !== value).map((each) => ({ ...each, isGiven: false }));
+    const { explain } = await import('./explain.js');
+    const secrets = [{ from, value, isGiven: true }, ...others];
+    return explain(delivery, { secrets, apiKey: this.#setting('VAST_API_KEY') });
+  }
+
+  /** Nothing but loopback, and where `--forward-to` leads, can be sent to from the page. */
+  #targetOf(to: string | undefined): URL {
+    if (to === undefined || to === '') return this.#receiverUrl;
+    const url = URL.canParse(to) ? new URL(to) : undefined;
+    const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
+    if (url === undefined || !isHttp)
+      throw new WrongOrder('Give an address such as http://127.0.0.1:3000/vast/webhooks.');
+    if (!isLoopbackUrl(url) && url.href !== this.#forwardTo?.href) {
+      throw new WrongOrder('Give an address of loopback, or that of --forward-to: others could be anybody.');
+    }
+    return url;
+  }
+
+  async #resend(
+    { body, attempt }: LoggedDelivery,
+    { hasNewId, to }: { readonly hasNewId: boolean; readonly to?: string },
+  ): Promise<Done> {
+    const target = this.#targetOf(to);
+    if (!hasNewId) return this.#send({ body, id: idIn(body), attempt: (attempt ?? 0) + 1 }, target);
+    const id = randomBytes(16).toString('hex');
+    const changed = withEventId(body, id);
+    if (changed === undefined) throw new WrongOrder('It has no event id that could be replaced.');
+    return this.#send({ body: changed, id, attempt: 1 }, target);
+  }
+
+  async #send({ body, id, attempt }: Outgoing, target: URL): Promise<Done> {
     if (this.#secret === undefined) throw new Error('The receiver is not ready yet: try again in a moment.');
-    const to = sender(this.#receiverUrl, 1, { secret: this.#secret, attempt }, this.#io.interrupted);
+    let isDuplicate = false;
+    // Whatever of the same bytes arrives meanwhile had the same fate.
+    const stop = this.#deliveries.listen((delivery) => {
+      if (delivery.body === body && delivery.result === 'duplicate') isDuplicate = true;
+    });
+    const to = sender(target, 1, { secret: this.#secret, attempt }, this.#io.interrupted);
     const answered = await to.send(body, id).finally(() => to.close());
+    stop();
     const status = statusOf(answered);
-    if (!isAccepted(answered)) throw new Error(`Sent, and the answer was ${status}.`);
-    return `Sent, and the answer was ${status}.`;
+    const where = target === this.#receiverUrl ? '' : ` to ${nameOf(target)}`;
+    const message = `Sent${where}, and the answer was ${status}.`;
+    if (!isAccepted(answered)) throw new Error(message);
+    if (!isDuplicate) return { message };
+    return { message: `${message} It was a duplicate: this event was taken before.`, isDuplicate };
   }
 
   async #openTunnel(command: string, port: number): Promise<Tunnel> {
     const { env, cwd, interrupted: signal } = this.#io;
     const timeoutMs = tunnelTimeoutMs;
+    this.#log.note('info', `waiting for the tunnel's address, ${timeoutMs / 1000} s at most`);
     const tunnel = await openTunnel({ command, env: { ...env, PORT: String(port) }, cwd, timeoutMs, signal });
     this.#closers.push(tunnel.close);
     this.#log.note('info', `the tunnel's address is ${tunnel.url.origin}`);
@@ -216,9 +343,11 @@ class Session {
   /** Waits until the address leads here. If it does not seem to, the sender may still see it otherwise. */
   async #reach({ origin }: URL): Promise<void> {
     const giveUpAt = performance.now() + reachTimeoutMs;
+    const here = `port ${this.#receiverUrl.port} here`;
     let why = '';
     do {
-      const probe = AbortSignal.any([this.#io.interrupted, AbortSignal.timeout(5_000)]);
+      const probe = AbortSignal.any([this.#io.interrupted, AbortSignal.timeout(probeTimeoutMs)]);
+      const before = why;
       try {
         const response = await fetch(`${origin}/health`, { redirect: 'manual', signal: probe });
         const text = await response.text();
@@ -226,11 +355,13 @@ class Session {
         why = `it answered ${response.status}`;
       } catch (error) {
         this.#io.interrupted.throwIfAborted();
-        why = String((error as { cause?: { code?: string } }).cause?.code ?? (error as Error).name);
+        why = probe.aborted ? `no answer within ${probeTimeoutMs / 1000} s` : fetchErrorCode(error);
       }
+      // Once, and again only when the reason has changed: nobody should look at a silent terminal for so long.
+      if (why !== before) this.#log.note('info', `${origin} does not lead to ${here} yet (${why}): trying again`);
       await sleep(1_000, undefined, { signal: this.#io.interrupted });
     } while (performance.now() < giveUpAt);
-    this.#log.note('warn', `${origin} does not seem to lead to port ${this.#receiverUrl.port} here (${why})`);
+    this.#log.note('warn', `${origin} does not seem to lead to ${here} (${why})`);
   }
 
   async #register(api: VastApi, tunnelUrl: URL, startReceiver: (secret: string) => void): Promise<void> {
@@ -289,6 +420,32 @@ class Session {
     }
     this.#log.note('info', 'closing');
   }
+}
+
+interface Outgoing {
+  readonly body: string;
+  readonly id: string | undefined;
+  readonly attempt: number;
+}
+
+/**
+ * One file a folder and port, so that two runs seldom want the same one; and outside of the folder, so that nobody
+ * commits it. Undefined where none is wanted or there is no home.
+ */
+function historyPath({ history, port }: DevOptions, { env, cwd }: CliContext): string | undefined {
+  if (history === false) return undefined;
+  if (typeof history === 'string') return resolve(cwd, history);
+  const home = env.HOME || env.USERPROFILE;
+  const state = env.XDG_STATE_HOME || env.LOCALAPPDATA || (home && join(home, '.local', 'state'));
+  const name = createHash('sha256')
+    .update(`${resolve(cwd)}\n${port}`)
+    .digest('hex')
+    .slice(0, 16);
+  return state ? join(state, 'vast-webhook', `dev-${name}.jsonl`) : undefined;
+}
+
+function isLoopbackUrl({ hostname }: URL): boolean {
+  return /^(127(\.\d+){3}|localhost|\[::1\])$/.test(hostname);
 }
 
 function listOf(value = ''): readonly string[] {

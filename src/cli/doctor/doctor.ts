@@ -15,11 +15,14 @@ interface Flags extends SecretOptions, Omit<ManagementFlags, 'provider'> {
   readonly name?: string;
   readonly local?: true;
   readonly timeout: number;
+  readonly store?: string;
 }
 
 const help = `
 It asks the API for the webhook, and sends the endpoint a webhook_test event: without a signature, with a wrong one, with
 the right one, and that once more. Nothing is changed. Without an API key it looks at the endpoint only.
+With --store it also compares Vast.ai's notification inbox with that store, and lists the events that did not arrive. For
+that it claims each event for a moment: a delivery of it that comes just then is answered 503, and sent again.
 Exit status 1 when a problem was found.`;
 
 export function addDoctor(program: Command, io: CliContext): void {
@@ -34,6 +37,7 @@ export function addDoctor(program: Command, io: CliContext): void {
         .option('--timeout <seconds>', 'how long the endpoint has to answer; the sender waits 10 s', positive, 10),
     ),
   )
+    .option('--store <store>', 'the store of serve, to find out what the inbox has and did not arrive')
     .option('--json', 'print JSON')
     .addHelpText('after', help)
     .action((flags: Flags) => examineAll(io, flags));
@@ -54,6 +58,7 @@ async function examineAll(io: CliContext, flags: Flags): Promise<void> {
   const { judgeSecret } = await import('./configuration.js');
   report(judgeSecret(secret, apiKey));
   const account = await examineAccount(io, flags, apiKey, report);
+  await examineInbox(io, flags, apiKey, account.webhook, report);
   const url = given ?? (account.webhook && parseUrl(account.webhook.url));
   const endpoint = url && (await examineEndpoint(io, flags, url, secret?.value, report));
   const { judgeClocks } = await import('./clock.js');
@@ -99,6 +104,35 @@ async function examineAccount(
   const manager = await connect(io, { ...flags, provider: 'vast' }, apiKey, timed);
   const webhook = await reportAll(examineAccount({ manager, name: flags.name, url: flags.url }), report);
   return { webhook, skewSeconds };
+}
+
+async function examineInbox(
+  io: CliContext,
+  flags: Flags,
+  apiKey: string | undefined,
+  webhook: Webhook | undefined,
+  report: Report,
+): Promise<void> {
+  const setting = await readSettings(io);
+  const variable = 'VAST_WEBHOOK_STORE';
+  const value = flags.store ?? setting(variable) ?? 'memory';
+  if (value === 'memory' || apiKey === undefined || webhook === undefined) return;
+  const { judgeInbox } = await import('./inbox.js');
+  const { openStore } = await import('../serve/store-from-url.js');
+  const { proxiedFetch } = await import('../shared/proxied-fetch.js');
+  const { vastApi } = await import('vast-webhook/api');
+  const send = proxiedFetch(setting);
+  const api = vastApi({ apiKey, baseUrl: flags.baseUrl, ...(send && { fetch: send }) });
+  const { store, close } = await openStore(
+    { where: flags.store === undefined ? variable : '--store', value },
+    io.cwd,
+    () => {},
+  );
+  try {
+    report(await judgeInbox(api, store, webhook.types, io.interrupted));
+  } finally {
+    await close();
+  }
 }
 
 /** Gives the endpoint's clock minus this one, where it is known. */

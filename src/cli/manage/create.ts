@@ -37,25 +37,21 @@ export function addCreate(program: Command, io: CliContext): void {
   );
   addFilterOptions(command)
     .option('--chat-id <id>', 'v0: only of this chat (default: all chats)')
-    .option('--json', 'print the webhook as JSON')
+    .option('--json', 'print JSON')
     .action((flags: Flags) => create(io, flags));
 }
 
 async function create(io: CliContext, flags: Flags): Promise<void> {
   const { expandTypes } = await import('./expand-types.js');
-  const { presentable, printMore, printWebhooks } = await import('./show-webhook.js');
+  const { keysOf, presentable, printMore, printWebhooks } = await import('./show-webhook.js');
   const { provider, name, url } = flags;
   requireTypes(flags);
   const filters = filtersIn(flags);
   if (flags.chatId !== undefined && provider !== 'v0') throw new UsageError('--chat-id is for --provider v0');
   if (provider === 'v0') refuseSecretFlags(flags);
   const manager = await openManager(io, flags);
-  const types =
-    flags.type &&
-    expandTypes(
-      flags.type,
-      (await manager.types()).map(({ key }) => key),
-    );
+  const catalogue = keysOf(await manager.types());
+  const types = flags.type && expandTypes(flags.type, catalogue);
   const input: WebhookInput & { readonly url: string } = { name, url, types, filters, chatId: flags.chatId };
   const { title, secretName } = services[provider];
   const owner = { service: title, defaultName: secretName };
@@ -72,8 +68,8 @@ async function create(io: CliContext, flags: Flags): Promise<void> {
   });
   if (flags.json) printJson(io, presentable(webhook, flags.showSecret));
   else {
-    printWebhooks(io, [presentable(webhook, flags.showSecret)]);
-    printMore(io, webhook);
+    printWebhooks(io, [presentable(webhook, flags.showSecret)], catalogue);
+    printMore(io, webhook, catalogue);
   }
   adviseOn(io, flags, types ?? []);
 }

@@ -16,10 +16,10 @@ export function addList(program: Command, io: CliContext): void {
 }
 
 async function list(io: CliContext, flags: Flags): Promise<void> {
-  const { presentable, printWebhooks } = await import('./show-webhook.js');
+  const { catalogueOf, presentable, printWebhooks } = await import('./show-webhook.js');
   const manager = await openManager(io, flags);
   const webhooks = (await manager.list()).map((webhook) => presentable(webhook, flags.showSecret));
   if (flags.json) printJson(io, webhooks);
-  else if (webhooks.length > 0) printWebhooks(io, webhooks);
+  else if (webhooks.length > 0) printWebhooks(io, webhooks, await catalogueOf(manager));
   else printNote(io, 'There is no webhook: "vast-webhook create" makes one.');
 }

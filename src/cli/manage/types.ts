@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { CliContext } from '../shared/context.js';
-import { printJson, printNote, printTable } from '../shared/print.js';
+import { printJson, printNote } from '../shared/print.js';
 import { addManagementOptions, connect, findApiKey, type ManagementFlags } from './flags.js';
 
 export function addTypes(program: Command, io: CliContext): void {
@@ -14,6 +14,7 @@ export function addTypes(program: Command, io: CliContext): void {
 
 async function listTypes(io: CliContext, flags: ManagementFlags): Promise<void> {
   const { vastCatalogue } = await import('./vast-catalogue.js');
+  const { printTable } = await import('../shared/table.js');
   const known = flags.provider === 'vast' ? vastCatalogue() : [];
   const apiKey = await findApiKey(io, flags);
   const isLive = flags.provider === 'vast' && apiKey !== undefined;

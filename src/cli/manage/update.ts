@@ -24,9 +24,9 @@ export function addUpdate(program: Command, io: CliContext): void {
     .description("Change a webhook's URL, name or event types. Its secret stays.")
     .option('--url <url>', 'where deliveries go: https, and public')
     .option('--name <name>', 'what to call it')
-    .option('--type <types>', 'its event types, in place of those it has; repeatable or a comma list', gather);
+    .option('--type <types>', 'event types in place of those it has, repeatable or a comma list', gather);
   addFilterOptions(command)
-    .option('--json', 'print the webhook as JSON')
+    .option('--json', 'print JSON')
     .action((idOrName: string, flags: Flags) => update(io, idOrName, flags));
 }
 
@@ -38,21 +38,18 @@ async function update(io: CliContext, idOrName: string, flags: Flags): Promise<v
   }
   const { expandTypes } = await import('./expand-types.js');
   const { findWebhook } = await import('./find-webhook.js');
-  const { presentable, printMore, printWebhooks } = await import('./show-webhook.js');
+  const { catalogueOf, keysOf, presentable, printMore, printWebhooks } = await import('./show-webhook.js');
   const manager = await openManager(io, flags);
-  const types =
-    type &&
-    expandTypes(
-      type,
-      (await manager.types()).map(({ key }) => key),
-    );
+  const catalogue = type && keysOf(await manager.types());
+  const types = type && expandTypes(type, catalogue ?? []);
   const { id } = findWebhook(await manager.list(), idOrName);
   const webhook = await manager.update(id, { name, url, types, filters }).catch((error: unknown) => {
     throw asUsage(error);
   });
   if (flags.json) printJson(io, presentable(webhook));
   else {
-    printWebhooks(io, [presentable(webhook)]);
-    printMore(io, webhook);
+    const known = catalogue ?? (await catalogueOf(manager));
+    printWebhooks(io, [presentable(webhook)], known);
+    printMore(io, webhook, known);
   }
 }

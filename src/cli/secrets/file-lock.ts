@@ -16,9 +16,9 @@ const pollMs = 20;
  * Makes a lock file, and waits for it while another process has it. A lock of a process that has ended is taken away.
  * Gives what releases it. Throws when there is none to be had.
  */
-export async function acquireLock(path: string): Promise<() => Promise<void>> {
+export async function acquireLock(path: string, waitMs = patienceMs): Promise<() => Promise<void>> {
   const own = `${process.pid} ${place()} ${randomBytes(6).toString('hex')}\n`;
-  const giveUpAt = performance.now() + patienceMs;
+  const giveUpAt = performance.now() + waitMs;
   let emptySince: number | undefined;
   for (; ; await sleep(pollMs)) {
     try {

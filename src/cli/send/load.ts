@@ -9,6 +9,8 @@ export interface Plan {
   /** For how long, in seconds. */
   readonly duration?: number;
   readonly connections: number;
+  /** When nothing more is sent, in milliseconds of `performance.now()`. */
+  readonly deadlineAt?: number;
 }
 
 export interface LoadResult {
@@ -46,7 +48,8 @@ export async function runLoad(
     plan.count,
     Math.ceil((plan.duration ?? Number.POSITIVE_INFINITY) * (plan.rate ?? Number.POSITIVE_INFINITY)),
   );
-  const stopAt = plan.rate === undefined ? endsAt : endsAt + graceMs;
+  const { deadlineAt = Number.POSITIVE_INFINITY } = plan;
+  const stopAt = Math.min(deadlineAt, plan.rate === undefined ? endsAt : endsAt + graceMs);
   const isOver = (sent: number) => sent >= count || interrupted.aborted || performance.now() >= stopAt;
   const sendNext = () => send(tally.sent++).then((answered) => tally.add(answered));
   const seconds = () => (performance.now() - startedAt) / 1000;

@@ -1,4 +1,4 @@
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { sign } from 'vast-webhook';
 import { answerTo } from '../shared/answer.js';
@@ -37,13 +37,18 @@ export interface Answered {
   readonly ms: number;
 }
 
+/** When a run must end, on the clock of `performance.now()`. */
+export function deadlineIn(seconds = Number.POSITIVE_INFINITY): number {
+  return performance.now() + seconds * 1_000;
+}
+
 export interface Sender {
   /** Does not reject. */
   send(body: string | Buffer, eventId: string | undefined): Promise<Answered>;
   close(): void;
 }
 
-/** As long as Vast.ai waits. */
+/** As long as Vast.ai waits, from the connection to the end of the answer. */
 const timeoutMs = 10_000;
 const maxBodyLength = 2_000;
 
@@ -52,9 +57,15 @@ const graceMs = 1_000;
 
 /**
  * Signs deliveries and sends them over kept connections, `connections` at once. Redirects are not followed. Soon after
- * an interruption nothing is waited for any more.
+ * an interruption nothing is waited for any more, and at `deadlineAt` (of `performance.now()`) at once.
  */
-export function sender(url: URL, connections: number, signing: Signing, interrupted: AbortSignal): Sender {
+export function sender(
+  url: URL,
+  connections: number,
+  signing: Signing,
+  interrupted: AbortSignal,
+  deadlineAt = Number.POSITIVE_INFINITY,
+): Sender {
   const isHttps = url.protocol === 'https:';
   const agent = new (isHttps ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets: connections });
   const request = isHttps ? httpsRequest : httpRequest;
@@ -67,11 +78,10 @@ export function sender(url: URL, connections: number, signing: Signing, interrup
     hostname: hostname.replace(/^\[|\]$/g, ''),
     port,
     path: pathname + search,
-    timeout: timeoutMs,
   };
-  const underWay = new Set<ClientRequest>();
+  const underWay = new Set<(why: string) => void>();
   const giveUp = () => {
-    for (const req of underWay) req.destroy(Object.assign(new Error('interrupted'), { code: 'interrupted' }));
+    for (const cut of underWay) cut('interrupted');
   };
   const giveUpSoon = () => void setTimeout(giveUp, graceMs).unref();
   interrupted.addEventListener('abort', giveUpSoon);
@@ -80,11 +90,23 @@ export function sender(url: URL, connections: number, signing: Signing, interrup
       const headers = signedHeaders(body, eventId, signing);
       const startedAt = performance.now();
       const req = request({ ...target, headers });
-      req.on('timeout', () => req.destroy(Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' })));
-      underWay.add(req);
+      let whyCut: string | undefined;
+      const cut = (why: string) => {
+        whyCut = why;
+        req.destroy(new Error(why));
+      };
+      let timer: NodeJS.Timeout | undefined;
+      // A socket's own timeout would begin anew with each byte.
+      req.once('socket', () => {
+        const leftMs = deadlineAt - performance.now();
+        timer = setTimeout(cut, Math.min(timeoutMs, leftMs), leftMs < timeoutMs ? pastDeadline : 'ETIMEDOUT');
+      });
+      underWay.add(cut);
       const { status, error, body: text } = await answerTo(req, body, maxBodyLength);
-      underWay.delete(req);
-      return { status, error, body: text, ms: performance.now() - startedAt };
+      clearTimeout(timer);
+      underWay.delete(cut);
+      const ms = performance.now() - startedAt;
+      return whyCut === undefined ? { status, error, body: text, ms } : { status: 0, error: whyCut, body: '', ms };
     },
     close() {
       interrupted.removeEventListener('abort', giveUpSoon);
@@ -108,8 +130,15 @@ function signedHeaders(body: string | Buffer, eventId: string | undefined, signi
   };
 }
 
+const pastDeadline = 'past_deadline';
+
 export function isAccepted({ status }: Answered): boolean {
   return status >= 200 && status <= 299;
+}
+
+/** Whether another delivery of the event is being processed. */
+export function isInFlight({ status, body }: Answered): boolean {
+  return status === 503 && body.includes('"in_flight"');
 }
 
 /** `204`, or the reason why there was no answer. */
@@ -121,6 +150,7 @@ export function statusOf({ status, error }: Answered): string {
 export function adviceFor({ status, error }: Answered, url: URL): string {
   if (status === 0) {
     if (error === 'ETIMEDOUT') return `no answer from ${nameOf(url)} within ${timeoutMs / 1000} s`;
+    if (error === pastDeadline) return `no answer from ${nameOf(url)} before --deadline`;
     const how = error === 'ECONNREFUSED' ? 'start the receiver, or give another address with --url' : 'check --url';
     return `${nameOf(url)} could not be reached (${error}): ${how}`;
   }

@@ -12,7 +12,7 @@ deliver it again.`;
 export function addReplay(program: Command, io: CliContext): void {
   const command = program
     .command('replay')
-    .description('sign stored deliveries afresh, with the event ids they have, and send them again')
+    .description('Sign stored deliveries afresh, with the event ids they have, and send them again.')
     .argument('<file>', 'the deliveries, or - for standard input')
     .option('--url <url>', 'the receiver', 'http://127.0.0.1:8787/vast/webhooks')
     .option('--rate <n>', 'how many to send a second (default: as fast as they are answered)', positive)
@@ -22,7 +22,8 @@ export function addReplay(program: Command, io: CliContext): void {
       positiveInteger,
       1,
     )
-    .option('--json', 'print how each was answered as JSON');
+    .option('--deadline <seconds>', 'when to end at the latest, with status 1 if something is left', positive)
+    .option('--json', 'print JSON');
   addSecretOptions(command)
     .addHelpText('after', manual)
     .action(async (file: string, options: ReplayOptions) => {

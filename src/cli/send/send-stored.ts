@@ -4,16 +4,28 @@ import { text } from 'node:stream/consumers';
 import { type SecretOptions, senderSecret } from '../secrets/flags.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError } from '../shared/errors.js';
-import { printable, printJson, printLine, printTable, showProgress } from '../shared/print.js';
+import { printJson, printLine } from '../shared/print.js';
+import { showProgress } from '../shared/progress.js';
 import { readSettings } from '../shared/settings.js';
+import { printTable } from '../shared/table.js';
 import { runLoad } from './load.js';
-import { type Answered, adviceFor, isAccepted, nameOf, sender, statusOf, targetOf } from './post-delivery.js';
+import {
+  type Answered,
+  adviceFor,
+  deadlineIn,
+  isAccepted,
+  nameOf,
+  sender,
+  statusOf,
+  targetOf,
+} from './post-delivery.js';
 import { readDeliveries, type StoredDelivery } from './stored-deliveries.js';
 
 export interface ReplayOptions extends SecretOptions {
   readonly url: string;
   readonly rate?: number;
   readonly connections: number;
+  readonly deadline?: number;
   readonly json?: true;
 }
 
@@ -23,12 +35,13 @@ interface Result {
 }
 
 export async function replay(file: string, options: ReplayOptions, io: CliContext): Promise<void> {
-  const { rate, connections, json } = options;
+  const { rate, connections, deadline, json } = options;
   const url = targetOf(options.url);
   const secret = await senderSecret(options, await readSettings(io), io);
   const deliveries = readDeliveries(await contentOf(file, io));
   const results: Result[] = [];
-  const to = sender(url, connections, { secret }, io.interrupted);
+  const deadlineAt = deadlineIn(deadline);
+  const to = sender(url, connections, { secret }, io.interrupted, deadlineAt);
   const progress = showProgress(io, 'sending', deliveries.length);
   try {
     const send = async (index: number) => {
@@ -37,7 +50,8 @@ export async function replay(file: string, options: ReplayOptions, io: CliContex
       results[index] = { delivery, answered };
       return answered;
     };
-    await runLoad({ count: deliveries.length, rate, connections }, send, io.interrupted, () => progress.advance());
+    const plan = { count: deliveries.length, rate, connections, deadlineAt };
+    await runLoad(plan, send, io.interrupted, () => progress.advance());
   } finally {
     progress.end();
     to.close();
@@ -46,7 +60,8 @@ export async function replay(file: string, options: ReplayOptions, io: CliContex
   if (json) printResultsAsJson(io, url, deliveries.length, results);
   else printResults(io, url, deliveries.length, results.length, failed);
   if (results.length < deliveries.length) {
-    throw new CliError(`interrupted after ${results.length} of ${deliveries.length} deliveries`);
+    const why = io.interrupted.aborted ? 'interrupted' : `ended by --deadline ${deadline}`;
+    throw new CliError(`${why} after ${results.length} of ${deliveries.length} deliveries`);
   }
   const [first] = failed;
   if (first === undefined) return;
@@ -92,5 +107,5 @@ function printResults(io: CliContext, url: URL, total: number, sent: number, fai
     statusOf(answered),
     answered.body,
   ]);
-  printTable(io, [['not accepted', 'event', 'answer', 'body'], ...rows.map((row) => row.map(printable))]);
+  printTable(io, [['not accepted', 'event', 'answer', 'body'], ...rows]);
 }

@@ -1,6 +1,6 @@
 import type { Sink, WebhookOptions } from 'vast-webhook';
 import { type AlertOptions, alerting } from 'vast-webhook/sinks';
-import { CliError } from '../shared/errors.js';
+import { UsageError } from '../shared/errors.js';
 import { type GivenSink, type SinkSettings, sinksFromUrls } from './sinks-from-urls.js';
 
 /** Of an address, or of what a config has made. An option wins over the config. Undefined without an alert sink. */
@@ -15,7 +15,7 @@ export function alertOf(
   const sink = fromUrl ?? config?.sink;
   if (sink === undefined) {
     if (afterSeconds === undefined) return undefined;
-    throw new CliError('--alert-after needs an alert sink: give --alert, or set VAST_WEBHOOK_ALERT');
+    throw new UsageError('--alert-after needs an alert sink: give --alert, or set VAST_WEBHOOK_ALERT');
   }
   const afterMs = afterSeconds === undefined ? config?.afterMs : Math.ceil(afterSeconds * 1_000);
   return { sink: sink as AlertOptions['sink'], afterMs };

@@ -19,6 +19,9 @@ export interface Config {
   readonly options: Omit<WebhookOptions, 'sinks'>;
   readonly store?: string;
   readonly outbox?: string;
+  readonly catchUp?: boolean;
+  /** As `--workers`, not checked yet. */
+  readonly workers?: unknown;
   /** The address of the alert sink, if there is one. */
   readonly givenAlert?: readonly GivenSink[];
   /** Of the alert sink: one that a module has made, and when it is to hear. */
@@ -71,9 +74,22 @@ function fromModule({ default: exported, close = noConfig.close }: ConfigModule,
   if (typeof exported !== 'object' || exported === null || Array.isArray(exported)) {
     throw new CliError(`${file}: export default { sinks: [...] }, an object of the options that vastWebhook takes`);
   }
-  const { sinks = [], alert, ...options } = exported as WebhookOptions & { readonly alert?: AlertOptions };
+  const {
+    sinks = [],
+    alert,
+    catchUp,
+    workers,
+    ...options
+  } = exported as WebhookOptions & {
+    readonly alert?: AlertOptions;
+    readonly catchUp?: unknown;
+    readonly workers?: unknown;
+  };
   if (!Array.isArray(sinks))
     throw new CliError(`${file}: the option sinks must be an array of named functions and sinks`);
+  if (catchUp !== undefined && typeof catchUp !== 'boolean') {
+    throw new CliError(`${file}: the option catchUp must be true or false`);
+  }
   if (options.handoff) {
     throw new CliError(`${file}: leave the option handoff out, because serve has no handler of yours to call`);
   }
@@ -81,7 +97,7 @@ function fromModule({ default: exported, close = noConfig.close }: ConfigModule,
     // As the outbox would, which is made later.
     if (alert !== undefined) alerting(alert, []);
     // Makes a sink of a function, and refuses what is neither.
-    return { ...noConfig, made: sinks.map((sink) => when(() => true, sink)), options, alert, close };
+    return { ...noConfig, made: sinks.map((sink) => when(() => true, sink)), options, alert, catchUp, workers, close };
   } catch (error) {
     throw new CliError(`${file}: ${toError(error).message}`);
   }

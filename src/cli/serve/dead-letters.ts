@@ -4,7 +4,7 @@ import { canAsk, isConfirmed } from '../shared/confirm.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
 import { positiveInteger, wholeNumber } from '../shared/flag-values.js';
-import { printable, printJson, printLine, printNote, printTable } from '../shared/print.js';
+import { printable, printJson, printLine, printNote } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
 
 interface Flags {
@@ -31,14 +31,16 @@ export function addDeadLetters(program: Command, io: CliContext): void {
       .description(description)
       .option('--outbox <file>', 'the file that `serve --outbox` writes (default: VAST_WEBHOOK_OUTBOX)')
       .option('--json', 'print JSON');
-  add('list', 'List them, the oldest first.')
+  add('list', 'List them by sink, the oldest first.')
     .option('--sink <name>', 'only those of this sink')
     .option('--limit <number>', 'at most so many', positiveInteger, 100)
-    .option('--offset <number>', 'leave out so many of the oldest', wholeNumber, 0)
+    .option('--offset <number>', 'leave out so many of the first ones', wholeNumber, 0)
     .action((flags: ListFlags) => using(io, flags, (outbox) => list(io, outbox, flags)));
   add('show', 'Show all that is known of an event, with the event.')
     .argument('<id>', "the event's id")
-    .action((id: string, flags: Flags) => using(io, flags, (outbox) => show(io, found(outbox, { id }), flags)));
+    .action((id: string, flags: Flags) =>
+      using(io, flags, async (outbox) => show(io, await found(outbox, { id }), flags)),
+    );
   add('redeliver', 'Deliver one event or all of them again.')
     .argument('[id]', "the event's id (default: all)")
     .option('--sink <name>', 'only to this sink')
@@ -78,8 +80,10 @@ interface ListFlags extends Selection {
   readonly offset: number;
 }
 
-function list(io: CliContext, outbox: OutboxFile, { sink, limit, offset, json }: ListFlags): void {
-  const letters = outbox.deadLetters({ sink, limit, offset });
+async function list(io: CliContext, outbox: OutboxFile, { sink, limit, offset, json }: ListFlags): Promise<void> {
+  const { printTable } = await import('../shared/table.js');
+  await requireSink(outbox, '--sink', sink);
+  const letters = await all(outbox.deadLetters({ sink, limit, offset }));
   if (json) printJson(io, letters.map(summaryOf));
   else if (letters.length > 0) {
     printTable(io, [
@@ -93,13 +97,13 @@ function list(io: CliContext, outbox: OutboxFile, { sink, limit, offset, json }:
       ]),
     ]);
   }
-  const all = outbox
-    .stats()
+  const count = (await outbox.stats())
     .filter((each) => sink === undefined || each.sink === sink)
     .reduce((sum, { dead, due, orphaned }) => sum + dead + (orphaned ? due : 0), 0);
-  const more = all - offset - letters.length;
+  const more = count - offset - letters.length;
   if (more > 0) printNote(io, `${more} more: --offset ${offset + letters.length} shows the next.`);
-  else if (all === 0 && !json) printNote(io, 'There is no dead letter.');
+  else if (count === 0 && !json) printNote(io, 'There is no dead letter.');
+  else if (letters.length === 0) printNote(io, `There is none beyond the first ${count}: give a smaller --offset.`);
 }
 
 function show(io: CliContext, letters: readonly DeadLetter[], { json }: Flags): void {
@@ -124,7 +128,8 @@ async function redeliver(
   id: string | undefined,
   { sink, json }: Selection,
 ): Promise<void> {
-  const letters = id === undefined ? [] : found(outbox, { id, sink });
+  await requireSink(outbox, '--sink', sink);
+  const letters = id === undefined ? [] : await found(outbox, { id, sink });
   const gone = letters.filter(({ orphaned }) => orphaned);
   if (letters.length > 0 && gone.length === letters.length) {
     throw new CliError(`${nameOf(gone[0] as DeadLetter)}: move the event to another sink with move ${id} --to SINK`);
@@ -149,7 +154,8 @@ async function move(
     throw new CliError('the file does not say which sinks its outbox has: start serve with it once');
   }
   if (!sinks.includes(to)) throw new CliError(`the outbox has no sink "${to}" (it has ${sinks.join(', ')})`);
-  const letters = id === undefined ? [] : found(outbox, { id, sink: from });
+  await requireSink(outbox, '--from', from);
+  const letters = id === undefined ? [] : await found(outbox, { id, sink: from });
   if (from === undefined && letters.length > 0 && !letters.some(({ orphaned }) => orphaned)) {
     throw new CliError(`the event is for ${letters[0]?.sink}, which is not gone: give --from ${letters[0]?.sink}`);
   }
@@ -171,20 +177,39 @@ async function discard(
   // Not simply all without an id: it may come from a variable that is empty.
   if ((id === undefined) === (all === undefined)) throw new UsageError('give the id of an event, or --all');
   if (!yes && !canAsk(io)) throw new UsageError('discard asks before it deletes, and this is no terminal: give --yes');
+  await requireSink(outbox, '--sink', sink);
   const what = id === undefined ? 'all dead letters' : `the event ${id}`;
-  if (id !== undefined) found(outbox, { id, sink });
+  if (id !== undefined) await found(outbox, { id, sink });
   const question = printable(`Delete ${what}${sink === undefined ? '' : ` of ${sink}`} for good?`);
   if (!yes && !(await isConfirmed(io, question))) throw new CliError('nothing was discarded');
   const discarded = await outbox.discard({ id, sink });
   report(io, json, { discarded }, `${eventsOf(discarded)} discarded.`);
   if (id !== undefined || sink !== undefined) return;
-  for (const { sink: gone, due } of outbox.stats().filter(({ orphaned, due }) => orphaned && due > 0)) {
+  for (const { sink: gone, due } of (await outbox.stats()).filter(({ orphaned, due }) => orphaned && due > 0)) {
     printNote(io, `${eventsOf(due)} for ${gone} (gone) left: --sink ${gone} discards them, too.`);
   }
 }
 
-function found(outbox: OutboxFile, which: { readonly id: string; readonly sink?: string | undefined }): DeadLetter[] {
-  const letters = outbox.deadLetters(which);
+/** One that the outbox has, or that events of it are for. Nothing would happen for another, and the status would be 0. */
+async function requireSink(outbox: OutboxFile, flag: string, name: string | undefined): Promise<void> {
+  if (name === undefined) return;
+  const names = new Set([...(outbox.sinks() ?? []), ...(await outbox.stats()).map(({ sink }) => sink)]);
+  if (names.has(name)) return;
+  const known = names.size === 0 ? 'it has none yet' : `it has ${[...names].join(', ')}`;
+  throw new CliError(`${flag}: the outbox has no sink "${name}" (${known})`);
+}
+
+async function all(letters: AsyncIterable<DeadLetter>): Promise<DeadLetter[]> {
+  const found: DeadLetter[] = [];
+  for await (const letter of letters) found.push(letter);
+  return found;
+}
+
+async function found(
+  outbox: OutboxFile,
+  which: { readonly id: string; readonly sink?: string | undefined },
+): Promise<DeadLetter[]> {
+  const letters = await all(outbox.deadLetters(which));
   if (letters.length > 0) return letters;
   const where = which.sink === undefined ? '' : ` of ${which.sink}`;
   throw new CliError(`there is no dead letter${where} with the id "${which.id}": list shows them`);

@@ -9,6 +9,8 @@ export interface JsonConfig {
   readonly sinks: readonly GivenSink[];
   readonly store?: string;
   readonly outbox?: string;
+  readonly catchUp?: boolean;
+  readonly workers?: unknown;
   readonly givenAlert?: readonly GivenSink[];
   readonly alert?: { readonly afterMs?: number };
 }
@@ -17,13 +19,22 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Throws a `CliError` that names the line or the key, and never a value, which may be a secret. */
 export function readJsonConfig(text: string, file: string, setting: (name: string) => string | undefined): JsonConfig {
-  const keys = ['sinks', 'store', 'outbox', 'alert'];
-  const { sinks = [], store, outbox, alert } = fieldsOf(withSettings(parsed(text, file), file, setting), file, keys);
+  const keys = ['sinks', 'store', 'outbox', 'alert', 'catchUp', 'workers'];
+  const {
+    sinks = [],
+    store,
+    outbox,
+    alert,
+    catchUp,
+    workers,
+  } = fieldsOf(withSettings(parsed(text, file), file, setting), file, keys);
   if (!Array.isArray(sinks)) throw new CliError(`${file}: sinks must be a list, as in [{ "url": "env:SLACK_URL" }]`);
   return {
     sinks: sinks.map((sink, index) => givenSink(sink, `${file}: sinks[${index}]`)),
     store: optionalText(store, `${file}: store`),
     outbox: optionalText(outbox, `${file}: outbox`),
+    catchUp: optionalFlag(catchUp, `${file}: catchUp`),
+    workers,
     ...(alert === undefined ? {} : alertIn(alert, `${file}: alert`)),
   };
 }
@@ -124,6 +135,11 @@ function fieldsOf(value: unknown, where: string, valid: readonly string[]): Fiel
 function optionalText(value: unknown, where: string): string | undefined {
   if (value === undefined || (typeof value === 'string' && value !== '')) return value;
   throw new CliError(`${where} must be a text that is not empty`);
+}
+
+function optionalFlag(value: unknown, where: string): boolean | undefined {
+  if (value === undefined || typeof value === 'boolean') return value;
+  throw new CliError(`${where} must be true or false`);
 }
 
 function numberIn(value: unknown, where: string, key: string): number | undefined {

@@ -13,19 +13,29 @@ export interface ReceiverLog {
   readonly events: Sink;
 }
 
-/** `secrets` are taken out of whatever others say in their errors. */
-export function receiverLog(io: CliContext, format: LogFormat, secrets: readonly string[]): ReceiverLog {
-  const safe = (text: string) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '[secret]'), text);
+/**
+ * `secrets` are taken out of whatever others say in their errors. `names` of sinks stay: people have chosen them, and a
+ * part of an address may be the same word. Both lists may grow.
+ */
+export function receiverLog(
+  io: CliContext,
+  format: LogFormat,
+  secrets: readonly string[],
+  names: readonly string[] = [],
+): ReceiverLog {
+  const safe = (text: string) => secrets.reduce((rest, secret) => withoutSecret(rest, secret, names), text);
   return format === 'json' ? jsonLog(io, safe) : textLog(io, safe);
 }
 
 function jsonLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
+  const worker = io.worker?.id;
   const write = (level: Level, message: string, fields: object = {}) =>
-    printLine(io, jsonLogLine(level, safe(message), fields));
+    printLine(io, jsonLogLine(level, safe(message), { worker, ...fields }));
   return {
     note: write,
     outcome(outcome, leftOut) {
-      const { result, status, code, reason, permanent, id, type, webhook, attempt, durationMs, error } = outcome;
+      const { result, status, code, reason, permanent, id, type, webhook, attempt, source, durationMs, error } =
+        outcome;
       write(levelOf(outcome), result, {
         result,
         status,
@@ -36,6 +46,7 @@ function jsonLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
         type,
         webhook,
         attempt,
+        source: source === 'inbox' ? source : undefined,
         duration_ms: Math.round(durationMs * 10) / 10,
         skew_s: outcome.skewSeconds,
         sinks: outcome.sinks && mapped(outcome.sinks, (sink) => (typeof sink === 'string' ? sink : safe(sink.message))),
@@ -53,6 +64,23 @@ function jsonLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   };
 }
 
+/** Takes a secret out, but not where it is a whole name or a part of one. */
+function withoutSecret(text: string, secret: string, names: readonly string[]): string {
+  if (!text.includes(secret)) return text;
+  const kept = names.filter((name) => name.includes(secret));
+  if (kept.length === 0) return text.replaceAll(secret, '[secret]');
+  const isName = new RegExp(`(?<![\\w/.-])(${kept.map(escaped).join('|')})(?![\\w/.-])`);
+  // With a group, so that every second part is a name.
+  return text
+    .split(isName)
+    .map((part, index) => (index % 2 === 1 ? part : part.replaceAll(secret, '[secret]')))
+    .join('');
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+}
+
 function mapped<T, U>(record: Readonly<Record<string, T>>, map: (value: T) => U): Record<string, U> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
 }
@@ -60,7 +88,8 @@ function mapped<T, U>(record: Readonly<Record<string, T>>, map: (value: T) => U)
 function textLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   const { green, yellow, red, dim } = coloursFor(io);
   const paint = { info: (text: string) => text, warn: yellow, error: red };
-  const write = (line: string) => printLine(io, `${dim(new Date().toISOString())} ${line}`);
+  const worker = io.worker === undefined ? '' : `${dim(`worker ${io.worker.id}:`)} `;
+  const write = (line: string) => printLine(io, `${dim(new Date().toISOString())} ${worker}${line}`);
   return {
     note: (level, message) => write(paint[level](printable(safe(message)))),
     outcome(outcome, leftOut = 0) {
@@ -79,12 +108,22 @@ function textLog(io: CliContext, safe: (text: string) => string): ReceiverLog {
   };
 }
 
-function detailsOf({ status, code, reason, permanent, result, id, type, webhook, durationMs, sinks, error }: Outcome) {
+function detailsOf(outcome: Outcome) {
+  const { status, code, reason, permanent, result, id, type, webhook, source, durationMs, sinks, error } = outcome;
   const results = Object.entries(sinks ?? {}).map(
     ([name, sink]) => `${name} ${typeof sink === 'string' ? sink : 'failed'}`,
   );
   return [
-    [status, type, id, webhook && `(${webhook})`, `in ${Math.round(durationMs)} ms`].filter(Boolean).join(' '),
+    [
+      status,
+      type,
+      id,
+      webhook && `(${webhook})`,
+      source === 'inbox' && 'from the inbox',
+      `in ${Math.round(durationMs)} ms`,
+    ]
+      .filter(Boolean)
+      .join(' '),
     results.join(', '),
     code &&
       [code, reason && `(${reason})`, permanent && result === 'failed' && '- the event is lost']

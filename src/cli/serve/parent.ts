@@ -2,6 +2,9 @@ import type { CliContext } from '../shared/context.js';
 
 const pollMs = 500;
 
+/** Set in the environment of the processes of `serve --workers`. */
+export const workerVariable = 'VAST_WEBHOOK_WORKER';
+
 /**
  * Interrupts the command when the process that started it has ended: npm and npx end on a SIGTERM without passing it
  * on, and the command would go on and hold its port. Does so only under npm, because a shell may end before its

@@ -3,9 +3,10 @@ import type { Sink, WebhookOptions } from 'vast-webhook';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, toError, UsageError } from '../shared/errors.js';
-import { collect, positive, toByteLimit, toPort } from '../shared/flag-values.js';
+import { aWorkerCount, collect, positive, toByteLimit, toPort, upToADay, workerCount } from '../shared/flag-values.js';
 import { readSettings } from '../shared/settings.js';
 import type { LogFormat } from './log.js';
+import type { Placed } from './server.js';
 
 interface Options extends SecretOptions {
   readonly slack?: readonly string[];
@@ -18,9 +19,12 @@ interface Options extends SecretOptions {
   readonly store?: string;
   readonly outbox?: string;
   readonly redeliver?: true;
+  readonly catchUp?: true;
+  readonly baseUrl?: string;
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
+  readonly workers?: number;
   readonly metrics?: true;
   readonly log: LogFormat;
   readonly sinkTimeout?: number;
@@ -41,6 +45,9 @@ Environment variables, also from .env; options win:
   HOST, PORT            where to listen
   VAST_WEBHOOK_STORE    as --store, whose URL may hold a password
   VAST_WEBHOOK_OUTBOX   as --outbox
+  VAST_WEBHOOK_CATCH_UP yes: as --catch-up
+  VAST_WEBHOOK_WORKERS  as --workers
+  VAST_API_KEY          the API key, for --catch-up only
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY     a proxy on the way to the chats
   REQUESTS_CA_BUNDLE, SSL_CERT_FILE     certificates to trust there, too
 Addresses: the service's own (Slack, Google Chat, Discord, Teams), or slack://T.../B.../TOKEN, discord://ID/TOKEN,
@@ -55,22 +62,23 @@ For a service, start node_modules/.bin/vast-webhook and not npx, because npx pas
 
 It answers 204 to each delivery that it has taken. GET /health is 200 {"ok": true} for as long as it runs, and GET /ready
 is 503 while store or outbox cannot be used, or it is closing. After Ctrl-C or SIGTERM it finishes the running
-deliveries, and ends.`;
+deliveries, and ends. With --workers, SIGHUP reads the settings again: new processes take the place of the old ones,
+one by one, and no delivery is refused.`;
 
 export function addServe(program: Command, io: CliContext): void {
   const command = program
     .command('serve')
     .description('Receive webhooks, and deliver each event once to Slack, Google Chat and other chats.')
-    .option('--slack <url>', "a Slack incoming webhook, or a workflow's trigger; may be repeated", collect)
-    .option('--google-chat <url>', 'a Google Chat incoming webhook; may be repeated', collect)
+    .option('--slack <url>', "a Slack incoming webhook, or a workflow's trigger; repeatable", collect)
+    .option('--google-chat <url>', 'a Google Chat incoming webhook; repeatable', collect)
     .option(
       '--sink <[name=]url>',
-      "any sink: the address of a service's webhook, or one of those listed below; may be repeated",
+      "any sink: the address of a service's webhook, or one of those listed below; repeatable",
       collect,
     )
     .option('--config <file>', 'sinks and more, in JSON or as an ES module: see docs/serve-without-code.md')
     .option('--alert <[name=]url>', 'another sink, which hears when one keeps failing and when it works again', collect)
-    .option('--alert-after <seconds>', 'how long a sink must fail for that (default: 300)', positive)
+    .option('--alert-after <seconds>', 'how long a sink must fail for that (default: 300)', upToADay)
     .option('--log-events', 'write each event to the log, too; with it, no chat is needed')
     .option(
       '--store <store>',
@@ -80,6 +88,11 @@ export function addServe(program: Command, io: CliContext): void {
       '--outbox <file>',
       'keep events in a SQLite file, answer at once, and deliver them later; tried again for three days',
     )
+    .option(
+      '--catch-up',
+      "deliver events of Vast.ai's notification inbox that no webhook brought (experimental); needs --store and VAST_API_KEY",
+    )
+    .option('--base-url <url>', "with --catch-up, in place of Vast.ai's own address: a proxy or a stand-in")
     .option('--redeliver', 'deliver the dead letters of the outbox again')
     .option('--host <host>', 'the address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'the port to listen on (default: 8787)', toPort)
@@ -90,6 +103,11 @@ export function addServe(program: Command, io: CliContext): void {
       positive,
     )
     .option('--limit <size>', 'the largest body, in bytes, kb or mb (default: 1mb)', toByteLimit)
+    .option(
+      '--workers <number>',
+      'how many processes receive; several need a --store that they share (default: 1)',
+      workerCount,
+    )
     .option('--metrics', 'answer GET /metrics in the format of Prometheus')
     .addOption(new Option('--log <format>', 'how to write the log').choices(['text', 'json']).default('text'));
   addSecretOptions(command)
@@ -98,6 +116,8 @@ export function addServe(program: Command, io: CliContext): void {
 }
 
 async function serve(options: Options, io: CliContext): Promise<void> {
+  // Before a config puts the settings of .env into it, which workers read anew.
+  const env = { ...io.env };
   const loading = Promise.all([
     import('./server.js'),
     import('./log.js'),
@@ -105,6 +125,7 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     import('./alert.js'),
     import('../secrets/flags.js'),
     import('../shared/proxied-fetch.js'),
+    import('./catch-up.js'),
     options.config === undefined ? undefined : import('./config.js'),
   ]);
   const setting = await readSettings(io);
@@ -115,6 +136,7 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     { alertOf, watchedBy },
     { labelsOf, receiverSecret },
     { proxiedFetch },
+    { yesOrNo },
     configs,
   ] = await loading;
 
@@ -122,10 +144,26 @@ async function serve(options: Options, io: CliContext): Promise<void> {
   const config = await configs?.readConfig(options.config ?? '', setting, io);
   const { path, limit, store: madeStore, ...webhook } = config?.options ?? {};
   const given = [...addressesOf(options, setting, givenSinks), ...(config?.sinks ?? [])];
-  const store = options.store ?? setting('VAST_WEBHOOK_STORE') ?? config?.store ?? madeStore ?? 'memory';
-  const outbox = options.outbox ?? setting('VAST_WEBHOOK_OUTBOX') ?? config?.outbox;
+  const placed = (key: 'store' | 'outbox') =>
+    firstOf(
+      [`--${key}`, options[key]],
+      [`VAST_WEBHOOK_${key.toUpperCase()}`, setting(`VAST_WEBHOOK_${key.toUpperCase()}`)],
+      [`${options.config}: ${key}`, config?.[key]],
+    );
+  const store = placed('store') ?? { where: `${options.config}: store`, value: madeStore ?? 'memory' };
+  const outbox = placed('outbox');
   if (options.redeliver && outbox === undefined)
     throw new UsageError('--redeliver needs --outbox, because it delivers the dead letters of the outbox again');
+
+  const catchesUp =
+    options.catchUp ?? yesOrNo('VAST_WEBHOOK_CATCH_UP', setting('VAST_WEBHOOK_CATCH_UP')) ?? config?.catchUp ?? false;
+  const workers = workersOf(
+    options.workers,
+    ['VAST_WEBHOOK_WORKERS', setting('VAST_WEBHOOK_WORKERS')],
+    [`${options.config}: workers`, config?.workers],
+  );
+  const apiKey = setting('VAST_API_KEY');
+  if (catchesUp) checkCatchUp(apiKey, store.value, labelsOf(secret));
 
   const [givenAlert] = [
     ...givenSinks('--alert', oneOf('--alert', options.alert)),
@@ -133,7 +171,9 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     ...(config?.givenAlert ?? []),
   ];
   const addresses = [...given, ...(givenAlert ? [givenAlert] : [])];
-  const log = receiverLog(io, options.log, secretsIn(secret, addresses.flatMap(secretsInSink), store));
+  const names: string[] = [];
+  const givenSecrets = [...addresses.flatMap(secretsInSink), ...(apiKey === undefined ? [] : [apiKey])];
+  const log = receiverLog(io, options.log, secretsIn(secret, givenSecrets, store.value), names);
   const consoleUrl = setting('VAST_CONSOLE');
   if (consoleUrl !== undefined && !isAddress(consoleUrl)) {
     throw new CliError('VAST_CONSOLE must be the address of a console, such as https://cloud.vast.ai');
@@ -154,6 +194,7 @@ async function serve(options: Options, io: CliContext): Promise<void> {
   const fromUrls = sinksFromUrls(given, { ...sinkSettings, watch });
   const made = config?.made.map(watch) ?? [];
   const sinks = [...fromUrls, ...made, ...(options.logEvents ? [log.events] : [])];
+  names.push(...sinks.map(({ name }) => name), ...(alert ? [alert.sink.name] : []));
   const unheard = options.logEvents || made.length > 0 ? undefined : unheardLabel(given, labelsOf(secret));
   if (unheard !== undefined && sinks.length > 0) {
     throw new CliError(
@@ -166,28 +207,104 @@ async function serve(options: Options, io: CliContext): Promise<void> {
       'there is no chat to deliver to: set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL, or give --sink, --config or --log-events',
     );
   }
+  const isOneOfSeveral = workers > 1 || io.worker !== undefined;
+  if (isOneOfSeveral) checkShared(store.value, sinks, alert !== undefined && outbox === undefined);
+  if (isOneOfSeveral && io.worker === undefined) {
+    const { checkCanHaveWorkers, superviseWorkers } = await import('./workers.js');
+    checkCanHaveWorkers();
+    await config?.close();
+    await superviseWorkers(workers, log, io, env);
+    return;
+  }
   const settings = {
     secret,
     sinks,
     store,
     outbox,
     alert,
-    redeliver: options.redeliver ?? false,
+    // The first worker only: its successors would redeliver what has failed again.
+    redeliver: (options.redeliver ?? false) && (io.worker?.id ?? 1) === 1,
     host: options.host ?? setting('HOST') ?? '127.0.0.1',
     port: options.port ?? portOf(setting('PORT')) ?? 8787,
     path: options.path ?? path,
     limit: options.limit ?? limit ?? '1mb',
     webhook,
     metrics: options.metrics ?? false,
+    catchUp:
+      catchesUp && apiKey !== undefined
+        ? { apiKey, baseUrl: options.baseUrl, ...(sinkSettings.fetch && { fetch: sinkSettings.fetch }) }
+        : undefined,
   };
   try {
     await receive(settings, log, io);
   } catch (error) {
     // An option of the middleware, which names itself.
-    if (config === undefined || toError(error).name !== 'TypeError') throw error;
-    throw new CliError(`${options.config}: ${toError(error).message}`);
+    const { name, message } = toError(error);
+    if (name !== 'TypeError') throw error;
+    const option = /the option (\w+)/.exec(message)?.[1];
+    const isFlag = (option === 'path' || option === 'limit') && options[option] !== undefined;
+    if (isFlag) throw new UsageError(message.replace(`the option ${option}`, `--${option}`));
+    throw config === undefined ? error : new CliError(`${options.config}: ${message}`);
   } finally {
     await config?.close();
+  }
+}
+
+/** The first value that was given, with its place for errors. */
+function firstOf(...given: readonly (readonly [where: string, value: string | undefined])[]): Placed | undefined {
+  for (const [where, value] of given) if (value !== undefined) return { where, value };
+  return undefined;
+}
+
+function checkCatchUp(apiKey: string | undefined, store: unknown, labels: readonly string[]): void {
+  if (apiKey === undefined) {
+    throw new CliError('--catch-up needs an API key: set VAST_API_KEY in the environment or in .env');
+  }
+  if (store === 'memory') {
+    throw new CliError(
+      '--catch-up needs a store that survives a restart: give --store sqlite:FILE, or set VAST_WEBHOOK_STORE',
+    );
+  }
+  if (!labels.every((label) => ['client', 'renter', 'host'].includes(label))) {
+    throw new CliError(
+      '--catch-up needs secrets with the labels client (or renter) and host, because the inbox says for whom an event is in these words',
+    );
+  }
+}
+
+/** The flag, or else the first of some further places that has a value. */
+function workersOf(flag: number | undefined, ...others: readonly (readonly [where: string, value: unknown])[]): number {
+  if (flag !== undefined) return flag;
+  for (const [where, value] of others) {
+    if (value === undefined) continue;
+    try {
+      // An array of one number would read as that number.
+      return workerCount(['number', 'string'].includes(typeof value) ? String(value) : '');
+    } catch {
+      throw new CliError(`${where} must be ${aWorkerCount}`);
+    }
+  }
+  return 1;
+}
+
+/** Several processes must share what one event or one message depends on. */
+function checkShared(store: unknown, sinks: readonly Sink[], alertsAreOwn: boolean): void {
+  // As memoryStore() marks itself, for a config that has made it.
+  if (store === 'memory' || Object(store)[Symbol.for('vast-webhook.in-memory')] === true) {
+    throw new UsageError(
+      'several workers need a store that they share, because each would count events for itself: give --store sqlite:FILE, redis://... or postgres://..., or set VAST_WEBHOOK_STORE',
+    );
+  }
+  const batching = sinks.find(({ flush }) => flush !== undefined);
+  if (batching !== undefined) {
+    throw new UsageError(
+      `the sink ${batching.name} makes one message of several events, and each worker would make its own: use one worker, or remove digest or quiet`,
+    );
+  }
+  if (alertsAreOwn) {
+    throw new UsageError(
+      'several workers need --outbox for alerts, because without it each would send its own: give --outbox FILE, or leave the alert sink out',
+    );
   }
 }
 

@@ -12,22 +12,27 @@ const advice = 'run npm install better-sqlite3@12 in this folder, or use Node.js
 
 type Constructor = new (file: string) => SqliteFile;
 
-/** Opens a file, which is made if there is none, with better-sqlite3 or else the SQLite of Node.js itself. */
+/** Opens a file, which is made if there is none, with better-sqlite3 or else with the SQLite of the runtime itself. */
 export function openSqliteFile(option: string, file: string, cwd: string): SqliteFile {
   const path = resolve(cwd, file);
   const builtIn = builtInSqlite();
   try {
-    const Database = installedSqlite(option, cwd, builtIn);
-    try {
-      return new Database(path);
-    } catch (error) {
-      // Compiled for another Node.js, which shows only now.
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') throw error;
-      if (builtIn !== undefined) return new builtIn(path);
-      throw new CliError('better-sqlite3 is installed but cannot be loaded: npm rebuild better-sqlite3');
-    }
+    return new (installedSqlite(option, cwd))(path);
   } catch (error) {
-    throw error instanceof CliError ? error : unusable(option, path, error);
+    // Deno and Bun cannot load the addon, and each says so in its own way. A file that cannot be opened fails twice.
+    if (builtIn !== undefined) return openBuiltIn(builtIn, option, path);
+    if (error instanceof CliError) throw error;
+    // Compiled for another Node.js, which shows only now.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') throw unusable(option, path, error);
+    throw new CliError('better-sqlite3 is installed but cannot be loaded: npm rebuild better-sqlite3');
+  }
+}
+
+function openBuiltIn(builtIn: Constructor, option: string, path: string): SqliteFile {
+  try {
+    return new builtIn(path);
+  } catch (error) {
+    throw unusable(option, path, error);
   }
 }
 
@@ -37,17 +42,29 @@ export function unusable(option: string, path: string, error: unknown): CliError
   );
 }
 
-function installedSqlite(option: string, cwd: string, builtIn: Constructor | undefined): Constructor {
-  try {
-    return loadUserModule(['better-sqlite3'], `${option} with a file`, cwd, advice).module as Constructor;
-  } catch (error) {
-    if (builtIn === undefined) throw error;
-    return builtIn;
-  }
+function installedSqlite(option: string, cwd: string): Constructor {
+  return loadUserModule(['better-sqlite3'], `${option} with a file`, cwd, advice).module as Constructor;
 }
 
 function builtInSqlite(): Constructor | undefined {
   const getBuiltin = (process as { getBuiltinModule?: (name: string) => unknown }).getBuiltinModule;
-  const sqlite = getBuiltin?.('node:sqlite') as { DatabaseSync: Constructor } | undefined;
-  return sqlite?.DatabaseSync;
+  const ofBun = getBuiltin?.('bun:sqlite') as { Database: Constructor } | undefined;
+  if (ofBun !== undefined) return ofBun.Database;
+  const ofNode = withoutItsWarning(() => getBuiltin?.('node:sqlite')) as { DatabaseSync: Constructor } | undefined;
+  return ofNode?.DatabaseSync;
+}
+
+/** Node.js 22 warns that its SQLite is experimental. The text on stderr would be no line of a JSON log. */
+function withoutItsWarning<T>(load: () => T): T {
+  const { emitWarning } = process;
+  const emitOthers = (warning: string | Error, ...args: unknown[]) => {
+    if (/SQLite is an experimental feature/.test(String(warning))) return;
+    Reflect.apply(emitWarning, process, [warning, ...args]);
+  };
+  process.emitWarning = emitOthers;
+  try {
+    return load();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }

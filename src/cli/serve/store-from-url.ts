@@ -12,6 +12,7 @@ import {
   sqliteStore,
 } from 'vast-webhook/stores';
 import { CliError, toError } from '../shared/errors.js';
+import type { Placed } from './server.js';
 import { openSqliteFile, unusable } from './sqlite-file.js';
 import { type Found, loadUserModule } from './user-module.js';
 
@@ -34,7 +35,7 @@ const repeatEveryMs = 10_000;
  * Throws a `CliError`.
  */
 export async function openStore(
-  text: string | IdempotencyStore,
+  { where, value: text }: Placed<string | IdempotencyStore>,
   cwd: string,
   onError: (reason: string) => void,
 ): Promise<OpenStore> {
@@ -42,16 +43,18 @@ export async function openStore(
     return { store: text, label: 'that of the config', check: () => tryOut(text), close() {} };
   }
   if (text === 'memory') return { store: memoryStore(), label: 'memory', async check() {}, close() {} };
-  if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length) return sqlite(text.slice('sqlite:'.length), cwd);
+  if (text.startsWith('sqlite:') && text.length > 'sqlite:'.length)
+    return sqlite(where, text.slice('sqlite:'.length), cwd);
   if (endsBeforePassword(text)) {
-    throw new CliError('--store: a /, ?, # or @ in the password must be written as %2F, %3F, %23 or %40');
+    throw new CliError(`${where}: a /, ?, # or @ in the password must be written as %2F, %3F, %23 or %40`);
   }
   const { protocol, host, pathname, password } = URL.canParse(text) ? new URL(text) : new URL('none:');
-  if (!isEncoded(password)) throw new CliError('--store: the password has a % that must be written as %25');
+  if (!isEncoded(password)) throw new CliError(`${where}: the password has a % that must be written as %25`);
   const label = `${protocol}//${host}${pathname}`;
-  if (protocol === 'redis:' || protocol === 'rediss:') return redis(text, label, cwd, onError);
-  if (protocol === 'postgres:' || protocol === 'postgresql:') return postgres(text, label, cwd, onError);
-  throw new CliError('--store must be memory, sqlite:FILE, redis://..., rediss://... or postgres://...');
+  if (protocol === 'redis:' || protocol === 'rediss:') return redis({ where, url: text, label, onError }, cwd);
+  if (protocol === 'postgres:' || protocol === 'postgresql:')
+    return postgres({ where, url: text, label, onError }, cwd);
+  throw new CliError(`${where} must be memory, sqlite:FILE, redis://..., rediss://... or postgres://...`);
 }
 
 /** Whether a part of the password would be taken for the host or the path, which are printed. */
@@ -70,26 +73,38 @@ function isEncoded(text: string): boolean {
   }
 }
 
-async function sqlite(file: string, cwd: string): Promise<OpenStore> {
-  const db = openSqliteFile('--store', file, cwd);
+async function sqlite(where: string, file: string, cwd: string): Promise<OpenStore> {
+  const db = openSqliteFile(where, file, cwd);
   const store = sqliteStore(db);
   try {
     await tryOut(store);
   } catch (error) {
     db.close();
-    throw unusable('--store', resolve(cwd, file), error);
+    throw unusable(where, resolve(cwd, file), error);
   }
   return { store, label: `sqlite:${file}`, check: () => tryOut(store), close: () => db.close() };
+}
+
+/** Redis or Postgres. */
+interface StoreServer {
+  /** Where its address was given. */
+  readonly where: string;
+  readonly url: string;
+  /** Its address for people. */
+  readonly label: string;
+  /** Hears of connections that are lost. */
+  onError(reason: string): void;
 }
 
 interface Client {
   on(name: 'error', listener: (error: Error) => void): unknown;
 }
 
-async function redis(url: string, label: string, cwd: string, onError: (reason: string) => void): Promise<OpenStore> {
-  const found = loadUserModule(['ioredis', 'redis'], '--store with Redis', cwd);
+async function redis(server: StoreServer, cwd: string): Promise<OpenStore> {
+  const { where, url } = server;
+  const found = loadUserModule(['ioredis', 'redis'], `${where} with Redis`, cwd);
   const { client, connect, close } = found.name === 'ioredis' ? ioRedis(found, url) : nodeRedis(found, url);
-  return whenUsable(redisStore(client), client, label, connect, close, onError);
+  return whenUsable(redisStore(client), client, server, connect, close);
 }
 
 interface RedisClient<T> {
@@ -113,33 +128,27 @@ function nodeRedis({ module }: Found, url: string): RedisClient<NodeRedis> {
   return { client, connect: () => client.connect(), close: () => client.destroy() };
 }
 
-async function postgres(
-  url: string,
-  label: string,
-  cwd: string,
-  onError: (reason: string) => void,
-): Promise<OpenStore> {
-  const { module } = loadUserModule(['pg'], '--store with Postgres', cwd);
+async function postgres(server: StoreServer, cwd: string): Promise<OpenStore> {
+  const { where, url } = server;
+  const { module } = loadUserModule(['pg'], `${where} with Postgres`, cwd);
   type Pool = Postgres & Client & { end(): Promise<void> };
   const { Pool } = module as { Pool: new (options: object) => Pool };
   const pool = new Pool({ connectionString: url, connectionTimeoutMillis: 2_000 });
   return whenUsable(
     postgresStore(pool),
     pool,
-    label,
+    server,
     async () => {},
     () => pool.end(),
-    onError,
   );
 }
 
 async function whenUsable(
   store: IdempotencyStore,
   client: Client,
-  label: string,
+  { where, label, onError }: StoreServer,
   connect: () => Promise<unknown>,
   close: () => unknown,
-  onError: (reason: string) => void,
 ): Promise<OpenStore> {
   let reason: Error | undefined;
   let silentUntil = Number.POSITIVE_INFINITY;
@@ -161,7 +170,7 @@ async function whenUsable(
   } catch (error) {
     close();
     throw new CliError(
-      `--store: ${label} cannot be used (${reasonOf(reason ?? error)}): see that it runs and that address and password are right`,
+      `${where}: ${label} cannot be used (${reasonOf(reason ?? error)}): see that it runs and that address and password are right`,
     );
   } finally {
     late.abort();

@@ -18,8 +18,17 @@ export function answerTo(request: ClientRequest, body: string | Buffer, maxLengt
   return new Promise((resolve) => {
     const fail = (error: NodeJS.ErrnoException) => resolve(noAnswer(error));
     request.on('error', fail);
+    // Without an error where the answer is another protocol, which nobody has asked for.
+    const endedEarly = () => resolve(noAnswer({ code: 'ECONNRESET' }));
+    request.on('close', endedEarly);
     request.on('response', (response) => {
+      request.off('close', endedEarly);
       const { statusCode: status = 0, headers } = response;
+      if (status < 200) {
+        request.destroy();
+        resolve(noAnswer({ code: 'HPE_INVALID_STATUS' }));
+        return;
+      }
       const headAt = Date.now();
       let text = '';
       response.setEncoding('utf8');
@@ -33,6 +42,6 @@ export function answerTo(request: ClientRequest, body: string | Buffer, maxLengt
   });
 }
 
-export function noAnswer({ code = 'unknown error' }: NodeJS.ErrnoException): Answer {
+export function noAnswer({ code = 'unknown error' }: Pick<NodeJS.ErrnoException, 'code'>): Answer {
   return { status: 0, headers: {}, body: '', headAt: 0, error: code };
 }

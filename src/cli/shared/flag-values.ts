@@ -6,11 +6,27 @@ export function positive(text: string): number {
   return value;
 }
 
+/** Seconds. */
+export function upToADay(text: string): number {
+  const value = positive(text);
+  if (value > 86_400) throw new InvalidArgumentError('It must be 86400 at most, which is a day.');
+  return value;
+}
+
 export function positiveInteger(text: string): number {
   const value = positive(text);
   if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number above 0.');
   return value;
 }
+
+/** Processes of one machine. */
+export function workerCount(text: string): number {
+  const value = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (value < 1 || value > 64) throw new InvalidArgumentError(`It must be ${aWorkerCount}.`);
+  return value;
+}
+
+export const aWorkerCount = 'a whole number from 1 to 64';
 
 export function integer(text: string): number {
   const value = Number(text);

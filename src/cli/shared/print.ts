@@ -1,4 +1,3 @@
-import { SingleBar } from 'cli-progress';
 import { createColors } from 'picocolors';
 import { atMostEvery } from '../../util/at-most-every.js';
 import { printable, printableJson } from '../../util/printable.js';
@@ -31,37 +30,4 @@ export function printNote({ stderr }: CliContext, line: string): void {
 
 export function printJson(io: CliContext, value: unknown): void {
   io.stdout.write(`${printableJson(value, 2)}\n`);
-}
-
-/** Rows in columns, the first row their heads. Cells are plain text: control characters of others are taken out. */
-export function printTable(io: CliContext, rows: readonly (readonly string[])[]): void {
-  const { bold } = coloursFor(io);
-  const cells = rows.map((row) => row.map(printable));
-  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
-  cells.forEach((row, index) => {
-    const line = row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-    printLine(io, index === 0 ? bold(line) : line);
-  });
-}
-
-export interface Progress {
-  advance(by?: number): void;
-  end(): void;
-}
-
-/** A bar on a terminal, and nothing elsewhere. */
-export function showProgress({ stderr }: CliContext, what: string, total: number): Progress {
-  if (stderr.isTTY !== true) return { advance() {}, end() {} };
-  const format = `${what} [{bar}] {value}/{total} {eta_formatted}`;
-  const bar = new SingleBar({
-    format,
-    stream: stderr as NodeJS.WritableStream,
-    hideCursor: true,
-    clearOnComplete: true,
-  });
-  bar.start(total, 0);
-  return { advance: (by = 1) => bar.increment(by), end: () => bar.stop() };
 }

@@ -103,10 +103,10 @@ describe('the alert sink of serve', () => {
 
   it.each([
     [['--alert', 'slack://T/B/secretslacktoken', '--alert', 'discord://1/AbC'], 1, '--alert: give one address'],
-    [['--alert-after', '5'], 1, '--alert-after needs an alert sink'],
+    [['--alert-after', '5'], 2, '--alert-after needs an alert sink'],
     [['--alert', 'https://example.com/secretslacktoken'], 1, '--alert: example.com is not known'],
     [['--alert', 'host@slack://T/B/secretslacktoken'], 1, '--alert: before the @ there must be the label'],
-    [['--alert', 'slack://T/B/secretslacktoken', '--alert-after', '1e9'], 1, 'the option afterMs must be'],
+    [['--alert', 'slack://T/B/secretslacktoken', '--alert-after', '1e9'], 2, '86400 at most'],
     [['--alert', 'slack://T/B/secretslacktoken', '--alert-after', '0'], 2, 'a number above 0'],
   ])('is refused in %j', async (args, status, message) => {
     const all = ['serve', '--port', '0', '--log-events', '--sink', 'slack://T/B/x', ...args];

@@ -100,7 +100,7 @@ describe('serve --config FILE.json', () => {
     ['', 'vast.json:1: this is no JSON'],
     ['{ // secretslacktoken\n}', 'vast.json:1: this is no JSON'],
     ['[]', 'vast.json must be an object with sinks'],
-    ['{ "sink": [] }', 'vast.json: unknown key "sink" (valid: sinks, store, outbox, alert)'],
+    ['{ "sink": [] }', 'vast.json: unknown key "sink" (valid: sinks, store, outbox, alert, catchUp, workers)'],
     ['{ "sinks": {} }', 'vast.json: sinks must be a list'],
     ['{ "sinks": [3] }', 'vast.json: sinks[0] must be an object with url'],
     ['{ "sinks": [{}] }', 'vast.json: sinks[0].url must be the address of a sink'],
