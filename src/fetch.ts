@@ -1,5 +1,4 @@
 import { type FetchHandler as AnyFetchHandler, type FetchWebhook, fetchWebhook } from './adapters/fetch.js';
-import type { VerifiedDelivery } from './contracts/delivery.js';
 import type { WebhookOptions } from './options.js';
 import { type VastEvent, vast } from './providers/vast.js';
 import type { Secret } from './receive/secrets.js';
@@ -8,7 +7,7 @@ export type { FetchWebhook as VastWebhook, WaitUntil } from './adapters/fetch.js
 export type { VastEvent } from './providers/vast.js';
 
 /** The user's handler. Its answer settles the event and goes to the sender. */
-export type FetchHandler = AnyFetchHandler<VastEvent, VerifiedDelivery<VastEvent>>;
+export type FetchHandler = AnyFetchHandler<VastEvent, true>;
 
 /**
  * Receives Vast.ai notifications as a function from `Request` to `Response`: verifies each delivery, makes each event
@@ -17,5 +16,5 @@ export type FetchHandler = AnyFetchHandler<VastEvent, VerifiedDelivery<VastEvent
  * invalid secret or option, for a missing handler, and for a handler that would never be called.
  */
 export function vastWebhook(secret: Secret, options?: WebhookOptions, handler?: FetchHandler): FetchWebhook {
-  return fetchWebhook(vast, secret, options, handler as AnyFetchHandler<VastEvent>);
+  return fetchWebhook(vast, secret, options, handler);
 }

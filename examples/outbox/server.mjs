@@ -17,7 +17,7 @@ const outbox = sqliteOutbox(db, {
     },
   ],
 });
-for (const { id, sink, error } of outbox.deadLetters()) console.log(`dead letter of ${sink}: ${id}: ${error}`);
+for await (const { id, sink, error } of outbox.deadLetters()) console.log(`dead letter of ${sink}: ${id}: ${error}`);
 
 const webhook = vastWebhook(VAST_WEBHOOK_SECRET, { sinks: [outbox] }); // 204 as soon as the event is on the disk
 const app = express();

@@ -14,6 +14,12 @@ export const trueOrFalse: Check = [(value) => typeof value === 'boolean', 'true 
 
 export const aString: Check = [(value) => typeof value === 'string', 'a string'];
 
+/** No request can have another path, so a handler would run unverified. */
+export const endpointPath: Check = [
+  (value) => typeof value === 'string' && /^\/[\w.~!$&'()*+,;=:@%/-]*$/.test(value),
+  "a path that begins with '/', such as '/vast/webhooks', percent-encoded where it is not ASCII",
+];
+
 /** For options that are checked elsewhere with a better message. */
 export const anything: Check = [() => true, 'anything'];
 

@@ -1,0 +1,25 @@
+import { Database } from 'bun:sqlite';
+import { vastWebhook } from 'vast-webhook/fetch';
+import { slack } from 'vast-webhook/sinks';
+import { sqliteStore } from 'vast-webhook/stores';
+
+const { VAST_WEBHOOK_SECRET, SLACK_WEBHOOK_URL, DATABASE = 'events.db', PORT = '8787' } = process.env;
+if (!VAST_WEBHOOK_SECRET || !SLACK_WEBHOOK_URL) {
+  console.error('Set VAST_WEBHOOK_SECRET and SLACK_WEBHOOK_URL.');
+  process.exit(1);
+}
+
+const hook = vastWebhook(VAST_WEBHOOK_SECRET, {
+  path: '/vast/webhooks',
+  store: sqliteStore(new Database(DATABASE)),
+  sinks: [slack(SLACK_WEBHOOK_URL)],
+});
+const server = Bun.serve({ hostname: '127.0.0.1', port: Number(PORT), fetch: hook });
+console.log(`Listening on http://127.0.0.1:${server.port}/vast/webhooks`);
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  process.once(signal, async () => {
+    await hook.close(); // what is in flight finishes first; new deliveries get a 503, and the sender retries
+    await server.stop();
+  });
+}

@@ -1,0 +1,3 @@
+import { itWorksInNode } from './works-in-node.js';
+
+itWorksInNode('Node.js 26');
