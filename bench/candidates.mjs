@@ -80,6 +80,17 @@ export const candidates = {
       return createServer(app);
     },
   },
+  'express-route': {
+    verifies: true,
+    about: 'Express 5: app.post(path, vastWebhook(secret), handler)',
+    async server() {
+      const { default: express } = await import('express');
+      const { vastWebhook } = await import('vast-webhook');
+      const app = express();
+      app.post(path, vastWebhook(secret), (_req, res) => res.status(204).end());
+      return createServer(app);
+    },
+  },
   'express-front': {
     verifies: true,
     about: 'Express 5: the middleware in front of the app, and a handler in it',
@@ -123,6 +134,44 @@ export const candidates = {
         if (!isSigned(ctx.headers, body)) return;
         const event = JSON.parse(body);
         if (!seen.has(event.event_id)) seen.set(event.event_id, Date.now());
+        ctx.status = 204;
+      });
+      return createServer(app.callback());
+    },
+  },
+  'koa-hand-whole': {
+    verifies: true,
+    about: 'the same, with a handler of its own whose answer completes the event, and a time limit for the body',
+    async server() {
+      const { default: Koa } = await import('koa');
+      const { default: getRawBody } = await import('raw-body');
+      const app = new Koa();
+      const seen = new Map();
+      app.use(async (ctx, next) => {
+        if (ctx.method !== 'POST' || ctx.path !== path) return next();
+        ctx.status = 401;
+        if (!isRecent(ctx.get('x-vast-timestamp'))) return;
+        const body = await within(10_000, getRawBody(ctx.req, { limit: '64kb' }));
+        if (!isSigned(ctx.headers, body)) return;
+        const event = JSON.parse(body);
+        const id = event.event_id;
+        const state = seen.get(id);
+        if (state !== undefined) {
+          ctx.status = state === 'in flight' ? 503 : 204;
+          return;
+        }
+        seen.set(id, 'in flight');
+        const settle = () => {
+          if (seen.get(id) !== 'in flight') return;
+          if (ctx.res.statusCode < 300) seen.set(id, Date.now());
+          else seen.delete(id);
+        };
+        ctx.res.on('finish', settle);
+        ctx.res.on('close', settle);
+        ctx.request.body = event;
+        await next();
+      });
+      app.use((ctx) => {
         ctx.status = 204;
       });
       return createServer(app.callback());
@@ -213,6 +262,13 @@ async function readStream(request, limit) {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+function within(ms, promise) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('late')), ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 function isRecent(timestamp) {

@@ -27,6 +27,21 @@ const drawn = [
     legend: 'goal: a bar reaches its mark',
     digits: 0,
   },
+  {
+    part: 'delivering',
+    title: 'Delivered a second, from an outbox and from BullMQ',
+    better: 'longer is better',
+    legend: 'goal: a bar reaches its mark',
+    digits: 0,
+  },
+  ...['p99 answer', 'longest turn', 'peak RSS'].map((of) => ({
+    part: 'storm',
+    of,
+    title: `A storm: ${of}`,
+    better: 'shorter is better',
+    legend: 'goal: a bar ends before its mark',
+    digits: 0,
+  })),
 ];
 
 const style = `
@@ -52,7 +67,7 @@ export function chart(results) {
   let y = margin;
   const parts = [];
   for (const section of sections) {
-    const { svg, height } = drawSection(section, results[section.part], y);
+    const { svg, height } = drawSection(section, partOf(section, results[section.part]), y);
     parts.push(svg);
     y += height + margin;
   }
@@ -64,6 +79,14 @@ export function chart(results) {
 ${parts.join('\n')}
 </svg>
 `;
+}
+
+/** One figure of each subject, where a part has several: their names end in it. */
+function partOf({ of }, result) {
+  if (of === undefined) return result;
+  const named = ({ name, ...rest }) =>
+    name.endsWith(`: ${of}`) ? [{ ...rest, name: name.slice(0, -of.length - 2) }] : [];
+  return { ...result, figures: result.figures.flatMap(named), goals: result.goals.flatMap(named) };
 }
 
 function drawSection({ title, better, legend, digits }, { figures, goals, machine, quick }, top) {
@@ -90,15 +113,17 @@ function drawSection({ title, better, legend, digits }, { figures, goals, machin
     lines.push(goalMark(margin + 4, y), text(margin + 14, y + 15, legend, 'goal-label'));
     y += lineHeight;
   }
-  for (const goal of ratios) {
+  for (const goal of ratios.filter(({ isAbsolute }) => !isAbsolute)) {
     lines.push(text(margin + 14, y + 14, sentenceOf(goal), 'faint figure'));
     y += lineHeight;
   }
   return { svg: lines.join('\n'), height: y - top };
 }
 
-/** A goal that compares two of the figures, and where it stands on the scale of the first one. */
-function ratioOf({ name, value, low, high, atMost, atLeast, met }, figures) {
+/** A goal for a figure, or one that compares two of them, and where it stands on the scale of the first one. */
+function ratioOf({ name, value, low, high, unit, atMost, atLeast, met }, figures) {
+  const itself = figures.find((figure) => figure.name === name && figure.unit === unit);
+  if (itself !== undefined) return [{ isAbsolute: true, ours: name, mark: atMost ?? atLeast }];
   const [ours, other] = name.split(' / ').map((candidate) => figures.find((figure) => figure.name === candidate));
   if (ours === undefined || other === undefined) return [];
   return [{ name, value, low, high, atMost, atLeast, met, ours: ours.name, mark: (atMost ?? atLeast) * other.value }];
@@ -111,7 +136,7 @@ function sentenceOf({ name, value, low, high, atMost, atLeast, met }) {
 }
 
 function isOurs(name) {
-  return /-(ours|front)$/.test(name);
+  return /-(ours|front)$|^(outbox|memory)/.test(name);
 }
 
 /** Behind the bar and the goals that lie beyond it. */

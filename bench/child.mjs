@@ -33,7 +33,7 @@ export class Child {
 
   end() {
     this.#pending = undefined;
-    this.#process.disconnect();
+    if (this.#process.connected) this.#process.disconnect();
   }
 }
 

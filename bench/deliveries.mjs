@@ -4,18 +4,18 @@ export const secret = '9f2c6d1e5b7a48c3a0d4f86b21e97c53';
 export const path = '/vast/webhooks';
 
 /** Signed deliveries of distinct events, each as the bytes that a keep-alive connection carries. */
-export function signedDeliveries(count, key = secret) {
+export function signedDeliveries(count, key = secret, target = path) {
   const timestamp = Math.floor(Date.now() / 1000);
-  return Array.from({ length: count }, () => signedDelivery(timestamp, key));
+  return Array.from({ length: count }, () => signedDelivery(timestamp, key, target));
 }
 
-function signedDelivery(timestamp, key) {
+function signedDelivery(timestamp, key, target) {
   const id = randomBytes(16).toString('hex');
   const body = outbid(id, timestamp);
   const signature = createHmac('sha256', key).update(`${timestamp}.${body}`).digest('hex');
   return Buffer.from(
     [
-      `POST ${path} HTTP/1.1`,
+      `POST ${target} HTTP/1.1`,
       'Host: hooks.example.com',
       'User-Agent: python-requests/2.32.3',
       'Accept-Encoding: gzip, deflate',

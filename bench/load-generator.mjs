@@ -6,8 +6,8 @@ import { signedDeliveries } from './deliveries.mjs';
 
 const expected = 'HTTP/1.1 204 ';
 
-serve(async ({ port, connections, deliveries }) => {
-  const batch = signedDeliveries(deliveries);
+serve(async ({ port, connections, deliveries, path }) => {
+  const batch = signedDeliveries(deliveries, undefined, path);
   const opened = Array.from({ length: connections }, () => open(port));
   await Promise.all(opened.map(({ socket }) => once(socket, 'connect')));
   const startedAt = performance.now();
