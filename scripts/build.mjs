@@ -7,7 +7,9 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, posix, relative, resolve, sep } from 'node:path';
 import { build as bundle, transform } from 'esbuild';
 import { rollup } from 'rollup';
+import { parseAst } from 'rollup/parseAst';
 import { build as buildDeclarations } from 'tsup';
+import { bundleDevPage, devPageModule } from './dev-page.mjs';
 import { declarationsOf, entries, sourceOf, subpathOf } from './entries.mjs';
 
 const target = 'node20';
@@ -16,7 +18,7 @@ const target = 'node20';
  * npm packs equal names side by side, and gzip looks back 32 kB: within that, a CommonJS twin is packed to little. So no
  * file is larger, and as few files as that allows, because to load a file costs more than most have in them.
  */
-const maxChunkBytes = 29_000;
+const maxChunkBytes = 31_000;
 
 await rm('dist', { recursive: true, force: true });
 await buildModules();
@@ -46,6 +48,10 @@ async function buildModules() {
     input: Object.fromEntries(entries.map((entry) => [entry, sourceOf(entry)])),
     external: (id) => !isAbsolute(id) && !id.startsWith('.') && !id.startsWith('src/'),
     plugins: [{ name: 'typescript', resolveId: sourceBeside, transform: toJavaScript }],
+    // Such as one of chunks that import each other in a circle.
+    onwarn(warning) {
+      throw new Error(warning.message);
+    },
   });
   await bundle.write({
     dir: 'dist/esm',
@@ -78,8 +84,9 @@ async function toJavaScript(source, file) {
 
 /**
  * The chunk of each module that is no entry. What the root entry needs is `core`, and what of that needs `node:http`
- * is `node`, so that a worker does not load it. Modules that only one other entry needs stay in that entry's file,
- * unless it becomes too large. What several entries need is a chunk that has the name of its last module.
+ * is `node`, so that a worker does not load it. What only one other entry needs has that entry's name, and not its file,
+ * because many files are named `index.js`: the twins would not lie side by side. What several entries need has the name
+ * of its last module.
  */
 function chunksOf(moduleOf) {
   const needs = new Map(entries.map((entry) => [entry, inOrder(resolve(sourceOf(entry)), moduleOf)]));
@@ -95,10 +102,8 @@ function chunksOf(moduleOf) {
   return new Map(
     [...groups].flatMap(([group, ids]) => {
       const pieces = piecesOf(ids, moduleOf);
-      const isOfOneEntry = entries.includes(group);
-      if (isOfOneEntry && pieces.length === 1) return [];
-      const name = isOfOneEntry
-        ? posix.dirname(group)
+      const name = entries.includes(group)
+        ? group.replace(/\/index$/, '').replaceAll('/', '-')
         : group.includes(',')
           ? posix.basename(ids.at(-1), '.ts')
           : group;
@@ -135,21 +140,58 @@ function posixOf(path) {
   return path.replaceAll(sep, '/');
 }
 
+/** The same text but for its imports and exports, so that packed beside the ES module it takes next to nothing. */
 async function makeCommonJs(file) {
   const source = await readFile(join('dist/esm', file), 'utf8');
-  const { code } = await transform(source, {
-    format: 'cjs',
-    platform: 'node',
-    target,
+  const { body } = parseAst(source);
+  let code = "'use strict';\nObject.defineProperty(exports, '__esModule', { value: true });\n";
+  let end = 0;
+  for (const node of body) {
+    if (!/^(Import|Export)/.test(node.type)) continue;
+    code += source.slice(end, node.start) + inCommonJs(node, variablesOf(body), file);
+    end = node.end;
+  }
+  await write(join('dist/cjs', file), code + source.slice(end));
+}
+
+/** An import or an export. Values are copied: chunks import each other in no circle, and no exported one changes. */
+function inCommonJs({ type, source, specifiers, declaration }, variables, file) {
+  const from = source && `require(${source.raw})`;
+  if (type === 'ImportDeclaration') return `${bindingOf(specifiers)}${from};`;
+  if (type !== 'ExportNamedDeclaration' || declaration) throw new Error(`dist/esm/${file} has an unknown ${type}`);
+  return specifiers
+    .map(({ exported, local }) => {
+      if (!from && variables.has(local.name)) throw new Error(`${local.name} in dist/esm/${file} must be a constant`);
+      return `exports.${exported.name} = ${from ? `${from}.` : ''}${local.name};`;
+    })
+    .join('\n');
+}
+
+function bindingOf(specifiers) {
+  if (specifiers.length === 0) return '';
+  const [{ type, local }] = specifiers;
+  // Of a library that is CommonJS: Node gives all of its exports as the default, too.
+  if (type !== 'ImportSpecifier' && specifiers.length === 1) return `const ${local.name} = `;
+  const names = specifiers.map((each) => {
+    const { name } = each.imported;
+    return name === each.local.name ? name : `${name}: ${each.local.name}`;
   });
-  await write(join('dist/cjs', file), code);
+  return `const { ${names.join(', ')} } = `;
+}
+
+function variablesOf(body) {
+  const declarations = body.filter(({ type, kind }) => type === 'VariableDeclaration' && kind !== 'const');
+  return new Set(declarations.flatMap((each) => each.declarations.map(({ id }) => id.name)));
 }
 
 /** CommonJS takes the declarations over, and the ES modules refer to them: packed once, and the same types in both. */
 async function shareDeclarations() {
   for (const file of await readdir('dist/esm', { recursive: true })) {
     if (!file.endsWith('.d.ts')) continue;
-    await write(join('dist/cjs', file), await readFile(join('dist/esm', file), 'utf8'));
+    const types = await readFile(join('dist/esm', file), 'utf8');
+    // Otherwise only @types/node has it, beside which not everybody compiles.
+    const lib = types.includes('Symbol.asyncDispose') ? '/// <reference lib="esnext.disposable" />\n' : '';
+    await write(join('dist/cjs', file), lib + types);
     await rm(join('dist/esm', file));
   }
   for (const entry of entries) {
@@ -162,6 +204,7 @@ async function shareDeclarations() {
 
 /** The command with the libraries it is made of, and without the package's own entries, which lie beside it. */
 async function bundleCommand() {
+  const page = await bundleDevPage();
   const { metafile } = await bundle({
     entryPoints: ['src/cli/main.ts'],
     bundle: true,
@@ -172,7 +215,7 @@ async function bundleCommand() {
     target,
     outdir: 'dist/cli',
     legalComments: 'none',
-    loader: { '.html': 'text', '.txt': 'text' },
+    loader: { '.txt': 'text' },
     // Installed by those who ask for them.
     external: ['better-sqlite3', 'ioredis', 'pg', 'redis'],
     // For the libraries in it that are CommonJS.
@@ -180,12 +223,13 @@ async function bundleCommand() {
     plugins: [
       { name: 'entries', setup: (build) => build.onResolve({ filter: /^(\.\.\/|vast-webhook)/ }, toEntry) },
       { name: 'unused', setup: leaveOutUnused },
+      { name: 'page', setup: (build) => addPage(build, page.html) },
       { name: 'libraries', setup: (build) => build.onLoad({ filter: /[\\/]node_modules[\\/].*\.[cm]?js$/ }, minified) },
     ],
     metafile: true,
     logLevel: 'warning',
   });
-  await writeLicences(Object.keys(metafile.inputs));
+  await writeLicences([...Object.keys(metafile.inputs), ...page.inputs]);
 }
 
 /** A library's file. Only our own code stays as it is, because a stack trace through it must point at something. */
@@ -194,10 +238,18 @@ async function minified({ path }) {
   return { contents: code, loader: 'js' };
 }
 
-/** What prom-client needs for exemplars and summaries only, which `serve` has none of: two thirds of its size. */
+/** What prom-client loads for exemplars, summaries and gateways, of which `serve` has none: most of its size. */
 function leaveOutUnused(build) {
-  build.onResolve({ filter: /^(@opentelemetry\/api|tdigest)$/ }, ({ path }) => ({ path, namespace: 'unused' }));
+  const filter = /^(@opentelemetry\/api|\.\/lib\/(summary|pushgateway|bucketGenerators))$/;
+  build.onResolve({ filter }, ({ path, importer }) =>
+    importer.includes('prom-client') ? { path, namespace: 'unused' } : undefined,
+  );
   build.onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {};' }));
+}
+
+function addPage(build, html) {
+  build.onResolve({ filter: new RegExp(`^${devPageModule}$`) }, ({ path }) => ({ path, namespace: 'page' }));
+  build.onLoad({ filter: /.*/, namespace: 'page' }, () => ({ contents: html, loader: 'text' }));
 }
 
 /** An entry is imported from where it lies in the package, by whichever name the command's source has for it. */

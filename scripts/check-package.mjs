@@ -9,7 +9,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Of all that is installed, the command with its libraries included, and of what the middleware alone is made of. */
-const sizeLimit = '340 kB';
+const sizeLimit = '395 kB';
 const middlewareLimit = '60 kB';
 const middleware = ['index.js', 'koa.js', 'index.d.ts', 'koa.d.ts'];
 

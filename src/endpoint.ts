@@ -1,20 +1,24 @@
 import { type Answer, answerTo } from './contracts/answer.js';
-import { eventType, type ReceivedDelivery } from './contracts/delivery.js';
+import type { ReceivedDelivery } from './contracts/delivery.js';
 import { toError, toWebhookError, WebhookError } from './contracts/errors.js';
 import type { Forwarded, HandlerAnswer } from './contracts/result.js';
 import { type DeliveryTrace, traceDelivery } from './diagnostics.js';
 import type { Handler } from './forward/dispatch.js';
 import { Dispatcher } from './forward/dispatcher.js';
 import { Drain } from './forward/drain.js';
+import { Intake, intakeOf } from './intake.js';
 import { type Settings, settingsOf, type WebhookOptions } from './options.js';
 import { outcomeOf } from './outcome.js';
-import type { Provider } from './providers/provider.js';
+import { checkProvider } from './providers/define-provider.js';
+import { type Provider, schemeOf } from './providers/provider.js';
+import type { Credentials, Head, SigningKey, WorkingScheme } from './providers/scheme.js';
 import { type OnBody, type RawBody, tooLarge } from './receive/body.js';
-import type { Credentials, Head, Scheme } from './receive/scheme.js';
-import { type KeyProvider, keyProvider, type Secret, type SigningKey } from './receive/secrets.js';
-import { findSigned, type Signed, schemeOf, toReceived, type VerifiedRequest } from './receive/verify.js';
+import { type KeyProvider, keyProvider, type Secret } from './receive/secrets.js';
+import { findSigned, refused, type Signed, toReceived, type VerifiedRequest } from './receive/verify.js';
 import { registerReceiver } from './receivers.js';
 import { type Clock, systemClock } from './util/clock.js';
+import type { Hold } from './util/shared-work.js';
+import { withoutStack } from './util/without-stack.js';
 
 /** One request on the endpoint, as its adapter presents it, and the ways to end it. */
 export interface AdapterRequest<Event> extends Head {
@@ -27,8 +31,8 @@ export interface AdapterRequest<Event> extends Head {
   callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void;
   /** Called when the handler's event is settled, or when settling has failed for good. */
   onSettled?(): void;
-  /** Called when work begins that may outlast the answer. Returns a function to call when it has ended. */
-  keepAlive?(): (() => void) | undefined;
+  /** Keeps the request's timers and connections until the promise settles, where the platform would end them. */
+  readonly waitUntil?: Hold | undefined;
 }
 
 /** What every middleware can do beside handling requests. */
@@ -46,22 +50,32 @@ const noBytes = new Uint8Array();
 export class Endpoint<Event extends object> implements Closable {
   readonly settings: Settings<Event>;
   readonly provider: Provider<Event>;
-  readonly scheme: Scheme;
+  readonly scheme: WorkingScheme;
   readonly keys: KeyProvider;
   readonly forwarder: Dispatcher<Event>;
   readonly drain: Drain;
   readonly clock: Clock;
+  readonly intake: Intake<Event>;
   readonly #unregister: () => void;
 
   constructor(provider: Provider<Event>, secret: Secret, options?: WebhookOptions<Event>, clock: Clock = systemClock) {
+    checkProvider(provider);
     this.provider = provider;
     this.clock = clock;
     this.drain = new Drain(clock);
     this.scheme = schemeOf(provider);
-    this.keys = keyProvider(secret, clock);
+    this.keys = keyProvider(secret, clock, this.scheme.keyOf);
     this.settings = settingsOf(options);
+    if (!this.scheme.signsTime && options?.toleranceSeconds !== undefined) {
+      throw new TypeError(
+        `the option toleranceSeconds has no effect, because ${provider.name} signs no time: completedTtlMs and a store that survives restarts are what refuses old deliveries`,
+      );
+    }
     this.#unregister = registerReceiver(provider.name, this.settings);
     this.forwarder = new Dispatcher({ ...this.settings, drain: this.drain, clock });
+    const labels = () => this.#labels();
+    const { settings, drain, forwarder: dispatcher } = this;
+    this.intake = new Intake({ provider: provider.name, settings, dispatcher, drain, clock, labels });
   }
 
   /** Answers the request, or calls the handler. Does not throw. */
@@ -69,8 +83,26 @@ export class Endpoint<Event extends object> implements Closable {
     new Pipeline(this, request).start();
   }
 
+  /** The properties of the middleware. */
+  get methods() {
+    return {
+      close: (timeoutMs?: number) => this.close(timeoutMs),
+      [Symbol.asyncDispose]: () => this.close(),
+      [intakeOf]: this.intake,
+    };
+  }
+
+  async #labels(): Promise<readonly string[]> {
+    const { keys, clock, settings } = this;
+    const now = clock.now();
+    // A function has not been called before the first delivery.
+    const known = keys.known.length > 0 ? keys.known : await keys.refresh(now, now + settings.deadlineMs);
+    return (known ?? []).flatMap(({ label }) => label ?? []);
+  }
+
   close(timeoutMs?: number): Promise<void> {
     this.#unregister();
+    this.intake.watcher?.closed();
     return this.drain.close(timeoutMs, this.settings.sinks);
   }
 
@@ -91,7 +123,6 @@ class Pipeline<Event extends object> {
   #receivedAt = 0;
   #verified: VerifiedRequest | undefined;
   #received: ReceivedDelivery<Event> | undefined;
-  #type: string | undefined;
 
   constructor(endpoint: Endpoint<Event>, request: AdapterRequest<Event>) {
     this.#endpoint = endpoint;
@@ -139,6 +170,7 @@ class Pipeline<Event extends object> {
   #checkCredentials(): Credentials {
     const { scheme, keys, settings } = this.#endpoint;
     const credentials = scheme.checkHead(this.#request, settings.toleranceSeconds, this.#receivedAt);
+    if (credentials.reason !== undefined) throw withoutStack(() => refused(credentials));
     if (!scheme.signsBody && keys.known.length > 0 && scheme.findKey(keys.known, credentials, noBytes) === undefined) {
       // Starts to load newer keys now. #verify() awaits them and handles errors.
       this.#newerKeys().catch(() => {});
@@ -148,7 +180,7 @@ class Pipeline<Event extends object> {
 
   /** Throws if there can be no newer keys. */
   #newerKeys(): Promise<readonly SigningKey[]> {
-    const newer = this.#endpoint.keys.refresh(this.#arrivedAt, this.#deadlineAt);
+    const newer = this.#endpoint.keys.refresh(this.#arrivedAt, this.#deadlineAt, this.#request.waitUntil);
     if (newer === undefined) throw this.#mismatch();
     return newer;
   }
@@ -158,7 +190,7 @@ class Pipeline<Event extends object> {
     const { scheme } = this.#endpoint;
     const encoding = this.#request.header('content-encoding');
     if (!scheme.signsBody || encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity') {
-      return scheme.mismatch();
+      return withoutStack(() => refused(scheme.mismatch));
     }
     return new WebhookError(
       'unsupported_encoding',
@@ -169,7 +201,7 @@ class Pipeline<Event extends object> {
   #verify(credentials: Credentials, body: RawBody, keys: readonly SigningKey[]): void {
     const signed = findSigned(this.#endpoint.scheme, keys, credentials, body);
     if (signed !== undefined) {
-      this.#forward(credentials.timestamp, signed);
+      this.#forward(credentials, signed);
       return;
     }
     this.#newerKeys().then(
@@ -178,23 +210,17 @@ class Pipeline<Event extends object> {
     );
   }
 
-  #forward(timestamp: string | undefined, { key, bytes }: Signed): void {
-    const { provider, scheme, forwarder, settings } = this.#endpoint;
-    const attempt = this.#header(provider.headers?.attempt);
-    const claimedId = this.#header(provider.headers?.id);
-    this.#verified = { key, bytes, timestamp, attempt, claimedId, receivedAt: this.#receivedAt };
+  #forward(credentials: Credentials, { key, bytes }: Signed): void {
+    const { provider, scheme, forwarder, settings, intake } = this.#endpoint;
+    this.#verified = { key, bytes, credentials, head: this.#request, receivedAt: this.#receivedAt };
     const received = toReceived(provider, scheme, this.#verified);
     this.#received = received;
-    this.#type = eventType(received);
+    intake.watcher?.seen(received.delivery);
     const handler: Handler | undefined = settings.handoff
       ? (settle) => this.#request.callHandler(received, this.#trace?.bind(settle) ?? settle)
       : undefined;
-    const ended = this.#request.keepAlive?.();
-    forwarder.forward(received, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), ended);
-  }
-
-  #header(name: string | undefined): string | undefined {
-    return name === undefined ? undefined : this.#request.header(name);
+    const { waitUntil } = this.#request;
+    forwarder.forward(received, this.#deadlineAt, handler, (forwarded) => this.#end(forwarded), waitUntil);
   }
 
   #step(take: () => void): void {
@@ -216,7 +242,7 @@ class Pipeline<Event extends object> {
     if (status === undefined) status = this.#answer(forwarded, delivery?.id);
     else this.#request.onSettled?.();
     const durationMs = this.#endpoint.clock.now() - this.#arrivedAt;
-    const outcome = outcomeOf(forwarded, status, this.#verified, delivery, this.#type, durationMs);
+    const outcome = outcomeOf(forwarded, status, this.#verified, delivery, delivery?.type, durationMs);
     settings.onOutcome(outcome);
     this.#trace?.answered(outcome);
     drain.leave();

@@ -4,12 +4,16 @@ import { printable, printableJson } from './util/printable.js';
 
 /** Logs one line per failure. Failures that anybody can cause get one line in 10 s, with a count of the others. */
 export function logOutcomes(): (outcome: Outcome) => void {
-  const warn = atMostEvery(10_000, (line: string, leftOut) => console.warn(withCount(line, leftOut)));
-  const errorOfUnverified = atMostEvery(10_000, (line: string, leftOut) => console.error(withCount(line, leftOut)));
+  const warn = atMostEvery(10_000, (outcome: Outcome, leftOut) =>
+    console.warn(withCount(formatLine(outcome), leftOut)),
+  );
+  const errorOfUnverified = atMostEvery(10_000, (outcome: Outcome, leftOut) =>
+    console.error(withCount(formatLine(outcome), leftOut)),
+  );
   return (outcome) => {
-    if (outcome.result === 'rejected') warn(formatLine(outcome));
+    if (outcome.result === 'rejected') warn(outcome);
     else if (outcome.result !== 'failed') return;
-    else if (outcome.id === undefined) errorOfUnverified(formatLine(outcome));
+    else if (outcome.id === undefined) errorOfUnverified(outcome);
     else console.error(formatLine(outcome));
   };
 }

@@ -10,6 +10,7 @@ import {
   aFunction,
   type Check,
   checkOptions,
+  endpointPath,
   isFunction,
   isWholeUpTo,
   longMilliseconds,
@@ -100,11 +101,7 @@ const days = 24 * 60 * 60_000;
 
 /** The check of each option, and its text for errors. */
 const checks: Readonly<Record<keyof WebhookOptions, Check>> = {
-  path: [
-    // No request can have another path, so the handler would run unverified.
-    (value) => typeof value === 'string' && /^\/[\w.~!$&'()*+,;=:@%/-]*$/.test(value),
-    "a path that begins with '/', such as '/vast/webhooks', percent-encoded where it is not ASCII",
-  ],
+  path: endpointPath,
   store: [
     (value) => storeMethods.every((name) => isFunction(Object(value)[name])),
     `a store with ${storeMethods.join(', ')}`,

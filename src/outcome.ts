@@ -22,6 +22,7 @@ export function outcomeOf(
     type,
     webhook: verified?.key.label ?? delivery?.webhook,
     attempt: delivery?.attempt,
+    source: delivery?.source,
     durationMs,
     skewSeconds: verified && clockSkew(verified),
     sinks,
@@ -29,6 +30,6 @@ export function outcomeOf(
   };
 }
 
-function clockSkew({ timestamp, receivedAt }: VerifiedRequest): number | undefined {
+function clockSkew({ credentials: { timestamp }, receivedAt }: VerifiedRequest): number | undefined {
   return timestamp === undefined ? undefined : Number(timestamp) - Math.floor(receivedAt / 1000);
 }

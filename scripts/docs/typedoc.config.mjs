@@ -29,7 +29,6 @@ export default {
   // One-line types that users do not need by name.
   intentionallyNotExported: [
     'Awaitable',
-    'FetchHandler',
     'Next',
     'OnError',
     'PostgresQuery',

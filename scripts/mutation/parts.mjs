@@ -10,8 +10,22 @@ export const parts = {
     tests: ['test/adapters/answers.test.ts'],
   },
   'receive-signed': {
-    mutate: of('receive', ['signature', 'token', 'verify']),
-    tests: ['test/receive/{event,signature}.test.ts', 'test/adapters/{answers,providers,raw-body}.test.ts'],
+    mutate: [
+      ...of('receive', ['signature', 'verify']),
+      ...of('providers', [
+        'body-hmac',
+        'define-provider',
+        'scheme',
+        'standard-webhooks',
+        'timestamped-hmac',
+        'url-token',
+      ]),
+    ],
+    tests: [
+      'test/receive/{event,signature}.test.ts',
+      'test/adapters/{answers,any-provider,providers,raw-body}.test.ts',
+      'test/providers/define-provider.test.ts',
+    ],
     // The one that may have a text for a raw body.
     adapters: 'Koa 3',
   },

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Settings } from '../options.js';
-import type { Provider } from '../providers/provider.js';
+import { type Provider, schemeOf } from '../providers/provider.js';
 import { type TargetTest, targetTest } from '../receive/path.js';
 import { printable, printableJson } from '../util/printable.js';
 
@@ -35,6 +35,9 @@ export interface Visit {
 /** Some readers build a URL from these, so a path in one of them can become the request's path. */
 const origins = ['host', ':authority', ':scheme', 'x-forwarded-host', 'x-forwarded-proto'] as const;
 
+/** The endpoints of the middlewares that were made in this process. */
+const endpoints = new Map<string, { readonly provider: string; readonly path: string; readonly test: TargetTest }>();
+
 /**
  * Decides which requests are for the endpoint, in the same way for every framework. A request is passed on only if it
  * cannot be for the endpoint, because refusing is safe and letting through is not.
@@ -51,8 +54,22 @@ export class EndpointMatch {
     this.path = path ?? provider.path;
     this.#isGiven = path !== undefined;
     this.#test = targetTest(this.path);
-    this.#signatureHeader = provider.headers?.signature;
+    this.#signatureHeader = schemeOf(provider).headers.signature;
     this.#report = report;
+    this.#reportNested(provider.name);
+  }
+
+  /** An earlier middleware takes deliveries whose path ends in its own, and it refuses those of others. */
+  #reportNested(provider: string): void {
+    for (const [key, other] of endpoints) {
+      const isOther = other.provider !== provider || (this.#isGiven && other.path !== this.path);
+      if (!isOther || !other.test(this.path)) continue;
+      this.#once(
+        key,
+        `the path '${this.path}' of ${provider} ends in '${other.path}', which an earlier middleware for ${other.provider} guards, so that it would refuse its deliveries: give one of them another path, or make this middleware first and put it before the other`,
+      );
+    }
+    endpoints.set(`${provider} ${this.path}`, { provider, path: this.path, test: this.#test });
   }
 
   /** The usual case. It needs the target only. */

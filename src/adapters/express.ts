@@ -33,27 +33,21 @@ export function expressWebhook<Event extends object>(
 ): ExpressWebhook {
   const endpoint = new Endpoint(provider, secret, options);
   const match = new EndpointMatch(endpoint.settings, provider);
-  const middleware = Object.assign(
-    function webhook(req: Request, res: ServerResponse, next?: Next): void {
-      if (!isNodeCall(res)) throw misuse('Express', provider.name, req);
-      if (next !== undefined && (req as VerifiedMessage)[verifiedBy] === endpoint) {
-        // The middleware's second place must not claim the event again.
-        next();
-      } else if (isEndpoint(req, next)) {
-        shareShape(req, res);
-        endpoint.serve(new ExpressExchange(provider.name, req, res, next, endpoint));
-      } else if (next !== undefined) {
-        next();
-      } else {
-        res.statusCode = 404;
-        res.end();
-      }
-    },
-    {
-      close: (timeoutMs?: number) => endpoint.close(timeoutMs),
-      [Symbol.asyncDispose]: () => endpoint.close(),
-    },
-  );
+  const middleware = Object.assign(function webhook(req: Request, res: ServerResponse, next?: Next): void {
+    if (!isNodeCall(res)) throw misuse('Express', provider.name, req);
+    if (next !== undefined && (req as VerifiedMessage)[verifiedBy] === endpoint) {
+      // The middleware's second place must not claim the event again.
+      next();
+    } else if (isEndpoint(req, next)) {
+      shareShape(req, res);
+      endpoint.serve(new ExpressExchange(provider.name, req, res, next, endpoint));
+    } else if (next !== undefined) {
+      next();
+    } else {
+      res.statusCode = 404;
+      res.end();
+    }
+  }, endpoint.methods);
   const placeOf = expressPlaces(middleware);
 
   function isEndpoint(req: RoutedRequest, next: unknown): boolean {

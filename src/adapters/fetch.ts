@@ -1,5 +1,5 @@
 import type { Answer } from '../contracts/answer.js';
-import type { ReceivedDelivery } from '../contracts/delivery.js';
+import type { ReceivedDelivery, ReceivedFrom } from '../contracts/delivery.js';
 import type { HandlerAnswer } from '../contracts/result.js';
 import { type AdapterRequest, type Closable, Endpoint } from '../endpoint.js';
 import type { WebhookOptions } from '../options.js';
@@ -8,6 +8,9 @@ import type { OnBody } from '../receive/body.js';
 import { targetTest } from '../receive/path.js';
 import type { Secret } from '../receive/secrets.js';
 import { readWebBody } from '../receive/web-body.js';
+import { isPromise } from '../util/promise.js';
+import { isWorkers } from '../util/runtime.js';
+import type { Hold } from '../util/shared-work.js';
 import { isFetchCall, misuse, refuse } from './wrong-form.js';
 
 /** The context of a platform that may freeze the process after the answer. */
@@ -18,42 +21,54 @@ export interface WaitUntil {
 
 /** Answers requests: for Hono, Next.js, Bun, Deno and workers. */
 export interface FetchWebhook extends Closable {
-  /** Accepts the platform's further arguments, and uses a `waitUntil` in them. Does not reject. */
-  (request: Request, context?: WaitUntil | object): Promise<Response>;
+  /** Accepts the platform's further arguments, and uses a `waitUntil` in any of them. Does not reject. */
+  (request: Request, ...context: unknown[]): Promise<Response>;
 }
 
 /** The user's handler. Its answer settles the event and goes to the sender. */
-export type FetchHandler<Event, Got extends ReceivedDelivery<Event> = ReceivedDelivery<Event>> = (
-  received: Got,
+export type FetchHandler<Event, Signs extends boolean> = (
+  received: ReceivedFrom<Event, Signs>,
   request: Request,
 ) => Response | Promise<Response>;
 
 /** Creates the function for a provider's deliveries. Throws a `TypeError` for an invalid secret, option or handler. */
-export function fetchWebhook<Event extends object>(
-  provider: Provider<Event>,
+export function fetchWebhook<Event extends object, Signs extends boolean>(
+  provider: Provider<Event, Signs>,
   secret: Secret,
   options: WebhookOptions<Event> | undefined,
-  handler: FetchHandler<Event> | undefined,
+  handler: FetchHandler<Event, Signs> | undefined,
 ): FetchWebhook {
   const endpoint = new Endpoint(provider, secret, options);
   const { path, handoff } = endpoint.settings;
   checkHandler(handler, handoff);
   const isEndpoint = path === undefined ? () => true : targetTest(path);
-  return Object.assign(
-    function webhook(request: Request, context?: WaitUntil | object, ...others: unknown[]): Promise<Response> {
-      if (!isFetchCall(request)) {
-        return refuse(misuse('fetch', provider.name, request), [request, context, ...others], endpoint.settings.report);
-      }
-      if (!isEndpoint(request.url)) return Promise.resolve(new Response('Not Found', { status: 404 }));
-      return new Promise((resolve) => {
-        endpoint.serve(new FetchExchange(request, context as Partial<WaitUntil> | undefined, handler, resolve));
-      });
-    },
-    {
-      close: (timeoutMs?: number) => endpoint.close(timeoutMs),
-      [Symbol.asyncDispose]: () => endpoint.close(),
-    },
-  );
+  let isReported = false;
+  return Object.assign(function webhook(request: Request, ...context: unknown[]): Promise<Response> {
+    if (!isFetchCall(request)) {
+      return refuse(misuse('fetch', provider.name, request), [request, ...context], endpoint.settings.report);
+    }
+    if (!isEndpoint(request.url)) return Promise.resolve(new Response('Not Found', { status: 404 }));
+    const waitUntil = holdIn(context);
+    if (waitUntil === undefined && !isReported && isWorkers()) {
+      isReported = true;
+      endpoint.settings.report(new Error(noWaitUntil));
+    }
+    return new Promise((resolve) => {
+      endpoint.serve(new FetchExchange(request, waitUntil, handler, resolve));
+    });
+  }, endpoint.methods);
+}
+
+const noWaitUntil =
+  'no argument has waitUntil, so Workers ends all work with the answer: pass the context, hook(request, env, ctx)';
+
+/** The `waitUntil` of whichever argument has it: a worker's is the third, after its bindings. */
+function holdIn(context: readonly unknown[]): Hold | undefined {
+  for (const argument of context) {
+    const owner = argument as WaitUntil | undefined | null;
+    if (typeof owner?.waitUntil === 'function') return (work) => owner.waitUntil(work);
+  }
+  return undefined;
 }
 
 function checkHandler(handler: unknown, handoff: boolean): void {
@@ -71,10 +86,10 @@ function checkHandler(handler: unknown, handoff: boolean): void {
   }
 }
 
-class FetchExchange<Event> implements AdapterRequest<Event> {
+class FetchExchange<Event, Signs extends boolean> implements AdapterRequest<Event> {
   readonly #request: Request;
-  readonly #context: Partial<WaitUntil> | undefined;
-  readonly #handler: FetchHandler<Event> | undefined;
+  readonly waitUntil: Hold | undefined;
+  readonly #handler: FetchHandler<Event, Signs> | undefined;
   readonly #resolve: (response: Response) => void;
   /** The handler's answer, which waits until its event is settled. */
   #response: Response | undefined;
@@ -82,12 +97,12 @@ class FetchExchange<Event> implements AdapterRequest<Event> {
 
   constructor(
     request: Request,
-    context: Partial<WaitUntil> | undefined,
-    handler: FetchHandler<Event> | undefined,
+    waitUntil: Hold | undefined,
+    handler: FetchHandler<Event, Signs> | undefined,
     resolve: (response: Response) => void,
   ) {
     this.#request = request;
-    this.#context = context;
+    this.waitUntil = waitUntil;
     this.#handler = handler;
     this.#resolve = resolve;
   }
@@ -120,15 +135,24 @@ class FetchExchange<Event> implements AdapterRequest<Event> {
       settle({ status: response.status, error });
       this.#respond();
     };
-    this.#handle(received).then(answered, (error) => answered(new Response(null, { status: 500 }), error));
-  }
-
-  async #handle(received: ReceivedDelivery<Event>): Promise<Response> {
-    const response = await (this.#handler as FetchHandler<Event>)(received, this.#request);
-    // Checks the shape, because servers have a `Response` class of their own.
-    if (!(Object(response).status >= 200))
-      throw new TypeError('the handler returned no Response: is a return missing?');
-    return response;
+    const failed = (error: unknown) => answered(new Response(null, { status: 500 }), error);
+    let response: Response;
+    try {
+      const handler = this.#handler as FetchHandler<Event, Signs>;
+      const returned = handler(received as ReceivedFrom<Event, Signs>, this.#request);
+      if (isPromise(returned)) {
+        Promise.resolve(returned)
+          .then(checked)
+          .then((response) => answered(response), failed);
+        return;
+      }
+      // A handler that answers at once needs no promise, and no timer for the lease.
+      response = checked(returned);
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    answered(response);
   }
 
   onSettled(): void {
@@ -139,15 +163,10 @@ class FetchExchange<Event> implements AdapterRequest<Event> {
   #respond(): void {
     if (this.#isSettled && this.#response !== undefined) this.#resolve(this.#response);
   }
+}
 
-  keepAlive(): (() => void) | undefined {
-    if (typeof this.#context?.waitUntil !== 'function') return undefined;
-    let end: (() => void) | undefined;
-    this.#context.waitUntil(
-      new Promise<void>((resolve) => {
-        end = resolve;
-      }),
-    );
-    return end;
-  }
+/** Checks the shape, because servers have a `Response` class of their own. */
+function checked(response: Response): Response {
+  if (!(Object(response).status >= 200)) throw new TypeError('the handler returned no Response: is a return missing?');
+  return response;
 }

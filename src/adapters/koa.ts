@@ -50,23 +50,21 @@ export function koaWebhook<Event extends object>(
 ): KoaWebhook {
   const endpoint = new Endpoint(provider, secret, options);
   const match = new EndpointMatch(endpoint.settings, provider);
-  const middleware = Object.assign(
-    function webhook(ctx: KoaContext, next: () => Promise<unknown>, ...others: unknown[]): Promise<void> {
-      if (!isKoaCall(ctx, next)) {
-        return refuse(misuse('Koa', provider.name, ctx), [ctx, next, ...others], endpoint.settings.report);
-      }
-      // The middleware's second place must not claim the event again.
-      if ((ctx.req as VerifiedMessage)[verifiedBy] === endpoint || !isEndpoint(ctx)) return next() as Promise<void>;
-      // After the handler, Koa writes the answer behind this promise, and only that settles the event.
-      return new Promise((resolve, reject) => {
-        endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject, endpoint));
-      });
-    },
-    {
-      close: (timeoutMs?: number) => endpoint.close(timeoutMs),
-      [Symbol.asyncDispose]: () => endpoint.close(),
-    },
-  );
+  const middleware = Object.assign(function webhook(
+    ctx: KoaContext,
+    next: () => Promise<unknown>,
+    ...others: unknown[]
+  ): Promise<void> {
+    if (!isKoaCall(ctx, next)) {
+      return refuse(misuse('Koa', provider.name, ctx), [ctx, next, ...others], endpoint.settings.report);
+    }
+    // The middleware's second place must not claim the event again.
+    if ((ctx.req as VerifiedMessage)[verifiedBy] === endpoint || !isEndpoint(ctx)) return next() as Promise<void>;
+    // After the handler, Koa writes the answer behind this promise, and only that settles the event.
+    return new Promise((resolve, reject) => {
+      endpoint.serve(new KoaExchange(provider.name, ctx, next, resolve, reject, endpoint));
+    });
+  }, endpoint.methods);
   const placeOf = koaPlaces(middleware);
 
   function isEndpoint(ctx: KoaContext & RoutedContext): boolean {

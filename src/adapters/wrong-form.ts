@@ -1,4 +1,6 @@
 import type { ServerResponse } from 'node:http';
+import { isBuiltIn } from '../providers/index.js';
+import { vast } from '../providers/vast.js';
 
 /**
  * The middleware's forms look alike, and in the wrong framework each would lose events in its own way. So each form
@@ -27,7 +29,8 @@ function isNodeRequest(value: unknown): boolean {
 
 /** The fix, from the first argument of the call. */
 export function misuse(form: Form, provider: string, called: unknown): TypeError {
-  const base = provider === 'vast' ? 'vast-webhook' : `vast-webhook/${provider}`;
+  const own = isBuiltIn(provider) ? provider : 'provider';
+  const base = provider === vast.name ? 'vast-webhook' : `vast-webhook/${own}`;
   const { req, request } = Object(called);
   const [caller, cure] = isFetchCall(called)
     ? ['with a Request', `import it from '${base}/fetch'`]

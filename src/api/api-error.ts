@@ -21,10 +21,19 @@ export class ApiError extends Error {
   readonly requestId: string | undefined;
   /** Whether the call may have taken effect although it failed: check before you repeat it. */
   readonly inDoubt: boolean;
+  /** When the service allows the next call, in milliseconds from now, if its answer says so. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     message: string,
-    detail: { status: number; code: string; details?: unknown; requestId?: string; inDoubt?: boolean },
+    detail: {
+      status: number;
+      code: string;
+      details?: unknown;
+      requestId?: string;
+      inDoubt?: boolean;
+      retryAfterMs?: number;
+    },
   ) {
     super(message);
     this.status = detail.status;
@@ -32,6 +41,7 @@ export class ApiError extends Error {
     this.details = detail.details;
     this.requestId = detail.requestId;
     this.inDoubt = detail.inDoubt ?? false;
+    this.retryAfterMs = detail.retryAfterMs;
   }
 }
 

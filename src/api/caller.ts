@@ -1,5 +1,6 @@
+import { Buffer } from 'node:buffer';
 import { aFunction, type Check, checkOptions, milliseconds } from '../util/check-options.js';
-import { fetchErrorCode } from '../util/http.js';
+import { dateOf, fetchErrorCode, retryAfterMs } from '../util/http.js';
 import { ApiError } from './api-error.js';
 import { isHtml, reasonOf } from './error-answer.js';
 import { isFields, parseJson } from './read.js';
@@ -140,7 +141,7 @@ export function caller(service: Service, options: ApiOptions): Call {
       });
       const { status, headers } = response;
       const contentType = headers.get('content-type') ?? '';
-      const date = Date.parse(headers.get('date') ?? '') / 1000;
+      const date = dateOf(headers.get('date') ?? '') / 1000;
       return {
         status,
         contentType,
@@ -161,7 +162,7 @@ export function caller(service: Service, options: ApiOptions): Call {
 
   function judge<Result>(
     request: Request,
-    { status, contentType, date, body, failure }: Answer,
+    { status, contentType, retryAfter, date, body, failure }: Answer,
     read: (answer: unknown, date: number | undefined) => NonNullable<Result> | undefined,
   ): Result {
     const isOnce = retriesOf(request) !== 'temporary';
@@ -181,7 +182,13 @@ export function caller(service: Service, options: ApiOptions): Call {
     const { code = `http_${status}`, text, ...more } = reasonOf(contentType, body ?? '', redact);
     const said = text === undefined ? answered : `${answered}: ${text}`;
     const inDoubt = isOnce && status >= 500;
-    throw new ApiError(sentences(said, hintFor(status), inDoubt && doubt), { status, code, inDoubt, ...more });
+    throw new ApiError(sentences(said, hintFor(status), inDoubt && doubt), {
+      status,
+      code,
+      inDoubt,
+      retryAfterMs: retryAfterMs(retryAfter),
+      ...more,
+    });
   }
 }
 
@@ -216,12 +223,11 @@ async function textOf(response: Response): Promise<string | undefined> {
 }
 
 /** Codes of failures before a request could have left. */
-const notSent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UND_ERR_CONNECT_TIMEOUT)$/;
+const notSent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UND_ERR_CONNECT_TIMEOUT|fetch refuses this port)$/;
 
 function failureOf(error: unknown): Failure {
   const code = fetchErrorCode(error);
-  const word = /^\w{1,64}$/.test(code) ? code : 'unknown error';
-  return { code: 'unreachable', text: `could not be reached: ${word}`, wasNotSent: notSent.test(word) };
+  return { code: 'unreachable', text: `could not be reached: ${code}`, wasNotSent: notSent.test(code) };
 }
 
 function oddity(contentType: string, body: string | undefined): string {

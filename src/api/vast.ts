@@ -27,10 +27,16 @@ export interface VastApiType {
   readonly category: string;
   /** Its name in the console. */
   readonly display_name: string;
-  /** Default by channel: `email`, `webhooks`. */
+  /** Default by channel: `email`, `webhooks`, `sms`, `whatsapp`, and `in_app` for types that the inbox shows. */
   readonly default_preferences: Readonly<Record<string, boolean>>;
   /** Whether its email cannot be switched off. */
   readonly mandatory_email: boolean;
+  /** Whether it is about the account's own security. */
+  readonly security_critical?: boolean;
+  /** Whether it is not sent yet. */
+  readonly unreleased?: boolean;
+  /** `required`, or `bypass` for `storage_full` and `idle_gpu`. Not documented by the service. */
+  readonly effects_opt_in_policy?: 'required' | 'bypass' | (string & {});
 }
 
 /** A webhook as Vast.ai keeps it. */
@@ -133,6 +139,8 @@ export interface VastApiNotification {
 export interface VastApiInbox {
   /** Newest first, 50 at most. */
   readonly notifications: readonly VastApiNotification[];
+  /** How many more rows there are, without an id or a time. */
+  readonly omitted?: number;
   /** When the service answered, by its clock, in Unix seconds. Undefined if it does not say. */
   readonly date?: number;
   readonly [field: string]: unknown;
@@ -399,7 +407,8 @@ function pageIn(answer: unknown): { readonly rows: readonly VastApiInstance[]; r
 function inboxIn(answer: unknown, date: number | undefined): VastApiInbox | undefined {
   const rows = fieldOf(answer, 'notifications');
   if (!Array.isArray(rows)) return undefined;
-  return { ...Object(answer), notifications: rows.filter(isNotification), date };
+  const notifications = rows.filter(isNotification);
+  return { ...Object(answer), notifications, omitted: rows.length - notifications.length, date };
 }
 
 /** Requires only the id and the time. One odd row must not hide the others. */

@@ -1,16 +1,21 @@
+import { checkProvider } from '../providers/define-provider.js';
 import { providerOf } from '../providers/index.js';
+import { noHeaders, type Provider, schemeOf } from '../providers/provider.js';
+import type { SigningKey } from '../providers/scheme.js';
 import { vast } from '../providers/vast.js';
-import { schemeOf } from '../receive/verify.js';
-import { anything, aString, checkOptions } from '../util/check-options.js';
+import { signingKeys } from '../receive/secrets.js';
+import { anything, checkOptions } from '../util/check-options.js';
 
 /** Options of `signedDelivery`. */
 export interface SignedDeliveryOptions {
-  /** The sender: `vast`, `shodai` or `v0`. Default: `vast`. */
-  readonly provider?: string;
+  /** The sender: `vast`, `shodai`, `v0`, or one of `defineProvider`, by itself or by its name. Default: `vast`. */
+  readonly provider?: string | Provider<never>;
   /** When it was signed, in Unix seconds. Default: now. */
   readonly timestamp?: number;
   /** Number of the attempt, for senders that have a header for it. Default: 1. */
   readonly attempt?: number;
+  /** The id, for senders that have a header for it. Default: the event's own, or a new one. */
+  readonly id?: string;
 }
 
 /** A request in the form of its sender, ready for `fetch` or supertest. */
@@ -25,7 +30,7 @@ export interface SignedDelivery {
 
 /**
  * Signs an event, or the text of a body, as Vast.ai or another provider does. `v0` signs nothing: its secret is the
- * token, which is in `search`.
+ * token, which is in `search`. Throws a `TypeError` for an event id that no header can hold.
  *
  * @example
  * const { body, headers } = signedDelivery(sampleEvent('outbid'), secret);
@@ -36,27 +41,46 @@ export function signedDelivery(
   secret: string,
   options: SignedDeliveryOptions = {},
 ): SignedDelivery {
-  // Timestamp and attempt are not checked, because a test may use invalid ones on purpose.
-  checkOptions(options, { provider: aString, timestamp: anything, attempt: anything }, 'signedDelivery');
+  // What is signed is not checked, because a test may use invalid values on purpose.
+  const checks = { provider: anything, timestamp: anything, attempt: anything, id: anything };
+  checkOptions(options, checks, 'signedDelivery');
   const { provider = vast.name, timestamp = Math.floor(Date.now() / 1000), attempt = 1 } = options;
-  const sender = providerOf(provider);
+  const sender = senderOf(provider);
+  const scheme = schemeOf(sender);
   const body = typeof event === 'string' ? event : JSON.stringify(event);
-  const { headers, search } = schemeOf(sender).signFor(body, secret, timestamp);
-  const id = typeof event === 'object' ? sender.idOf(event) : undefined;
-  const attemptHeader = sender.headers?.attempt;
-  // Vast.ai also sends a copy of the id, which no receiver needs.
-  const idHeader = sender.name === vast.name ? 'x-vast-event-id' : sender.headers?.id;
+  const [key] = signingKeys(secret, scheme.keyOf);
+  const { id = typeof event === 'object' ? textOf(sender.idOf(event, noHeaders)) : undefined } = options;
+  const { headers, search } = scheme.signFor(body, key as SigningKey, { timestamp, attempt, id });
   const all = {
     'content-type': 'application/json',
     ...headers,
-    ...(attemptHeader !== undefined && { [attemptHeader]: String(attempt) }),
-    ...(idHeader !== undefined && typeof id === 'string' && { [idHeader]: id }),
+    // Vast.ai sends a copy of the id, which no receiver needs.
+    ...(sender.name === vast.name && id !== undefined && { 'x-vast-event-id': id }),
   };
+  const unfit = Object.entries(all).find(([, value]) => value === id && !headerPattern.test(value));
+  if (unfit !== undefined) {
+    throw new TypeError(
+      `signedDelivery: the event id does not fit in the header ${headerName(unfit[0])}, which takes visible ASCII characters and spaces between them: give the event another id, or its text instead of the object`,
+    );
+  }
   return {
     body,
     headers: Object.fromEntries(Object.entries(all).map(([name, value]) => [headerName(name), value])),
     search,
   };
+}
+
+/** What every HTTP client can send as it is. */
+const headerPattern = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
+
+function senderOf(provider: string | Provider<never>): Provider<object> {
+  if (typeof provider === 'string') return providerOf(provider);
+  checkProvider(provider);
+  return provider as Provider<object>;
+}
+
+function textOf(id: unknown): string | undefined {
+  return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined;
 }
 
 /** The header in the spelling of the sender. */

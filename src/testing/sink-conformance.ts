@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { getEventListeners } from 'node:events';
 import { inspect } from 'node:util';
 import type { Delivery } from '../contracts/delivery.js';
@@ -250,6 +251,7 @@ function deliveryOf(event: object, provider: string): Delivery {
   const now = Date.now();
   return {
     provider,
+    source: 'webhook',
     verified: true,
     id: typeof id === 'string' && id !== '' ? id : `sha256:${'0'.repeat(64)}`,
     attempt: 1,

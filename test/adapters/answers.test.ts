@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { answerFor, type Code, senderGivesUpAfter } from '../../src/contracts/answer.js';
-import { adapters, nodeAdapters, nowSeconds, type Setup, serve, signed } from '../support/adapters.js';
-import { type Case, event, failed, genuine, good, itAnswers, promised } from './answer-cases.js';
+import { adapters, nodeAdapters, serve, signed } from '../support/adapters.js';
+import { event, promised } from './cases/case.js';
+import { itAnswers } from './cases/it-answers.js';
 
 describe('the table of answers', () => {
   it.each(Object.entries(promised))('%s is answered as promised', (code, { status, result, lost }) => {
@@ -37,80 +38,8 @@ describe('the table of answers', () => {
   });
 });
 
-const handlerFails = (status: number, permanent: boolean, setup: () => Setup): Case => ({
-  setup,
-  message: good,
-  answer: { status },
-  outcome: { ...failed('handler_failed', genuine), status, permanent },
-  handled: 1,
-});
-
-itAnswers({
-  'accepted: 204 without a body': {
-    message: good,
-    answer: { status: 204, headers: { 'content-type': undefined } },
-    outcome: { result: 'accepted', status: 204, permanent: false, ...genuine },
-    handled: 1,
-  },
-  'accepted by sinks: 204 without a handler': {
-    setup: () => ({
-      options: {
-        sinks: [async function audit() {}, { name: 'never', accepts: () => false, deliver() {} }],
-      },
-    }),
-    message: good,
-    answer: { status: 204 },
-    outcome: {
-      result: 'accepted',
-      status: 204,
-      permanent: false,
-      ...genuine,
-      sinks: { audit: 'delivered', never: 'skipped' },
-    },
-  },
-  'accepted on the third attempt, signed by a clock 7 s behind': {
-    message: () => signed(event, { attempt: '3', timestamp: nowSeconds - 7 }),
-    answer: { status: 204 },
-    outcome: { result: 'accepted', status: 204, permanent: false, ...genuine, attempt: 3, skewSeconds: -7 },
-    handled: 1,
-  },
-  'accepted: the handler’s own 2xx': {
-    setup: () => ({ handler: () => 202 }),
-    message: good,
-    answer: { status: 202 },
-    outcome: { result: 'accepted', status: 202, permanent: false, ...genuine },
-    handled: 1,
-  },
-  'duplicate of a completed event: 204, and the handler does not run again': {
-    send: async (service) => {
-      await service.send(good());
-      return service.send(signed(event, { attempt: '2' }));
-    },
-    answer: { status: 204, headers: { 'content-type': undefined } },
-    outcome: { result: 'duplicate', status: 204, permanent: false, ...genuine, attempt: 2 },
-    outcomes: 2,
-    handled: 1,
-  },
-
-  // ------------------------------------------------------------ the handler's own
-  'handler_failed: it answers 500': handlerFails(500, false, () => ({ handler: () => 500 })),
-  'handler_failed: it answers 503': handlerFails(503, false, () => ({ handler: () => 503 })),
-  'handler_failed: it answers 429, which the sender retries': handlerFails(429, false, () => ({ handler: () => 429 })),
-  'handler_failed: it answers 408, which the sender retries': handlerFails(408, false, () => ({ handler: () => 408 })),
-  'handler_failed: it answers 404, after which the event is lost': handlerFails(404, true, () => ({
-    handler: () => 404,
-  })),
-  'handler_failed: it answers 302, after which the event is lost': handlerFails(302, true, () => ({
-    handler: () => 302,
-  })),
-  'handler_failed: it throws': handlerFails(500, false, () => ({
-    handler() {
-      throw new Error('rebid failed');
-    },
-  })),
-  'handler_failed: it rejects': handlerFails(500, false, () => ({
-    handler: () => Promise.reject(new Error('rebid failed')),
-  })),
+describe.each(adapters)('%s answers', (_name, adapter) => {
+  itAnswers((_, setup) => serve(adapter, setup()));
 });
 
 describe.each(adapters)('%s: the outcome', (_name, adapter) => {

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import { build } from 'esbuild';
 import { Hono } from 'hono';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type FetchHandler, vastWebhook } from '../../src/fetch.js';
 import { memoryStore, type Outcome } from '../../src/index.js';
 import type { WebhookOptions } from '../../src/options.js';
@@ -52,6 +52,17 @@ describe('vastWebhook(secret, options, handler) of vast-webhook/fetch', () => {
     }
   });
 
+  it.each([
+    ['without a signature', {}],
+    ['with a forged one', { ...signed().headers, 'x-vast-signature-256': `sha256=${'0'.repeat(64)}` }],
+    ['that is too large', { ...signed().headers, 'content-length': '70000' }],
+  ])('refuses a request %s at no cost for a stack trace', async (_, headers) => {
+    const { hook, outcomes } = webhook();
+    await hook(request({ headers }));
+    expect(outcomes).toMatchObject([{ result: 'rejected' }]);
+    expect(outcomes[0]?.error?.stack).not.toContain('\n');
+  });
+
   it('with a path answers 404 elsewhere, which has no outcome', async () => {
     const { hook, outcomes } = webhook({ path: '/hooks/vast' });
     expect((await hook(request({}, 'http://service.test/hooks'))).status).toBe(404);
@@ -84,6 +95,7 @@ describe('vastWebhook(secret, options, handler) of vast-webhook/fetch', () => {
     ],
     ['rejects', () => Promise.reject(new Error('rebid failed'))],
     ['gives no Response', (() => undefined) as never],
+    ['resolves with no Response', (async () => undefined) as never],
     ['gives Response.error()', () => Response.error()],
   ])('answers 500 for a handler that %s, so that the event is sent again', async (_, handler) => {
     const { hook, outcomes } = webhook({}, handler);
@@ -144,6 +156,15 @@ describe.each([{ length: 'known' }, { length: 'unknown' }])(
       await read(sent);
       expect((await hook(sent)).status).toBe(500);
       expect(outcomes).toMatchObject([{ code: 'raw_body_unavailable', permanent: false }]);
+    });
+
+    it('that came with its head starts no timer, and neither does a handler that answers at once', async () => {
+      const { hook } = webhook();
+      const sent = declared();
+      const timers = vi.spyOn(globalThis, 'setTimeout');
+      onTestFinished(() => timers.mockRestore());
+      expect((await hook(sent)).status).toBe(204);
+      expect(timers).not.toHaveBeenCalled();
     });
 
     it('may be a clone, while others read the request', async () => {
@@ -412,7 +433,7 @@ describe('the entry vast-webhook/fetch', () => {
     });
     const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
     // All of which workers have, with Node.js's compatibility turned on.
-    const expected = ['node:async_hooks', 'node:crypto', 'node:diagnostics_channel', 'node:util'];
+    const expected = ['node:async_hooks', 'node:buffer', 'node:crypto', 'node:diagnostics_channel', 'node:util'];
     expect(new Set(imported)).toEqual(new Set(expected));
   });
 });

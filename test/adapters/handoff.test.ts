@@ -77,8 +77,10 @@ describe.each(adapters)('%s: the handler behind the middleware', (_name, adapter
           event,
           delivery: {
             provider: 'vast',
+            source: 'webhook',
             verified: true,
             id: event.event_id,
+            type: 'new_type',
             attempt: 4,
             webhook: 'renter',
             timestamp: nowSeconds - 20,

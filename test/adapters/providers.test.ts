@@ -69,7 +69,9 @@ describe.each(adapters)('%s: shodaiWebhook', (_name, adapter) => {
           event,
           delivery: {
             provider: 'shodai',
+            source: 'webhook',
             verified: true,
+            type: 'agreement.transitioned',
             id: event.id,
             attempt: 1,
             webhook: undefined,
@@ -163,7 +165,9 @@ describe.each(adapters)('%s: v0Webhook', (_name, adapter) => {
         event: { type: 'chat.created', id: 'claimed' },
         delivery: {
           provider: 'v0',
+          source: 'webhook',
           verified: false,
+          type: 'chat.created',
           id: `sha256:${createHash('sha256').update(body).digest('hex')}`,
           attempt: 1,
           webhook: 'chats',

@@ -1,12 +1,16 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { OutgoingHttpHeaders } from 'node:http';
+import { request } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { signedDelivery } from '../../src/testing/index.js';
 import { type Installed, installed } from '../cli/installed.js';
-import { deliver, secret } from '../cli/serving.js';
+import { anEvent, deliver, secret, serving } from '../cli/serving.js';
 import { Program } from '../examples/checkout.js';
 import { stagesOf, wordsOf } from './dockerfile.js';
 
@@ -193,26 +197,62 @@ describe('the proxies in front', () => {
 
   const nginx = spawnSync('nginx', ['-v']).status === 0;
 
-  it.runIf(nginx)('nginx takes its configuration', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'vast-webhook-'));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    const certificate = ['-newkey', 'rsa:2048', '-nodes', '-keyout', 'privkey.pem', '-out', 'fullchain.pem'];
-    execFileSync('openssl', ['req', '-x509', ...certificate, '-subj', '/CN=hooks.example.com'], {
-      cwd: folder,
-      stdio: 'ignore',
-    });
-    writeFileSync(
-      join(folder, 'site.conf'),
-      read('nginx.conf').replaceAll('/etc/letsencrypt/live/hooks.example.com', folder),
-    );
-    writeFileSync(
-      join(folder, 'nginx.conf'),
-      `pid ${folder}/pid; events {} http { access_log off; include ${folder}/site.conf; }`,
-    );
-    const { status, stderr } = spawnSync('nginx', ['-t', '-e', `${folder}/error`, '-c', join(folder, 'nginx.conf')]);
-    expect([status, String(stderr)]).toEqual([0, expect.stringContaining('successful')]);
+  it.runIf(nginx)('nginx passes deliveries on byte by byte, and nothing else', async () => {
+    const { url, stop } = await serving(['--log-events']);
+    const site = await nginxBeside(new URL(url).port);
+    const event = anEvent({ message: 'Größe — 3\u20ac' });
+    const { body, headers } = signedDelivery(event, secret);
+    expect(await site.post('/vast/webhooks', body, headers)).toBe(204);
+    const large = signedDelivery(anEvent({ message: 'x'.repeat(900_000) }), secret);
+    expect(await site.post('/vast/webhooks', large.body, large.headers)).toBe(204);
+    expect(await site.post('/vast/webhooks', `${body} `, headers)).toBe(401);
+    expect(await site.post('/vast/webhooks', Buffer.alloc(1_100_000, 'x'), headers)).toBe(413);
+    for (const path of ['/ready', '/metrics', '/health', '/vast/webhooks/', '/x']) {
+      expect([path, await site.post(path, body, headers)]).toEqual([path, 404]);
+    }
+    await stop();
+    // Sent again by the sender.
+    expect(await site.post('/vast/webhooks', body, headers)).toBe(502);
   });
 });
+
+/** nginx in front of `serve`, with a certificate made for it and the ports of the test. */
+async function nginxBeside(upstream: string) {
+  const folder = mkdtempSync(join(tmpdir(), 'vast-webhook-'));
+  const port = String(await freePort());
+  const certificate = ['-newkey', 'rsa:2048', '-nodes', '-keyout', 'privkey.pem', '-out', 'fullchain.pem'];
+  const openssl = ['req', '-x509', ...certificate, '-subj', '/CN=hooks.example.com'];
+  execFileSync('openssl', openssl, { cwd: folder, stdio: 'ignore' });
+  const site = read('nginx.conf')
+    .replaceAll('/etc/letsencrypt/live/hooks.example.com', folder)
+    .replace('listen 443', `listen 127.0.0.1:${port}`)
+    .replace('127.0.0.1:8787', `127.0.0.1:${upstream}`);
+  writeFileSync(join(folder, 'site.conf'), site);
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (kind) => `${kind}_temp_path ${folder}/${kind};`,
+  );
+  writeFileSync(
+    join(folder, 'nginx.conf'),
+    `daemon off; master_process off; pid ${folder}/pid; events {}
+    http { access_log off; ${temporary.join(' ')} include ${folder}/site.conf; }`,
+  );
+  const options = ['-e', join(folder, 'error'), '-c', join(folder, 'nginx.conf')];
+  expect(spawnSync('nginx', ['-t', ...options]).stderr.toString()).toContain('successful');
+  const running = spawn('nginx', options, { stdio: 'ignore' });
+  onTestFinished(async () => {
+    running.kill('SIGKILL');
+    await once(running, 'close');
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const post = async (path: string, body: string | Uint8Array, headers: OutgoingHttpHeaders) => {
+    const [host, agent] = ['127.0.0.1', false] as const;
+    const sent = request({ host, port, path, headers, agent, method: 'POST', rejectUnauthorized: false }).end(body);
+    const [{ statusCode }] = await once(sent, 'response');
+    return statusCode;
+  };
+  await vi.waitFor(() => post('/', '', {}), { timeout: 60_000 });
+  return { post };
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

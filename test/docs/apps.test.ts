@@ -20,7 +20,8 @@ const secret = 'a secret of the pages';
 const apps = pages()
   .filter(({ path }) => /^docs\/[\w-]+\.md$/.test(path))
   .flatMap((page) => modulesOf(blocksOf(page)))
-  .filter(({ text }) => text.includes('= express()'))
+  // `providers/docs.test.ts` runs that of another sender.
+  .filter(({ text }) => text.includes('= express()') && !text.includes('vast-webhook/provider'))
   .map(({ block, file }) => [`${block.page.path}, ${basename(file)}`, block.page.path, basename(file)] as const);
 
 it('there are apps on pages', () => {

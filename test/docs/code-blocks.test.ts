@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Block, blocksOf, type Page, pages } from './markdown.js';
-import { providersWithAcme } from './provider-page.js';
 import { commandLinesOf, commandSpansOf, faultsOf } from './shell.js';
 import { modulesOf, namesFromPrelude, preludeNames, typeErrorsIn } from './type-check.js';
 
@@ -49,7 +48,7 @@ nobody.knows(why);
 `,
 };
 const wrongBlocks = blocksOf(wrong);
-const modules = [...modulesOf([...blocks, ...wrongBlocks]), providersWithAcme()];
+const modules = modulesOf([...blocks, ...wrongBlocks]);
 const isWrong = (fault: string) => fault.startsWith(wrong.path);
 
 async function shellFaultsOf(page: Page, ofPage: readonly Block[]): Promise<string[]> {

@@ -66,6 +66,13 @@ it('docs/reference/names.md has each name of each entry', async () => {
   expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(actual));
 });
 
+it('docs/know-what-is-promised.md says of each sink how a repeat can be recognised', async () => {
+  const wrappers = ['alerting', 'digest', 'log', 'outboxFile', 'quiet'];
+  const sinks = Object.keys(await import('../../src/sinks/index.js')).filter((name) => !wrappers.includes(name));
+  const documented = rowsOf('docs/know-what-is-promised.md').flatMap(([name]) => codesIn(name));
+  expect(documented).toEqual(expect.arrayContaining(sinks));
+});
+
 it('docs/reference/command-line.md has each subcommand', async () => {
   const io = fakeIo({ cwd: root });
   await run(['--help'], io, '0.0.0');

@@ -271,7 +271,8 @@ class Fuzzer {
       if (kind !== 'TCPSocketWrap' ? count > was + 2 : count > 0)
         violations.push(`${kind}: ${count} where ${was} had been`);
     }
-    if (p99 > 1_000 + 50 * idleP99) {
+    // A few rounds say how busy the machine is.
+    if (this.#options.minutes !== undefined && p99 > 1_000 + 50 * idleP99) {
       violations.push(`another route took ${p99.toFixed()} ms (p99), and ${idleP99.toFixed()} ms when idle`);
     }
     if (violations.length > 0) this.#fail('all', violations);

@@ -234,6 +234,8 @@ export class Life {
   readonly parked: Happening[] = [];
   suspendedAt = 0;
   wasAtWork = false;
+  /** An isolate whose digest has reported that what it holds waits for another request. */
+  waitsForRequest = false;
   /** How many requests it has had. */
   attempts = 0;
   wallOffset = 0;

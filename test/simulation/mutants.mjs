@@ -3,6 +3,8 @@ const core = 'src/forward/core.ts';
 const run = 'src/forward/dispatch.ts';
 const forwarder = 'src/forward/dispatcher.ts';
 const gatherer = 'src/sinks/batching/batcher.ts';
+const catchUp = 'src/catch-up/catch-up.ts';
+const state = 'src/catch-up/state.ts';
 const one = (file, from, to) => [{ file, from, to }];
 
 /** @type {Readonly<Record<string, readonly import('../fuzz/bundle.mjs').Change[]>>} */
@@ -14,7 +16,7 @@ export const mutants = {
   ),
   'point 6: a claim that failed is not released': one(
     run,
-    'else abandoned.add(this.#key, this.#token, () => this.#leave());',
+    'else abandoned.add(this.#key, this.#token, () => this.#leave(), this.#hold);',
     'else this.#leave();',
   ),
   'point 7: a renewal that failed waits for a third of the lease': one(
@@ -133,28 +135,28 @@ export const mutants = {
   ),
   'a window hangs on the timer of an isolate that has lost it': one(
     gatherer,
-    'if (isNew || canWait) this.#setTimer();',
-    'if (isNew) this.#setTimer();',
+    'if (canWait || isHeld || work.attendedUntil <= now || work.dueAt <= now)',
+    'if (work.attendedUntil <= now || work.dueAt <= now)',
   ),
   'a digest forgets what it failed to deliver': one(
     'src/sinks/batching/batch.ts',
-    '    if (!isAnswered && waiting.size === 0)',
-    '    if (waiting.size === 0)',
+    '    if (isAnswered || waiting.size > 0) return;',
+    '    if (waiting.size > 0) return;',
   ),
   'a digest delivers while it is delivered': one(
     gatherer,
-    '        batch.delivered();\n',
-    '        if (attempts > 1) batch.delivered();\n',
+    '        await batch.delivered();\n',
+    '        if (attempts > 1) await batch.delivered();\n',
   ),
   'a flush does not wait': one(
     gatherer,
-    'await Promise.allSettled([...this.#deliveries, this.#sink.flush?.()]);',
+    'await Promise.allSettled([...rounds.map(({ work }) => work.over()), this.#sink.flush?.()]);',
     'await Promise.allSettled([this.#sink.flush?.()]);',
   ),
   'a flush leaves the open window': one(
     gatherer,
-    '    this.#flushes++;\n    this.#close();\n',
-    '    this.#flushes++;\n',
+    'const rounds = [...this.#rounds];',
+    'const rounds = [...this.#rounds].filter((round) => round !== this.#open);',
   ),
   'a digest answers for what was not delivered': one(
     'src/sinks/batching/batch.ts',
@@ -168,8 +170,8 @@ export const mutants = {
   ),
   'an outbox delivers a row to two at once': one(
     'src/outbox/outbox-table.ts',
-    " AND state = 'due' AND due_at <= ?`",
-    " AND state = 'due' AND due_at <= ? + 1e9`",
+    " AND state = 'due' AND due_at <= ? ORDER BY",
+    " AND state = 'due' AND due_at <= ? + 1e9 ORDER BY",
   ),
   'an outbox forgets a row that failed': one(
     'src/outbox/outbox-table.ts',
@@ -177,13 +179,57 @@ export const mutants = {
     "const state = 'told';",
   ),
   'an outbox answers before its commit': one(
-    'src/outbox/group-commit.ts',
-    '      for (const write of writes) write.failed(error);',
-    '      for (const write of writes) write.committed();',
+    'src/stores/group-commit.ts',
+    '    for (const write of failed) write.failed(error);',
+    '    for (const write of failed) write.committed();',
   ),
   'an outbox never looks again': one(
     'src/outbox/sqlite-outbox.ts',
     'this.#timer = this.#clock.unrefTimeout(() => this.#poll()',
     'this.#timer = this.#clock.unrefTimeout(() => {}',
   ),
+  'what is caught up has a key of its own': one(
+    'src/catch-up/row.ts',
+    '      id,\n',
+    "      id: 'inbox-'.concat(id),\n",
+  ),
+  'what is caught up is delivered without a claim': one(
+    'src/intake.ts',
+    'dispatcher.forward(received, Number.POSITIVE_INFINITY, undefined, resolve);',
+    `Promise.all(settings.sinks.map((sink) => sink.deliver(received.event, { delivery: received.delivery, signal: new AbortController().signal }))).then(
+        () => resolve({ duplicate: false }),
+        () => resolve({ duplicate: false, error: { code: 'sink_failed', status: 502 } as never }),
+      );`,
+  ),
+  'rows are delivered before an id has been seen to agree': one(
+    catchUp,
+    'if (this.#trustIds || state.idsAgree) {',
+    'if (true) {',
+  ),
+  'all rows are older than the first run': one(catchUp, 'at > state.since &&', 'at < state.since &&'),
+  'what is older than the first run is delivered': one(catchUp, 'at > state.since &&', ''),
+  'the first run is remembered by its process only': one(
+    state,
+    "for (const name of all.slice(delivered.length)) await this.#call('delivered', token, name);",
+    '',
+  ),
+  'the first run moves on': one(state, 'known?.since ?? seen.since', 'seen.since').concat(
+    one(state, 'Math.min(...times)', 'Math.max(...times)'),
+  ),
+  'a row whose delivery failed is done with': one(
+    catchUp,
+    "else if (error.code !== 'in_flight') this.#retryLater(id, sinks);",
+    'else this.#completed.add(id);',
+  ),
+  'a row that is in flight is done with': one(
+    catchUp,
+    "else if (error.code !== 'in_flight') this.#retryLater(id, sinks);",
+    "else if (error.code !== 'in_flight') this.#retryLater(id, sinks);\n      else this.#completed.add(id);",
+  ),
+  'catching up ends with the first failure of the inbox': one(
+    catchUp,
+    'if (!this.#ended.signal.aborted) this.#lookIn(waitMs);',
+    'if (!this.#ended.signal.aborted && this.#failures === 0) this.#lookIn(waitMs);',
+  ),
+  'catching up goes on after close()': one(catchUp, '  closed(): void {\n    this.stop();', '  closed(): void {'),
 };

@@ -53,6 +53,11 @@ export interface Plan {
   readonly oneCall?: { readonly at: number; readonly fare: Fare };
   readonly oneSink?: { readonly name: string; readonly fare: SinkFare };
   readonly isSmall: boolean;
+  /**
+   * Whether the processes catch up with an inbox, too: with ids that are trusted, that are to be seen to agree first, or
+   * that never agree.
+   */
+  readonly catchesUp: 'never' | 'trusts' | 'proves' | 'other ids';
   /** How often something may come before what was due a moment earlier. */
   readonly deviations: number;
 }
@@ -69,9 +74,7 @@ export function drawPlan(choices: Choices): Plan {
   const sinks: SinkKind[] = [];
   if (!handoff) {
     sinks.push('plain');
-    const others: SinkKind[] = ['plain', 'plain', 'digest'];
-    // What is gathered for longer than a request lasts is lost with an isolate that has no other.
-    if (rests === 'never') others.push('quiet');
+    const others: SinkKind[] = ['plain', 'plain', 'digest', 'quiet'];
     if (!isolates) others.push('outbox', 'queue');
     for (let more = choices.pick(3); more > 0; more--) sinks.push(others[choices.pick(others.length)] as SinkKind);
   }
@@ -97,6 +100,18 @@ export function drawPlan(choices: Choices): Plan {
     }
     storeTroubles.push({ from, to, percent: 30 + choices.pick(71), isAway: choices.chance(50) });
   }
+  // Of a store that forgets with its process nothing is caught up, and an isolate has no timers.
+  const canCatchUp = store === 'model' && !handoff && !isolates && choices.chance(40);
+  // Rows are ripe after a minute, which is long after the faults above.
+  for (let count = canCatchUp ? choices.pick(3) : 0; count > 0; count--) {
+    const kind = kinds[choices.pick(kinds.length)] as FaultKind;
+    faults.push({
+      kind,
+      slot: choices.pick(slots),
+      atStep: 80 + choices.pick(300),
+      ms: 1_000 * (1 + choices.pick(60)),
+    });
+  }
   return {
     slots,
     handoff,
@@ -108,7 +123,7 @@ export function drawPlan(choices: Choices): Plan {
     worksInDigests: choices.chance(30),
     receivers,
     sinks,
-    windowMs: [2_000, 5_000, 30_000][choices.pick(rests === 'never' ? 3 : 2)] as number,
+    windowMs: [2_000, 5_000, 30_000][choices.pick(3)] as number,
     secretFunction: choices.chance(30),
     events: 1 + choices.pick(3),
     faults,
@@ -116,6 +131,9 @@ export function drawPlan(choices: Choices): Plan {
     sinkTrouble: [0, 0, 20, 60][choices.pick(4)] as number,
     senderTrouble: choices.chance(40) ? 30 : 5,
     isSmall: false,
+    catchesUp: canCatchUp
+      ? ((['trusts', 'trusts', 'proves', 'other ids'] as const)[choices.pick(4)] ?? 'never')
+      : 'never',
     deviations: 0,
   };
 }
@@ -141,6 +159,7 @@ export function smallPlan(choices: Choices, deviations = 1): Plan {
     sinkTrouble: 0,
     senderTrouble: 0,
     isSmall: true,
+    catchesUp: 'never',
     deviations,
   } as const;
   const kinds: FaultKind[] = ['kill', 'freeze', 'close', 'forget', 'cutOff'];

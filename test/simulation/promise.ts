@@ -21,13 +21,37 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
       for (const sink of sinksOf(world, receiver)) {
         if (world.calls.some((call) => isOf(call, id, sink, receiver) && call.effectAt !== undefined)) continue;
         const holder = takenBy.get(sink.name);
-        // The one exception: a digest in the middleware is in memory, which an isolate without requests may never use.
-        if (holder !== undefined && (holder.ends.length > 0 || holder.isSuspended)) continue;
+        // The one exception: a digest in the middleware is in memory, which an isolate may never use again.
+        const isLeft = holder?.isSuspended && (holder.wasAtWork || holder.waitsForRequest);
+        if (holder !== undefined && (holder.ends.length > 0 || isLeft)) continue;
         yield `${id} never reached ${sink.name}`;
       }
     }
     for (const { id, sink, doneAt } of world.queue.jobs.values()) {
       if (doneAt === undefined) yield `the job of ${id} for ${sink} was never done`;
+    }
+  },
+
+  *'no event that only the inbox has is lost to any sink'(world) {
+    const { plan, inbox } = world;
+    if (plan.catchesUp !== 'trusts') return;
+    if (inbox.isWaiting) yield 'no first run was ever remembered';
+    for (const row of inbox.missed) {
+      for (let receiver = 0; receiver < plan.receivers && !inbox.isForgotten(row); receiver++) {
+        for (const sink of sinksOf(world, receiver)) {
+          if (world.calls.some((call) => isOf(call, row.id, sink, receiver) && call.effectAt !== undefined)) continue;
+          yield `${row.id} of the inbox never reached ${sink.name}`;
+        }
+      }
+    }
+  },
+
+  *'nothing of the inbox that is older than the first run, or before an id has been seen to agree'(world) {
+    const { plan, inbox } = world;
+    for (const { id, sink, at } of world.calls) {
+      if (id.startsWith('old')) yield `${sink} got ${id}, which is older than the first run`;
+      if (plan.catchesUp === 'trusts' || !/^[mx]/.test(id)) continue;
+      if (at < inbox.agreedAt) yield `${sink} got ${id} before an id has been seen to agree`;
     }
   },
 
@@ -75,10 +99,12 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
   },
 
   *'an event is done within seconds after the last fault, not a lease later'(world) {
+    // What is caught up is claimed for as long as it is gathered.
+    const heldMs = world.plan.catchesUp === 'never' ? 0 : heldMsOf(world);
     for (const { id, receiver, since, doneAt, waitMs, lostMs } of world.sent) {
       if (doneAt === undefined) continue;
       const calls = world.calls.filter((one) => one.id === id && one.receiver === receiver && one.kind !== 'queue');
-      const late = latenessOf(world, calls, since, doneAt, waitMs + lostMs);
+      const late = latenessOf(world, calls, since, doneAt, waitMs + lostMs + heldMs);
       if (late !== undefined) yield `${id} was done ${late} s after the last fault`;
     }
     for (const { id, receiver, sink, since, doneAt, wasStalled } of world.queue.jobs.values()) {
@@ -90,9 +116,8 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
   },
 
   *'nothing is in flight after all leases have ended'(world) {
-    const { lastFaultAt, plan } = world;
-    // What is gathered is held for so long.
-    const heldMs = plan.sinks.includes('quiet') ? 60_000 : plan.sinks.includes('digest') ? plan.windowMs : 0;
+    const { lastFaultAt } = world;
+    const heldMs = heldMsOf(world);
     for (const { id, receiver, at, code } of world.answers) {
       if (code !== 'in_flight' || at <= lastFaultAt) continue;
       const calls = world.calls.filter((one) => one.id === id && one.receiver === receiver && one.at <= at);
@@ -122,7 +147,7 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
     for (const { life, outboxes, endpoints } of world.slots) {
       if (life.isSuspended) continue;
       const timers = life.count('unref') + life.count('timer');
-      if (timers > outboxes.length) yield `${timers} timers are left in ${life.name}`;
+      if (timers > outboxes.length + world.catchUps) yield `${timers} timers are left in ${life.name}`;
       if (life.count('io') > 0) yield `${life.name} still waits for something`;
       // What an isolate has lost cannot count itself out.
       if (life.ends.length > 0) continue;
@@ -133,6 +158,11 @@ const rules: Readonly<Record<string, (world: World) => Iterable<string>>> = {
     }
   },
 };
+
+/** For so long what is gathered is held. */
+function heldMsOf({ plan }: World): number {
+  return plan.sinks.includes('quiet') ? 60_000 : plan.sinks.includes('digest') ? plan.windowMs : 0;
+}
 
 /** How many seconds too late an event was done; undefined when it was in time. */
 function latenessOf(
@@ -150,7 +180,10 @@ function latenessOf(
   // A claim whose holder is gone or stands still lasts to the end of its lease; what never settles, for five minutes.
   const isHeld =
     world.store.unknownClaims > 0 || world.runnings.some(({ life }) => life.ends.length > 0 || life.away.some(isLong));
-  const hangs = calls.some(({ settledAt }) => settledAt === undefined);
+  // A digest stops a call on its own, which may be after the event was done by another.
+  const hangs = calls.some(({ at, settledAt = Number.POSITIVE_INFINITY }) => {
+    return settledAt > doneAt && settledAt - at > maxWorkMs - 1;
+  });
   const ms = secondsMs + waitMs + (isHeld ? leaseMs : 0) + (hangs ? maxWorkMs : 0);
   return doneAt > from + ms ? Math.round((doneAt - from) / 1_000) : undefined;
 }
@@ -172,16 +205,19 @@ function reasonFor(world: World, before: Call, again: Call): string | undefined 
   const hasFailed = before.seen === 'failed' && before.settledAt !== undefined && before.settledAt <= again.at;
   if (hasFailed) return 'a sink that took the event and seemed to fail';
   const lastsMs = (before.settledAt ?? Number.POSITIVE_INFINITY) - before.at;
-  // An event may have lain in a digest before, when the isolate was cut off.
-  const isGathered = before.kind === 'digest' || before.kind === 'quiet' || before.kind === 'queue';
-  const heldSince = isGathered ? before.at - 60_000 : before.at;
+  // An event may have lain in a digest before, when the isolate was cut off. What is left there waits for a request.
+  const isBuffered = before.kind === 'digest' || before.kind === 'quiet';
+  const isGathered = isBuffered || before.kind === 'queue';
+  const heldMs = world.plan.isolates ? Number.POSITIVE_INFINITY : 60_000;
+  const heldSince = isGathered ? before.at - heldMs : before.at;
   const isSame = before.life === again.life && !hasEnded(before.life, heldSince, again.at);
   const wasHeard = before.seen === 'ok' && (before.settledAt as number) <= again.at;
-  if (isSame && wasHeard) {
-    // It is completed, and then nothing but the store remembers it.
-    const completedAt = world.store.completedAt.get(world.keyOf(before));
-    const isForgotten = world.forgotAt.some((at) => completedAt !== undefined && at >= completedAt);
-    return isForgotten ? 'a store that forgets' : undefined;
+  // What a digest has gathered is completed before its call is heard.
+  if (isSame && (wasHeard || isBuffered)) {
+    // Once it is completed, nothing but the store remembers it.
+    const completedAt = world.store.completedAt.get(world.keyOf(before)) ?? Number.POSITIVE_INFINITY;
+    if (world.forgotAt.some((at) => at >= completedAt && at <= again.at)) return 'a store that forgets';
+    if (wasHeard) return undefined;
   }
   if (Math.min(lastsMs, again.at - before.at) >= maxWorkMs - leaseMs) return 'work of more than five minutes';
   if ([before.life, again.life].some((life) => wasAway(life, before.at - leaseMs, again.at))) {

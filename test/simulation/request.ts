@@ -93,9 +93,13 @@ export class SimExchange implements AdapterRequest<VastEvent> {
     this.#late?.();
   }
 
-  /** `waitUntil`, where there is one. */
-  keepAlive(): (() => void) | undefined {
-    return this.#world.plan.isolates ? this.#world.waitUntil(this.#running) : undefined;
+  /** Of the platform, where there is one. */
+  get waitUntil(): ((work: Promise<unknown>) => void) | undefined {
+    if (!this.#world.plan.isolates) return undefined;
+    return (work) => {
+      const end = this.#world.waitUntil(this.#running);
+      work.then(end, end);
+    };
   }
 
   /** The sender, its patience, or the process at the other end. */

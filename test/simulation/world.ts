@@ -1,7 +1,10 @@
-import type { HandlerAnswer } from '../../src/contracts/result.js';
+import { catchUp } from '../../src/catch-up/index.js';
+import { stateKeyOf } from '../../src/catch-up/state.js';
+import type { HandlerAnswer, Outcome } from '../../src/contracts/result.js';
 import type { Sink, SinkContext } from '../../src/contracts/sink.js';
 import type { IdempotencyStore } from '../../src/contracts/store.js';
 import { Endpoint } from '../../src/endpoint.js';
+import { intakeOf } from '../../src/intake.js';
 import type { ForwarderOptions } from '../../src/options.js';
 import { type Outbox, sqliteOutboxOn } from '../../src/outbox/sqlite-outbox.js';
 import { type VastEvent, vast } from '../../src/providers/vast.js';
@@ -11,6 +14,7 @@ import { digestOn } from '../../src/sinks/batching/digest.js';
 import { quietOn } from '../../src/sinks/batching/quiet.js';
 import { memoryStoreOn } from '../../src/stores/memory/memory-store.js';
 import type { Choices } from './choices.js';
+import { Inbox } from './inbox.js';
 import { Life, Machine } from './machine.js';
 import { type Fault, type Plan, type SinkFare, type SinkKind, sinkFare, storeFare } from './plan.js';
 import { Queue } from './queue.js';
@@ -19,7 +23,7 @@ import { openTable, type Table } from './sqlite.js';
 import { clientOf, ModelStore } from './store.js';
 
 export const leaseMs = 30_000;
-const start = 1_000_000;
+export const start = 1_000_000;
 /** The longest that anything is waited for: a digest is tried for 15 minutes. */
 const horizonMs = 40 * 60_000;
 
@@ -137,6 +141,7 @@ export class World {
   /** Sinks that were not asked to stop when a renewal said that their claim was lost. */
   readonly unstopped = new Set<Call>();
   readonly queue = new Queue(this);
+  readonly inbox = new Inbox(this);
   readonly forgotAt: number[] = [];
   /** When a clock was put forward. */
   readonly forwardAt: number[] = [];
@@ -176,6 +181,7 @@ export class World {
         machine.in(wait + 10 * receiver, undefined, 'io', 'an event', () => this.#send(`e${number}`, receiver));
       }
     }
+    if (plan.catchesUp !== 'never') this.inbox.fill();
     machine.beforeStep = (life) => this.#beforeStep(life);
     machine.isOver = () => this.#isOver();
     this.#explore();
@@ -267,8 +273,8 @@ export class World {
       const shared = {
         store,
         leaseMs,
-        onOutcome: () => {
-          running.outcomes++;
+        onOutcome: ({ source }: Outcome) => {
+          if (source !== 'inbox') running.outcomes++;
         },
         onError: (error: Error) => machine.log(`${life.name}: onError ${error.message}`),
       };
@@ -279,7 +285,10 @@ export class World {
         const inner = this.#plain(running, kind, receiver, name);
         const everyMs = 2_000;
         const sink = plan.worksInDigests ? digestOn(life.clock, { everyMs, onError: shared.onError }, inner) : inner;
-        workers.set(name, this.#worker(life, name, { ...shared, sinks: [sink] }));
+        const onOutcome = () => {
+          running.outcomes++;
+        };
+        workers.set(name, this.#worker(life, name, { ...shared, onOutcome, sinks: [sink] }));
       }
       const secret = plan.secretFunction ? () => this.#secret(life) : 'secret-0';
       const make = (more: object) => new Endpoint<VastEvent>(vast, secret, { ...options, ...more }, life.clock);
@@ -293,7 +302,24 @@ export class World {
       }
     }
     Object.assign(running, { endpoints, outboxes, workers });
+    if (plan.catchesUp !== 'never') for (const endpoint of endpoints) this.#catchUp(life, endpoint);
     machine.log(`${life.name} starts`);
+  }
+
+  #catchUp(life: Life, endpoint: Endpoint<VastEvent>): void {
+    const hook = { close: () => endpoint.close(), [intakeOf]: endpoint.intake };
+    catchUp(hook, {
+      api: this.inbox.clientOf(life, this.plan.sinkTrouble),
+      everyMs: 5_000,
+      trustIds: this.plan.catchesUp === 'trusts',
+    });
+  }
+
+  /** Whether every receiver's first run is remembered. */
+  get knowsFirstRun(): boolean {
+    const scopes = this.#slots[0]?.endpoints.map(({ settings }) => settings.scope) ?? [];
+    const recorded = [...this.store.recorded.keys()];
+    return scopes.every((scope) => recorded.some((name) => name.startsWith(`${stateKeyOf(scope)} since`)));
   }
 
   #worker(life: Life, name: string, options: ForwarderOptions<VastEvent>): Forwarder {
@@ -349,7 +375,10 @@ export class World {
     const { clock } = running.life;
     const name = nameOf(number, receiver);
     if (kind === 'queue') return this.#queueing(running, receiver, name);
-    const onError = (error: Error) => this.machine.log(`${running.life.name}: onError ${error.message}`);
+    const onError = ({ message }: Error) => {
+      running.life.waitsForRequest ||= message.includes('wait for the next request');
+      this.machine.log(`${running.life.name}: onError ${message}`);
+    };
     const plain = this.#plain(running, kind, receiver, name);
     const everyMs = this.plan.windowMs;
     if (kind === 'digest') return this.#taking(running, receiver, digestOn(clock, { everyMs, onError }, plain));
@@ -508,7 +537,8 @@ export class World {
       return first && plan.oneSink?.name === name ? plan.oneSink.fare : 'ok';
     }
     // All comes to its end.
-    return sinkFare(choices, this.machine.now - start > 60_000 ? 0 : plan.sinkTrouble);
+    const untilMs = plan.catchesUp === 'never' ? 60_000 : 120_000;
+    return sinkFare(choices, this.machine.now - start > untilMs ? 0 : plan.sinkTrouble);
   }
 
   handle(running: Running, receiver: number, id: string, done: (answer: HandlerAnswer) => void): void {
@@ -543,6 +573,7 @@ export class World {
       takenBy: new Map(),
     };
     this.sent.push(sent);
+    if (this.plan.catchesUp !== 'never' && receiver === 0) this.inbox.addDelivered(id);
     this.#attempt(sent);
     if (this.choices.chance(this.plan.senderTrouble)) {
       this.machine.in(this.choices.pick(3_000), undefined, 'io', 'the same again', () => this.#attempt(sent, true));
@@ -695,6 +726,7 @@ export class World {
     const { machine } = this;
     machine.log(`${life.name} goes on`);
     life.away.push([life.suspendedAt, machine.now]);
+    life.waitsForRequest = false;
     if (life.wasAtWork) this.#faultNow();
     machine.thaw(life);
   }
@@ -786,6 +818,7 @@ export class World {
     };
     const end = () => {
       closing.isDone = true;
+      if (running.endpoints.some(({ intake }) => intake.watcher !== undefined)) closing.wrong = 'left it catching up';
       this.machine.log(`${life.name} has closed`);
       this.#faultNow();
       this.#endLife(slot, timeoutMs !== undefined);
@@ -825,6 +858,7 @@ export class World {
     }
     if (this.sent.length < this.plan.events * this.plan.receivers) return false;
     if (!this.sent.every(({ doneAt }) => doneAt !== undefined)) return false;
+    if (this.plan.catchesUp !== 'never' && !this.inbox.isDone) return false;
     return this.isIdle;
   }
 
@@ -836,9 +870,15 @@ export class World {
       if (open.size > 0 || (closing !== undefined && !closing.isDone) || !life.isAlive) return false;
       if (life.standsStillUntil > this.machine.now) return false;
       if (life.isSuspended) return true;
-      if (life.count('io') > 0 || life.count('timer') > 0 || life.count('unref') > outboxes.length) return false;
+      if (life.count('io') > 0 || life.count('timer') > 0 || life.count('unref') > outboxes.length + this.catchUps)
+        return false;
       return outboxes.length === 0 || this.#tables.every((table) => table === undefined || table.isDone());
     });
+  }
+
+  /** How many timers of a process wait for the next look into the inbox. */
+  get catchUps(): number {
+    return this.plan.catchesUp === 'never' ? 0 : this.plan.receivers;
   }
 
   get tables(): readonly (Table | undefined)[] {

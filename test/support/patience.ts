@@ -8,7 +8,8 @@ const patienceMs = 60_000;
 type Options = number | { readonly timeout?: number; readonly interval?: number };
 
 function patient(options: Options = {}) {
-  return { timeout: patienceMs, ...(typeof options === 'number' ? { timeout: options } : options) };
+  const given = typeof options === 'number' ? { timeout: options } : options;
+  return { ...given, timeout: Math.max(patienceMs, given.timeout ?? 0) };
 }
 
 const { waitFor, waitUntil } = vi;

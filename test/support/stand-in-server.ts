@@ -44,6 +44,8 @@ export async function standInServer<Message>(
     }
     for (const arrive of arrivals.splice(0)) arrive(request);
   });
+  // On a busy machine, a request could go out on a connection that the server is closing.
+  server.keepAliveTimeout = 0;
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const self: ServiceServer<Message> = {
     judge: (request) => judge(request).refusal,

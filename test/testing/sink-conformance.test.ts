@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type Sink, SinkError } from '../../src/index.js';
 import { chatSink, cut } from '../../src/sinks/kit.js';
 import { type ConformingSinkOptions, sinkConformance } from '../../src/testing/index.js';
+import { inFakeTime } from '../support/in-fake-time.js';
 
 type Make = (options: ConformingSinkOptions) => Sink<object>;
 type Deliver = Sink<object>['deliver'];
@@ -112,12 +113,12 @@ describe('sinkConformance', () => {
   });
 
   it.each([...cases])('a sound sink: %s', async (_name, run) => {
-    await run();
+    await inFakeTime(run);
   });
 
   it.each(Object.entries(faults))('finds a sink that does not: %s', async (name, makeSink) => {
     const found = sinkConformance(makeSink as never, standIn).find((each) => each.name === name);
-    const error = await found?.run().catch((thrown: unknown) => thrown);
+    const error = await inFakeTime(async () => found?.run()).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(Error);
     expect(String(error)).not.toContain('AssertionError');
   });

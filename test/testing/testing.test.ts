@@ -64,6 +64,18 @@ describe('sampleEvent', () => {
 });
 
 describe('signedDelivery', () => {
+  it.each(['ü€', 'a\nb', ' a', 'a ', '', '\u0000', '🎉'])(
+    'refuses the event id %j, which fits no header',
+    (event_id) => {
+      const event = { ...sampleEvent('outbid'), event_id };
+      expect(() => signedDelivery(event, secret)).toThrow(
+        /^signedDelivery: the event id does not fit in the header X-Vast/,
+      );
+      // A text is signed as it is, and has no header of its id.
+      expect(signedDelivery(JSON.stringify(event), secret).headers).not.toHaveProperty('X-Vast-Event-Id');
+    },
+  );
+
   it.each(types)('of a sample of type %s is a genuine delivery', (type) => {
     const event = sampleEvent(type);
     const { event: received, delivery } = verifyDelivery({ ...signedDelivery(event, secret), secret });

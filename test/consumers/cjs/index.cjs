@@ -1,6 +1,7 @@
 const assert = require('node:assert/strict');
 const root = require('vast-webhook');
 const api = require('vast-webhook/api');
+const catching = require('vast-webhook/catch-up');
 const fetchForm = require('vast-webhook/fetch');
 const koa = require('vast-webhook/koa');
 const shodai = require('vast-webhook/shodai');
@@ -13,6 +14,7 @@ const v0Koa = require('vast-webhook/v0/koa');
 const entries = {
   '': root,
   '/api': api,
+  '/catch-up': catching,
   '/fetch': fetchForm,
   '/koa': koa,
   '/shodai': shodai,
@@ -58,6 +60,15 @@ async function main() {
       .catch((error) => error);
     for (const { ApiError } of [api, esm['/api']]) assert.ok(refused instanceof ApiError && refused instanceof Error);
     assert.ok(!(refused instanceof root.WebhookError) && !(refused instanceof root.SinkError));
+  }
+
+  // One build catches up a middleware of the other, and knows its memory store.
+  for (const [from, by] of [
+    [root, esm['/catch-up']],
+    [esm[''], catching],
+  ]) {
+    const hook = from.vastWebhook(secret, { sinks: [async function audit() {}] });
+    assert.throws(() => by.catchUp(hook, { api: { inbox() {} } }), /survives a restart/);
   }
 
   // One build measures the messages that the other publishes.

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import * as root from 'vast-webhook';
 import * as api from 'vast-webhook/api';
+import * as catching from 'vast-webhook/catch-up';
 import * as fetchForm from 'vast-webhook/fetch';
 import * as koa from 'vast-webhook/koa';
 import * as metrics from 'vast-webhook/metrics';
@@ -36,6 +37,7 @@ assert.deepEqual(names(api), ['ApiError', 'shodaiApi', 'shodaiEventTypes', 'v0Ap
 for (const form of [koa, fetchForm]) assert.deepEqual(names(form), ['vastWebhook']);
 for (const form of [shodai, shodaiKoa, shodaiFetch]) assert.deepEqual(names(form), ['shodaiWebhook']);
 for (const form of [v0, v0Koa, v0Fetch]) assert.deepEqual(names(form), ['v0Webhook']);
+assert.deepEqual(names(catching), ['catchUp', 'catchUpState']);
 assert.deepEqual(names(metrics), ['outcomeMetrics']);
 assert.deepEqual(names(sinks), [
   'alerting',
@@ -73,7 +75,14 @@ assert.deepEqual(names(kit), [
   'withoutMarkup',
   'withoutTags',
 ]);
-assert.deepEqual(names(stores), ['memoryStore', 'postgresStore', 'redisStore', 'sqliteStore']);
+assert.deepEqual(names(stores), [
+  'd1Store',
+  'durableObjectStore',
+  'memoryStore',
+  'postgresStore',
+  'redisStore',
+  'sqliteStore',
+]);
 assert.deepEqual(names(testing), ['sampleEvent', 'signedDelivery', 'sinkConformance', 'storeConformance']);
 assert.equal(stores.memoryStore, root.memoryStore, 'every entry shares one instance of the code');
 assert.equal(packageJson.name, 'vast-webhook');

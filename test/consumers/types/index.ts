@@ -54,6 +54,7 @@ import {
   v0Api,
   vastApi,
 } from 'vast-webhook/api';
+import { type CatchUpState, catchUp, catchUpState, type Gap } from 'vast-webhook/catch-up';
 import { type FetchHandler, vastWebhook as fetchVastWebhook } from 'vast-webhook/fetch';
 import { type KoaContext, vastWebhook as koaVastWebhook, type VastState } from 'vast-webhook/koa';
 import { type MetricRegistry, type OutcomeMetricsOptions, outcomeMetrics } from 'vast-webhook/metrics';
@@ -356,3 +357,12 @@ createForwarder<ShodaiEvent>({
     },
   ],
 });
+
+// Catching up.
+export const gaps: Gap[] = [];
+export const stop: () => Promise<void> = catchUp(vastWebhook(secret), {
+  api: vastApi({ apiKey: 'key' }),
+  onGap: (gap) => gaps.push(gap),
+});
+catchUp(forward, { api: { inbox: async () => ({ notifications: [] }) }, everyMs: 60_000, trustIds: true });
+catchUpState(memoryStore()) satisfies Promise<CatchUpState | undefined>;

@@ -1,20 +1,21 @@
-/** Cases of one request, its answer and its outcome, which hold through every adapter. */
-import { describe, expect, it } from 'vitest';
-import type { Code } from '../../src/contracts/answer.js';
-import { type IdempotencyStore, memoryStore, type Outcome } from '../../src/index.js';
+/**
+ * Cases of one request, its answer and its outcome, which hold through every adapter and in every runtime. There, `setup`
+ * is called in the runtime, and `send` by the test.
+ */
+import { expect } from 'vitest';
+import type { Code } from '../../../src/contracts/answer.js';
+import { type IdempotencyStore, memoryStore, type Outcome } from '../../../src/index.js';
+import type { ChatStandIn, SlackStandInMessage } from '../../support/chat-stand-in.js';
 import {
   type Answer,
-  adapters,
   anEvent,
   type Connection,
   headersWith,
   type Message,
-  type Service,
-  type Setup,
   secret,
-  serve,
   signed,
-} from '../support/adapters.js';
+} from '../../support/requests.js';
+import type { Service, Setup } from '../../support/service.js';
 
 /** The promised table of answers. Its type demands exactly the codes that exist. */
 export const promised: Record<Code, { status: number; result: Outcome['result']; lost: boolean }> = {
@@ -38,10 +39,19 @@ export const promised: Record<Code, { status: number; result: Outcome['result'];
   deadline_exceeded: { status: 504, result: 'failed', lost: false },
 };
 
+/** A service of a case, which may run in another process. */
+export interface CaseService
+  extends Pick<Service, 'endpoint' | 'outcomes' | 'outcome' | 'arrival' | 'connect' | 'send'> {
+  readonly hook: Pick<Service['hook'], 'close'>;
+  readonly handled: readonly unknown[];
+  handling(nth?: number): Promise<unknown>;
+}
+
 export interface Case {
-  readonly setup?: () => Setup;
+  /** `chatUrl` is the address of the Slack stand-in that the case's `send` gets. */
+  readonly setup?: (chatUrl: string) => Setup;
   /** Sends the requests of the case and returns the last answer. The last outcome belongs to it. */
-  readonly send?: (service: Service) => Promise<Answer | undefined>;
+  readonly send?: (service: CaseService, chat: ChatStandIn<SlackStandInMessage>) => Promise<Answer | undefined>;
   readonly message?: () => Message;
   readonly answer: {
     readonly status: number;
@@ -50,8 +60,8 @@ export interface Case {
     readonly headers?: Readonly<Record<string, string | RegExp | undefined>>;
   };
   readonly outcome: Partial<Outcome> & { readonly result: Outcome['result'] };
-  /** The number of outcomes: 1 unless the case sends more requests. */
-  readonly outcomes?: number;
+  /** The number of outcomes: 1 unless the case sends more requests. 'some' when it repeats a request until it has its answer. */
+  readonly outcomes?: number | 'some';
   /** How often the handler was called: 0 by default. */
   readonly handled?: number;
 }
@@ -60,7 +70,14 @@ export const retryAfter = { 'retry-after': /^[1-5]$/ };
 export const closes = { connection: 'close' };
 export const event = anEvent({ event_id: 'the-event' });
 /** The fields of an outcome that are known of a verified delivery. */
-export const genuine = { id: 'the-event', type: 'outbid', attempt: 1, webhook: 'renter', skewSeconds: 0 };
+export const genuine = {
+  id: 'the-event',
+  type: 'outbid',
+  attempt: 1,
+  webhook: 'renter',
+  source: 'webhook',
+  skewSeconds: 0,
+} as const;
 
 export const good = () => signed(event);
 export const withHeaders = (changes: Record<string, string | undefined>) => (): Message => {
@@ -99,43 +116,13 @@ export const failed = (code: Code, known: object = {}): Case['outcome'] => ({
   ...known,
 });
 
-export async function onConnection(service: Service, ...parts: (string | Buffer)[]): Promise<Connection> {
+export async function onConnection(service: CaseService, ...parts: (string | Buffer)[]): Promise<Connection> {
   const connection = await service.connect();
   for (const part of parts) connection.write(part);
   return connection;
 }
 
-export function itAnswers(cases: Readonly<Record<string, Case>>): void {
-  describe.each(adapters)('%s answers', (_name, adapter) => {
-    it.each(Object.entries(cases))(
-      '%s',
-      async (_, { setup, send, message, answer, outcome, outcomes = 1, handled = 0 }) => {
-        const service = await serve(adapter, { secret: { renter: secret, host: 'of-the-hosts' }, ...setup?.() });
-        const method = message?.().method;
-
-        const got = await (send ? send(service) : service.send((message as () => Message)()));
-
-        expect(await service.outcome(outcomes)).toEqual({ ...outcome, durationMs: expect.any(Number) });
-        if (got !== undefined) {
-          expect(got.status).toBe(answer.status);
-          const { error, sinks } = answer;
-          if (error !== undefined) {
-            const body = JSON.stringify({ ok: false, error, sinks });
-            expect(got.body).toBe(method === 'HEAD' ? '' : body);
-            expect(got.headers['content-type']).toBe('application/json');
-          } else if (got.status === 204) {
-            expect(got.body).toBe('');
-          }
-          for (const [name, value] of Object.entries(answer.headers ?? {})) {
-            if (value instanceof RegExp) expect(got.headers[name]).toMatch(value);
-            else expect(got.headers[name]).toBe(value);
-          }
-        }
-        expect(service.handled).toHaveLength(handled);
-        // Another request shows that the service still runs and that no outcome came twice.
-        expect((await service.send({ target: '/elsewhere' })).status).toBe(200);
-        expect(service.outcomes).toHaveLength(outcomes);
-      },
-    );
-  });
+/** Two secrets with labels, unless the case has its own. */
+export function setupOf({ setup }: Case, chatUrl: string): Setup {
+  return { secret: { renter: secret, host: 'of-the-hosts' }, ...setup?.(chatUrl) };
 }

@@ -1,4 +1,4 @@
-import type { Outcome } from '../../src/index.js';
+import type { Outcome } from '../../../src/index.js';
 import {
   anEvent,
   bytesOf,
@@ -10,18 +10,8 @@ import {
   secret,
   signature,
   signed,
-} from '../support/adapters.js';
-import {
-  type Case,
-  closes,
-  event,
-  genuine,
-  good,
-  itAnswers,
-  onConnection,
-  rejected,
-  withHeaders,
-} from './answer-cases.js';
+} from '../../support/requests.js';
+import { type Case, closes, event, genuine, good, onConnection, rejected, withHeaders } from './case.js';
 
 /** The fields of an outcome that are known of a signed body without an event. */
 const signedOnly = { webhook: 'renter', skewSeconds: 0 };
@@ -36,7 +26,8 @@ const malformed = (value: string) =>
 const signedAt = (timestamp: string | number) => () => signed(event, { timestamp });
 const hex = 'ab'.repeat(32);
 
-itAnswers({
+/** Requests that no retry can mend, and their neighbours. */
+export const rejections: Readonly<Record<string, Case>> = {
   ...Object.fromEntries(
     ['GET', 'PUT', 'HEAD', 'OPTIONS', 'DELETE', 'PATCH'].map((method): [string, Case] => [
       `method_not_allowed: ${method}`,
@@ -216,4 +207,4 @@ itAnswers({
       },
     ]),
   ),
-});
+};

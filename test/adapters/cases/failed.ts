@@ -1,21 +1,10 @@
 import { expect } from 'vitest';
-import { type ClaimResult, SinkError } from '../../src/index.js';
-import { bytesOf, signed } from '../support/adapters.js';
-import {
-  type Case,
-  closes,
-  event,
-  failed,
-  genuine,
-  good,
-  itAnswers,
-  never,
-  onConnection,
-  retryAfter,
-  storeThat,
-} from './answer-cases.js';
+import { type ClaimResult, SinkError } from '../../../src/index.js';
+import { bytesOf, signed } from '../../support/requests.js';
+import { type Case, closes, event, failed, genuine, good, never, onConnection, retryAfter, storeThat } from './case.js';
 
-itAnswers({
+/** Deliveries that a retry can mend. */
+export const failures: Readonly<Record<string, Case>> = {
   // ------------------------------------------------------------ 408
   'body_timeout: half a body': {
     setup: () => ({ options: { bodyTimeoutMs: 50 } }),
@@ -241,4 +230,4 @@ itAnswers({
     answer: { status: 504, error: 'deadline_exceeded' },
     outcome: failed('deadline_exceeded', { ...genuine, sinks: { slow: 'pending', fine: 'delivered' } }),
   },
-});
+};
