@@ -6,12 +6,21 @@ export const path = '/vast/webhooks';
 /** Signed deliveries of distinct events, each as the bytes that a keep-alive connection carries. */
 export function signedDeliveries(count, key = secret, target = path) {
   const timestamp = Math.floor(Date.now() / 1000);
-  return Array.from({ length: count }, () => signedDelivery(timestamp, key, target));
+  return newEvents(count).map((event) => signedDelivery(event, { timestamp, key, target }));
 }
 
-function signedDelivery(timestamp, key, target) {
-  const id = randomBytes(16).toString('hex');
-  const body = outbid(id, timestamp);
+/** Distinct events: their ids and bodies. */
+export function newEvents(count) {
+  const timestamp = Math.floor(Date.now() / 1000);
+  return Array.from({ length: count }, () => {
+    const id = randomBytes(16).toString('hex');
+    return { id, body: outbid(id, timestamp) };
+  });
+}
+
+/** An attempt to deliver an event, signed for this time. */
+export function signedDelivery({ id, body }, { timestamp, attempt = 1, key = secret, target = path } = {}) {
+  timestamp ??= Math.floor(Date.now() / 1000);
   const signature = createHmac('sha256', key).update(`${timestamp}.${body}`).digest('hex');
   return Buffer.from(
     [
@@ -26,7 +35,7 @@ function signedDelivery(timestamp, key, target) {
       `X-Vast-Signature-256: sha256=${signature}`,
       `X-Vast-Timestamp: ${timestamp}`,
       `X-Vast-Event-Id: ${id}`,
-      'X-Vast-Delivery-Attempt: 1',
+      `X-Vast-Delivery-Attempt: ${attempt}`,
       '',
       body,
     ].join('\r\n'),

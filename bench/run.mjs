@@ -1,5 +1,6 @@
 // npm run bench -- [--quick] [cpu] [load] [flood] [memory] [import] [stores] [runtimes] [store-memory]
-//   [serve-start] [serve-workers] [trigger-rate] [together] [growth] [delivering] [storm [--count N]] [--only name]...
+//   [serve-start] [serve-workers] [trigger-rate] [together] [together-http]
+//   [growth] [delivering] [storm [--count N]] [--only name]...
 // Results go into results.json. Parts that were not run keep their results.
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -19,6 +20,7 @@ import { storeMemory } from './store-memory.mjs';
 import { stores } from './stores.mjs';
 import { storm } from './storm.mjs';
 import { together } from './together.mjs';
+import { togetherHttp } from './together-http.mjs';
 import { triggerRate } from './trigger-rate.mjs';
 
 const parts = {
@@ -34,6 +36,7 @@ const parts = {
   'serve-workers': serveWorkers,
   'trigger-rate': triggerRate,
   together,
+  'together-http': togetherHttp,
   growth,
   delivering,
   storm,
