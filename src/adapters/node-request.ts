@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer } from '../contracts/answer.js';
 import type { ReceivedDelivery } from '../contracts/delivery.js';
@@ -5,6 +6,7 @@ import type { HandlerAnswer } from '../contracts/result.js';
 import type { AdapterRequest } from '../endpoint.js';
 import type { OnBody } from '../receive/body.js';
 import { type BodySource, isClosed, readRawBody } from '../receive/raw-body.js';
+import { unrefTimeout } from '../util/timer.js';
 
 /** The endpoint that has called the handler for this request. A WeakSet costs the garbage collector more. */
 export const verifiedBy: unique symbol = Symbol('vast-webhook.handedOn');
@@ -47,6 +49,7 @@ export abstract class NodeAdapterRequest<Event> implements AdapterRequest<Event>
       if (status !== 0) status = this.res.statusCode;
       this.unanswered();
     } else {
+      if (!this.req.complete && answer.headers?.Connection !== undefined) lingerUntilRead(this.req, this.res);
       this.write(answer);
     }
     // Drain unread bytes, or a connection reset may destroy the answer.
@@ -61,6 +64,29 @@ export abstract class NodeAdapterRequest<Event> implements AdapterRequest<Event>
   protected abstract write(answer: Answer): void;
   protected abstract unanswered(): void;
   abstract callHandler(received: ReceivedDelivery<Event>, settle: (answer: HandlerAnswer) => void): void;
+}
+
+/** How long an answer that closes the connection waits for the rest of its request. */
+const lingerMs = 500;
+
+/**
+ * Sends an answer at once, but ends it when its request has been read, because its end closes the connection. Unread
+ * bytes would reset it then, and the sender might not see the answer.
+ */
+function lingerUntilRead(req: IncomingMessage, res: ServerResponse): void {
+  const { end } = res;
+  res.end = ((body: string) => {
+    res.end = end;
+    if (!res.headersSent) res.setHeader('Content-Length', Buffer.byteLength(body));
+    res.write(body);
+    const finish = () => {
+      clearTimeout(timer);
+      res.end();
+    };
+    const timer = unrefTimeout(finish, lingerMs);
+    req.once('end', finish).once('close', finish);
+    return res;
+  }) as ServerResponse['end'];
 }
 
 /**
