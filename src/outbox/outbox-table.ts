@@ -44,7 +44,7 @@ export interface RowKey extends Place, Pick<Row, 'key' | 'event_id' | 'sink' | '
 export const keysPerPage = 500;
 
 /** Rows that are counted in one turn. */
-const countedAtOnce = 10_000;
+const countedAtOnce = 2_000;
 
 /** The failures of a sink without a success between them. Times are Unix milliseconds. */
 export interface OutageRow {
@@ -297,7 +297,7 @@ function statements(table: string, sinks: string) {
     insert: `
       INSERT INTO ${table} (key, event_id, sink, delivery, state, since, due_at, attempts, outbox)
       VALUES (?, ?, ?, ?, 'due', ?, ?, 0, ?) ON CONFLICT DO NOTHING`,
-    due: `SELECT ${columns} FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND due_at <= ? ORDER BY due_at LIMIT ?`,
+    due: `SELECT ${columns} FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND due_at <= ? ORDER BY ${table}.due_at LIMIT ?`,
     nextDue: `SELECT CAST(min(due_at) AS REAL) AS due_at FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due'`,
     lease: `UPDATE ${table} SET token = ?, due_at = ?, attempts = ? ${row}`,
     begin: `UPDATE ${table} SET due_at = ?, attempts = ? ${row} AND token = ?`,

@@ -123,7 +123,7 @@ describe.each(sqliteHandles())('on $client', ({ open }) => {
   it('stats(), deadLetters() and discard() take many turns for many dead letters', async () => {
     const { outbox, add, most } = await stored();
     add(25_000, 'dead');
-    expect(await most(() => outbox.stats())).toBeLessThanOrEqual(10_000 + few);
+    expect(await most(() => outbox.stats())).toBeLessThanOrEqual(2_000 + few);
     expect(await outbox.stats()).toMatchObject([{ sink: 'chat', due: 0, dead: 25_000 }]);
     const ids = new Set<string>();
     const list = async () => {
@@ -141,7 +141,7 @@ describe.each(sqliteHandles())('on $client', ({ open }) => {
   it('events for a sink that is gone are counted, listed and moved in many turns, too', async () => {
     const { outbox, add, most } = await stored();
     add(12_000, 'due', 'gone');
-    expect(await most(() => outbox.stats())).toBeLessThanOrEqual(10_000 + few);
+    expect(await most(() => outbox.stats())).toBeLessThanOrEqual(2_000 + few);
     expect(await outbox.stats()).toContainEqual({ sink: 'gone', orphaned: true, due: 12_000, dead: 0 });
     expect(await lettersOf(outbox, { offset: 11_998 })).toHaveLength(2);
     let moved = 0;
