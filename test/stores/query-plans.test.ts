@@ -16,13 +16,13 @@ function planned() {
     handle.close();
   });
   const statements = new Set<string>();
-  const db: SqliteDatabase = Object.assign(Object.create(handle), {
-    exec: (sql: string) => handle.exec(sql),
-    prepare(sql: string) {
+  const db: SqliteDatabase = {
+    exec: (sql) => handle.exec(sql),
+    prepare(sql) {
       if (/\b(FROM|INTO|UPDATE) "/.test(sql)) statements.add(sql);
       return handle.prepare(sql);
     },
-  });
+  };
   const plans = () =>
     [...statements].map((sql) => {
       const values = [...sql.matchAll(/\?/g)].map(() => null);
