@@ -64,8 +64,12 @@ export function receiver(options: ReceiverOptions): Receiver {
     }
     const held = new ServerResponse(req);
     let heldBody = '';
+    held.write = ((body) => {
+      heldBody += body;
+      return true;
+    }) as typeof held.write;
     held.end = ((body = '') => {
-      heldBody = String(body);
+      heldBody += body;
       return held;
     }) as typeof held.end;
     const judged = new Promise<Outcome>((resolve) => {
