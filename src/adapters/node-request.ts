@@ -75,8 +75,11 @@ const lingerMs = 500;
  */
 function lingerUntilRead(req: IncomingMessage, res: ServerResponse): void {
   const { end } = res;
-  res.end = ((body: string) => {
+  res.end = ((...args: unknown[]) => {
     res.end = end;
+    const [body] = args;
+    // Middleware in front may have replaced the body: by a stream, for example, which ends the answer without one.
+    if (typeof body !== 'string' && !Buffer.isBuffer(body)) return Reflect.apply(end, res, args);
     if (!res.headersSent) res.setHeader('Content-Length', Buffer.byteLength(body));
     res.write(body);
     const finish = () => {
