@@ -1,4 +1,7 @@
 import { afterAll, expect, vi } from 'vitest';
+import { timersOfThisFile } from './timers.js';
+
+const timers = timersOfThisFile();
 
 const replaceable = () => [
   ...[setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, Date, fetch],
@@ -13,6 +16,7 @@ afterAll(() => {
   vi.unstubAllGlobals();
   vi.unstubAllEnvs();
   vi.useRealTimers();
+  timers.clear();
   const isLeft = replaceable().some((each, i) => each !== before[i]);
   expect(isLeft, 'the file leaves a fake timer, clock, Math.random or fetch to the next file').toBe(false);
 });
