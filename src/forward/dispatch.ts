@@ -1,7 +1,7 @@
-import { type Delivery, eventType, type ReceivedDelivery } from '../contracts/delivery.js';
+import { eventType, type ReceivedDelivery } from '../contracts/delivery.js';
 import { toError, type WebhookError } from '../contracts/errors.js';
 import type { ErrorContext, Forwarded, HandlerAnswer } from '../contracts/result.js';
-import type { Sink, SinkContext, SinkResult } from '../contracts/sink.js';
+import type { Sink, SinkResult } from '../contracts/sink.js';
 import type { ClaimResult } from '../contracts/store.js';
 import { type SinkTrace, traceSink } from '../diagnostics.js';
 import type { Clock, Timer } from '../util/clock.js';
@@ -10,6 +10,7 @@ import { isPromise } from '../util/promise.js';
 import type { Hold } from '../util/shared-work.js';
 import type { AbandonedClaims } from './abandoned-claims.js';
 import { Core, type Effects, type Held, type Operation, type SinkState } from './core.js';
+import { DispatchContext } from './dispatch-context.js';
 import type { Drain } from './drain.js';
 import { inFlight, unavailable } from './failures.js';
 import type { GuardedStore, StoreCaller } from './guarded-store.js';
@@ -67,7 +68,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   readonly #done: (forwarded: Forwarded) => void;
   readonly #hold: Hold | undefined;
   #release: (() => void) | undefined;
-  #context: Context | undefined;
+  #context: DispatchContext | undefined;
   /** The sinks' traces, if anybody subscribes. */
   #traces: readonly SinkTrace[] = none;
   #timer: Timer | undefined;
@@ -180,7 +181,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   deliver(index: number): void {
     const sink = this.#settings.sinks[index] as Sink<Event>;
     const { event, delivery } = this.#received;
-    this.#context ??= new Context(delivery, this.#deadlineAt, this.#hold);
+    this.#context ??= new DispatchContext(delivery, this.#deadlineAt, this.#hold);
     const context = this.#context;
     const trace = this.#trace(sink);
     let delivering: unknown;
@@ -299,32 +300,4 @@ export class Dispatch<Event> implements Effects, StoreCaller {
 
 function isUnclaimed(cause: unknown): boolean {
   return (Object(cause) as { unclaimed?: unknown }).unclaimed === true;
-}
-
-/** One per dispatch. Makes its AbortController only when a sink asks for the signal. */
-class Context implements SinkContext {
-  readonly delivery: Delivery;
-  readonly deadlineAt: number | undefined;
-  readonly waitUntil: Hold | undefined;
-  #reason: Error | undefined;
-  #abort: AbortController | undefined;
-
-  constructor(delivery: Delivery, deadlineAt: number, waitUntil: Hold | undefined) {
-    this.delivery = delivery;
-    this.waitUntil = waitUntil;
-    this.deadlineAt = deadlineAt === Number.POSITIVE_INFINITY ? undefined : deadlineAt;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (this.#reason !== undefined) this.#abort.abort(this.#reason);
-    }
-    return this.#abort.signal;
-  }
-
-  abort(reason: Error): void {
-    this.#reason = reason;
-    this.#abort?.abort(reason);
-  }
 }

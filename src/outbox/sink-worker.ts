@@ -51,7 +51,7 @@ const runningPauseMs = 1_000;
 
 /** A row that is leased here. */
 interface Lease {
-  readonly row: Omit<Row, 'delivery'>;
+  readonly row: Pick<Row, 'key' | 'event_id' | 'attempts' | 'since' | 'due_at'>;
   /** The row's delivery, until the attempt begins. */
   delivery: string;
   /** The token in the file. */
@@ -293,12 +293,14 @@ export class SinkWorker<Event extends object> implements IdempotencyStore {
     if (isCut && !rows.every(isFree)) rows = this.#table.due(name, now, wanted + this.#running.size);
     const free = rows.filter(isFree).slice(0, wanted);
     this.#hasMore = isCut && free.length > 0;
-    return free.map(({ delivery, ...row }, index) => {
+    return free.map(({ key, event_id, attempts, since, due_at, delivery }, index) => {
+      // No more of the row than is needed: a digest has thousands of them wait.
+      const row = { key, event_id, attempts, since, due_at };
       const isAhead = index >= forSlots;
       const token = randomUUID();
       const ms = isAhead ? Math.min(leaseMs, aheadLeaseMs) : leaseMs;
       // An attempt counts from its beginning, because its process may die of it.
-      this.#table.lease(row.key, name, token, now + ms, Number(row.attempts) + (isAhead ? 0 : 1));
+      this.#table.lease(key, name, token, now + ms, Number(attempts) + (isAhead ? 0 : 1));
       return { row, delivery, token, dispatch: undefined, isAhead, leasedAt: clock.now(), expiresAt: now + ms };
     });
   }

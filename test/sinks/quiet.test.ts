@@ -111,7 +111,7 @@ describe('quiet({ perMinute }, sink)', () => {
     expect(sink.name).toBe('slack');
     expect(sink.accepts?.(sampleEvent('low_credit'), delivery)).toBe(false);
     expect(sink.accepts?.(sampleEvent('outbid'), delivery)).toBe(true);
-    expect(sink.concurrency).toBe(10_000);
+    expect(sink.concurrency).toBe(4_000);
     for (let n = 0; n < 3; n++) deliverTo(sink, anEvent(sampleEvent('outbid')));
     await sink.flush?.();
     expect(slack.subjects()[1]).toBe('2 notifications: 2 × outbid');

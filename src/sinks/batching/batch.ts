@@ -2,6 +2,7 @@ import { type Delivery, eventKey, type ReceivedDelivery } from '../../contracts/
 import type { SinkContext } from '../../contracts/sink.js';
 import type { Severity } from '../../providers/provider.js';
 import type { Clock } from '../../util/clock.js';
+import { onAbort } from '../../util/on-abort.js';
 import { type DigestEntry, digestOf, type EventGroup, groupOf } from './digest-event.js';
 import { SetId } from './set-id.js';
 
@@ -18,7 +19,8 @@ interface Waiting {
 }
 
 interface BatchEntry extends DigestEntry {
-  readonly waiting: Set<Waiting>;
+  /** Replaced, not changed, because a list that grows takes room for seventeen. */
+  waiting: readonly Waiting[];
   /** A request with this event was answered, so the sender will not send it again. */
   isAnswered: boolean;
   received: ReceivedDelivery<object> | undefined;
@@ -75,29 +77,28 @@ export class Batch {
    * Resolves when the event is delivered, and rejects when the attempt has failed. On the signal's abort, the event
    * leaves the batch. Once the sink is running, the promise settles as the sink does, because it may have the event.
    */
-  addWaiting(event: object, { delivery, signal, deadlineAt }: SinkContext): Promise<void> {
-    signal.throwIfAborted();
-    const entry = this.#add(event, delivery);
-    // The waiting request holds the event in memory anyway.
-    entry.received ??= { event, delivery };
+  addWaiting(event: object, context: SinkContext): Promise<void> {
+    const { delivery, deadlineAt } = context;
     return new Promise((resolve, reject) => {
+      const forget = onAbort(context, (reason) => {
+        entry.waiting = entry.waiting.filter((each) => each !== waiting);
+        this.#removeUnlessWanted(entry);
+        if (this.#isDelivering) this.#left.push(waiting);
+        else reject(reason);
+        if (this.size === 0) this.onAbandoned();
+      });
       const waiting: Waiting = {
         deadlineAt,
         settle(error) {
-          signal.removeEventListener('abort', leave);
+          forget();
           if (error === undefined) resolve();
           else reject(error);
         },
       };
-      const leave = () => {
-        entry.waiting.delete(waiting);
-        this.#removeUnlessWanted(entry);
-        if (this.#isDelivering) this.#left.push(waiting);
-        else reject(signal.reason);
-        if (this.size === 0) this.onAbandoned();
-      };
-      entry.waiting.add(waiting);
-      signal.addEventListener('abort', leave, { once: true });
+      const entry = this.#add(event, delivery);
+      // The waiting request holds the event in memory anyway.
+      entry.received ??= { event, delivery };
+      entry.waiting = [...entry.waiting, waiting];
     });
   }
 
@@ -114,7 +115,7 @@ export class Batch {
       for (const { settle } of waiting) settle();
       // Not from its id: what is left, if this run ends between two turns, is still the same digest.
       this.#entries.delete(eventKey({ provider: group.provider, id }));
-      return waiting.size;
+      return waiting.length;
     });
     this.#settleLeft();
   }
@@ -122,11 +123,11 @@ export class Batch {
   /** Fails the waiting requests, whose senders will retry. Events that were answered stay in the batch. */
   async failed(error: Error): Promise<void> {
     await this.#settleEach((entry) => {
-      const { size } = entry.waiting;
+      const { length } = entry.waiting;
       for (const { settle } of entry.waiting) settle(error);
-      entry.waiting.clear();
+      entry.waiting = [];
       this.#removeUnlessWanted(entry);
-      return size;
+      return length;
     });
     this.#settleLeft(error);
   }
@@ -153,7 +154,7 @@ export class Batch {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
       const group = this.#shared(groupOf(event, delivery));
-      entry = { id: delivery.id, group, received: undefined, waiting: new Set(), isAnswered: false };
+      entry = { id: delivery.id, group, received: undefined, waiting: [], isAnswered: false };
       this.#entries.set(key, entry);
       this.#id.toggle(key);
       this.#newest = delivery;
@@ -170,7 +171,7 @@ export class Batch {
   }
 
   #removeUnlessWanted({ isAnswered, waiting, id, group }: BatchEntry): void {
-    if (isAnswered || waiting.size > 0) return;
+    if (isAnswered || waiting.length > 0) return;
     const key = eventKey({ provider: group.provider, id });
     if (this.#entries.delete(key)) this.#id.toggle(key);
   }

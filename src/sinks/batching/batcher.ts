@@ -13,8 +13,8 @@ import { Batch } from './batch.js';
 /** Called with each event or digest that was answered and could then not be delivered. */
 export type OnError = (error: Error, context: ErrorContext) => unknown;
 
-/** How many events an outbox delivers at once. Behind an outbox, no digest can be larger. */
-export const concurrency = 10_000;
+/** How many events an outbox delivers at once, each in memory. Behind an outbox, no digest can be larger. */
+export const concurrency = 4_000;
 
 /** A batch of this size is delivered before its window ends, so that memory stays bounded. */
 const maxEvents = 100_000;
