@@ -36,7 +36,7 @@ export class DispatchContext implements SinkContext, HasAbort {
 
   onAbort(listener: AbortListener): () => void {
     if (this.#reason !== undefined) throw this.#reason;
-    this.#listeners = [...this.#listeners, listener];
+    this.#listeners = this.#listeners.concat(listener);
     return () => {
       this.#listeners = this.#listeners.filter((each) => each !== listener);
     };

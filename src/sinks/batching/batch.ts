@@ -19,7 +19,7 @@ interface Waiting {
 }
 
 interface BatchEntry extends DigestEntry {
-  /** Replaced, not changed, because a list that grows takes room for seventeen. */
+  /** Replaced, not changed, because an array that grows takes room for seventeen. */
   waiting: readonly Waiting[];
   /** A request with this event was answered, so the sender will not send it again. */
   isAnswered: boolean;
@@ -98,7 +98,7 @@ export class Batch {
       const entry = this.#add(event, delivery);
       // The waiting request holds the event in memory anyway.
       entry.received ??= { event, delivery };
-      entry.waiting = [...entry.waiting, waiting];
+      entry.waiting = entry.waiting.concat(waiting);
     });
   }
 
