@@ -130,8 +130,8 @@ export const mutants = {
   'what is in flight is not counted out': one(run, '    this.#settings.drain.leave();\n', ''),
   'a digest does not wait for a sink when a claim is lost': one(
     'src/sinks/batching/batch.ts',
-    'if (this.#isDelivering) this.#left.push(waiting);\n        else reject(signal.reason);',
-    'reject(signal.reason);',
+    'if (this.#isDelivering) this.#left.push(waiting);\n        else reject(reason);',
+    'reject(reason);',
   ),
   'a window hangs on the timer of an isolate that has lost it': one(
     gatherer,
@@ -140,8 +140,8 @@ export const mutants = {
   ),
   'a digest forgets what it failed to deliver': one(
     'src/sinks/batching/batch.ts',
-    '    if (isAnswered || waiting.size > 0) return;',
-    '    if (waiting.size > 0) return;',
+    '    if (isAnswered || waiting.length > 0) return;',
+    '    if (waiting.length > 0) return;',
   ),
   'a digest delivers while it is delivered': one(
     gatherer,
