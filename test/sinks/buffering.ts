@@ -1,4 +1,5 @@
 import { vi } from 'vitest';
+import { DispatchContext } from '../../src/forward/dispatch-context.js';
 import type { Delivery, Sink, SinkContext, VastEvent } from '../../src/index.js';
 import type { DigestEvent } from '../../src/sinks/index.js';
 import { sampleEvent } from '../../src/testing/index.js';
@@ -19,21 +20,24 @@ export function anEvent(fields: object = {}, delivery: Partial<Delivery> = {}) {
 export interface Attempt {
   readonly event: VastEvent;
   readonly delivery: Delivery;
-  readonly abort: AbortController;
+  readonly context: SinkContext;
+  /** What the dispatch does when its lease is lost. */
+  abort(reason?: Error): void;
   /** Undefined until the sink settles. */
   readonly result: 'delivered' | Error | undefined;
 }
 
 /** Delivers an event to a sink. `withinMs`: the time until the request's deadline, if a request waits. */
 export function deliverTo(sink: Sink<VastEvent>, { event, delivery } = anEvent(), withinMs?: number): Attempt {
-  const abort = new AbortController();
-  const attempt = { event, delivery, abort, result: undefined as Attempt['result'] };
-  const deadlineAt = withinMs === undefined ? undefined : performance.now() + withinMs;
+  const deadlineAt = withinMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + withinMs;
+  const context = new DispatchContext(delivery, deadlineAt, undefined);
+  const abort = (reason = new Error('the lease was lost')) => context.abort(reason);
+  const attempt = { event, delivery, context, abort, result: undefined as Attempt['result'] };
   const failed = (error: Error) => {
     attempt.result = error;
   };
   try {
-    const delivering = sink.deliver(event, { delivery, signal: abort.signal, deadlineAt });
+    const delivering = sink.deliver(event, context);
     if (delivering === undefined) attempt.result = 'delivered';
     else {
       delivering.then(() => {

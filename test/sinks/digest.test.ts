@@ -205,7 +205,7 @@ describe('where the digest can be waited for', () => {
     const { sink, subjects } = setUp();
     const [lost, ...others] = [deliverTo(sink), deliverTo(sink), deliverTo(sink)];
     const reason = new Error('the claim was lost');
-    lost?.abort.abort(reason);
+    lost?.abort(reason);
     await after(0);
     expect(lost?.result).toBe(reason);
     await after(60 * seconds);
@@ -216,11 +216,11 @@ describe('where the digest can be waited for', () => {
   it('the last event that is left is delivered unchanged, and without events nothing is delivered', async () => {
     const { sink, calls } = setUp();
     const [first, second] = [deliverTo(sink), deliverTo(sink)];
-    first?.abort.abort();
+    first?.abort();
     await after(60 * seconds);
     expect(calls.map(({ event }) => event)).toEqual([second?.event]);
 
-    deliverTo(sink).abort.abort();
+    deliverTo(sink).abort();
     await after(60 * seconds);
     expect(calls).toHaveLength(1);
   });
@@ -229,7 +229,7 @@ describe('where the digest can be waited for', () => {
     const { sink, calls } = setUp();
     const event = anEvent();
     const [first, second] = [deliverTo(sink, event), deliverTo(sink, event)];
-    first?.abort.abort();
+    first?.abort();
     await after(60 * seconds);
     expect([calls.length, second?.result]).toEqual([1, 'delivered']);
   });
@@ -249,10 +249,10 @@ describe('where the digest can be waited for', () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
     const storm = [deliverTo(sink), deliverTo(sink)];
     await after(60 * seconds);
-    storm[0]?.abort.abort();
+    storm[0]?.abort();
     await after(0);
     expect(calls[0]?.context.signal.aborted).toBe(false);
-    storm[1]?.abort.abort();
+    storm[1]?.abort();
     await after(0);
     expect(calls[0]?.context.signal.aborted).toBe(true);
     calls[0]?.reject(new Error('aborted'));
@@ -264,8 +264,8 @@ describe('where the digest can be waited for', () => {
     const { sink, calls } = setUp({}, recorder({ isSlow: true }));
     const [lost, other] = [deliverTo(sink), deliverTo(sink)];
     await after(60 * seconds);
-    lost?.abort.abort();
-    other?.abort.abort();
+    lost?.abort();
+    other?.abort();
     await after(0);
     expect(resultsOf([lost, other] as never)).toEqual([undefined]);
     calls[0]?.resolve();
