@@ -141,8 +141,10 @@ class PostgresStore implements IdempotencyStore {
   }
 
   /** Errors are ignored, because the next sweep deletes the same rows. */
-  #sweep(): Promise<unknown> {
-    return this.#query(this.#sql.sweep, [], hasChanged).catch(() => {});
+  async #sweep(): Promise<void> {
+    try {
+      await this.#query(this.#sql.sweep, [], hasChanged);
+    } catch {}
   }
 
   /** `read` converts the result. Once the table exists, this adds no promise of its own, for speed. */

@@ -131,6 +131,20 @@ describeWithPostgres('calls of postgresStore that come in one turn of the event 
     expect(await alone).toEqual(acquired);
   });
 
+  it('are acquired although the sweep after one of them throws', async () => {
+    const pool = aPool((await aSchema()).url);
+    const query = vi.fn((given: pg.QueryConfig) => {
+      if (given.text.trim().startsWith('DELETE')) throw new Error('wrapped badly');
+      return pool.query(given);
+    });
+    // The first claim sweeps.
+    vi.spyOn(Math, 'random').mockReturnValueOnce(0.999);
+    const wrapped = { totalCount: 1, query };
+    const store = postgresStore(wrapped);
+    expect(await store.claim('first', 'a', minute)).toEqual(acquired);
+    expect(query.mock.results.filter(({ type }) => type === 'throw')).toHaveLength(1);
+  });
+
   it('go one by one on a client, whose transaction may be the user’s', async () => {
     const { url } = await aSchema();
     const client = await aClient(url);
