@@ -61,10 +61,12 @@ describe('replay signs afresh and sends', () => {
       lines([
         { headers: {}, body },
         { ...queued({}), rawBody: rawBody.toString('base64') },
+        // As the page about a 401 captures a request.
+        { headers: {}, bodyBase64: rawBody.toString('base64') },
       ]),
       ['--url', url],
     );
-    expect(received.map((request) => request.body)).toEqual([Buffer.from(body), rawBody]);
+    expect(received.map((request) => request.body)).toEqual([Buffer.from(body), rawBody, rawBody]);
   });
 
   it('what comes on standard input', async () => {

@@ -366,6 +366,17 @@ describe('serve gets its secret', () => {
     expect((await deliver(url)).status).toBe(204);
   });
 
+  it('from a file that was changed before the first delivery came', async () => {
+    const cwd = temporaryFolder();
+    writeFileSync(join(cwd, 'secret'), `${secret}\n`);
+    const { url } = await serving(['--log-events', '--secret-file', 'secret'], {
+      cwd,
+      env: { VAST_WEBHOOK_SECRET: '' },
+    });
+    writeFileSync(join(cwd, 'secret'), 'the-next-secret\n');
+    expect((await deliver(url, anEvent(), 'the-next-secret')).status).toBe(204);
+  });
+
   it('from another variable, or .env', async () => {
     const other = await serving(['--log-events', '--secret-env', 'OTHER'], { env: { OTHER: 'another-secret' } });
     expect((await deliver(other.url, anEvent(), 'another-secret')).status).toBe(204);

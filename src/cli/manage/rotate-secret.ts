@@ -41,5 +41,8 @@ async function rotateSecret(io: CliContext, idOrName: string, flags: Flags): Pro
     }
     throw error;
   }
-  printNote(io, 'Restart what reads it there: until then it refuses deliveries, and the sender drops what is refused.');
+  printNote(
+    io,
+    '`serve --secret-file` reads the file again by itself. Restart what reads a secret only at its start: until then it refuses deliveries, and the sender drops what is refused.',
+  );
 }

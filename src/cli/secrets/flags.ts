@@ -29,14 +29,9 @@ export function addSecretOptions(command: Command): Command {
 export async function receiverSecret(options: SecretOptions, setting: Settings, io: CliContext): Promise<Secret> {
   const { secretFile } = options;
   if (options.secret === undefined && secretFile !== undefined) {
-    const first = await secretsIn(secretFile, io);
-    // What was read to see that it can be is not read twice.
-    let next: Promise<readonly string[]> | undefined = Promise.resolve(first);
-    return () => {
-      const secrets = next ?? secretsIn(secretFile, io);
-      next = undefined;
-      return secrets;
-    };
+    // Only to see that it can be read: by the first delivery it may have another secret.
+    await secretsIn(secretFile, io);
+    return () => secretsIn(secretFile, io);
   }
   const labelled = options.secret === undefined && options.secretEnv === undefined && setting(`${secretVariable}S`);
   return labelled ? labelledSecrets(labelled) : oneSecret(options, setting);

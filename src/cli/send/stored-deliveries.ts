@@ -10,7 +10,7 @@ export interface StoredDelivery {
 
 /**
  * The deliveries in a JSON array, in lines of JSON, or in a single JSON value. Each is a plain event, what was received
- * as `{ headers, body }`, what a queue keeps of a delivery, or a line of the log of `serve`, of which those without an
+ * as `{ headers, body }` or `{ headers, bodyBase64 }`, what a queue keeps of a delivery, or a line of the log of `serve`, of which those without an
  * event are left out. Throws a `CliError` that names the first that is none of these.
  */
 export function readDeliveries(text: string): StoredDelivery[] {
@@ -36,10 +36,11 @@ function parsed(text: string): unknown {
 }
 
 function deliveryOf(value: unknown, place: string): StoredDelivery[] {
-  const { time, level, delivery, rawBody, headers, body } = Object(value) as Record<string, unknown>;
+  const { time, level, delivery, rawBody, headers, body, bodyBase64 } = Object(value) as Record<string, unknown>;
   // Of the log of `serve`.
   if (typeof time === 'string' && typeof level === 'string') return delivery ? deliveryOf(delivery, place) : [];
   if (rawBody !== undefined) return [withBody(bytesOf(rawBody), place)];
+  if (headers !== undefined && bodyBase64 !== undefined) return [withBody(bytesOf(bodyBase64), place)];
   if (headers !== undefined && body !== undefined) return [withBody(textOf(body), place)];
   return [withBody(textOf(value), place)];
 }
