@@ -10,8 +10,8 @@ export interface StoredDelivery {
 
 /**
  * The deliveries in a JSON array, in lines of JSON, or in a single JSON value. Each is a plain event, what was received
- * as `{ headers, body }` or `{ headers, bodyBase64 }`, what a queue keeps of a delivery, or a line of the log of `serve`, of which those without an
- * event are left out. Throws a `CliError` that names the first that is none of these.
+ * as `{ headers, body }` or `{ headers, bodyBase64 }`, what a queue keeps of a delivery, or a line of the log of
+ * `serve`, of which those without an event are left out. Throws a `CliError` that names the first that is none of these.
  */
 export function readDeliveries(text: string): StoredDelivery[] {
   const clean = text.replace(/^\uFEFF/, '');
