@@ -63,10 +63,12 @@ describe('replay signs afresh and sends', () => {
         { ...queued({}), rawBody: rawBody.toString('base64') },
         // As the page about a 401 captures a request.
         { headers: {}, bodyBase64: rawBody.toString('base64') },
+        // As AWS Lambda gets it.
+        { headers: {}, body: rawBody.toString('base64'), isBase64Encoded: true },
       ]),
       ['--url', url],
     );
-    expect(received.map((request) => request.body)).toEqual([Buffer.from(body), rawBody, rawBody]);
+    expect(received.map((request) => request.body)).toEqual([Buffer.from(body), rawBody, rawBody, rawBody]);
   });
 
   it('what comes on standard input', async () => {

@@ -1,3 +1,4 @@
+import { fromJson } from '../shared/capture.js';
 import { CliError } from '../shared/errors.js';
 
 /** A delivery that was kept somewhere. */
@@ -10,8 +11,8 @@ export interface StoredDelivery {
 
 /**
  * The deliveries in a JSON array, in lines of JSON, or in a single JSON value. Each is a plain event, what was received
- * as `{ headers, body }` or `{ headers, bodyBase64 }`, what a queue keeps of a delivery, or a line of the log of
- * `serve`, of which those without an event are left out. Throws a `CliError` that names the first that is none of these.
+ * in a form that `verify --file` takes, too, what a queue keeps of a delivery, or a line of the log of `serve`, of which
+ * those without an event are left out. Throws a `CliError` that names the first that is none of these.
  */
 export function readDeliveries(text: string): StoredDelivery[] {
   const clean = text.replace(/^\uFEFF/, '');
@@ -36,13 +37,14 @@ function parsed(text: string): unknown {
 }
 
 function deliveryOf(value: unknown, place: string): StoredDelivery[] {
-  const { time, level, delivery, rawBody, headers, body, bodyBase64 } = Object(value) as Record<string, unknown>;
+  const fields = Object(value) as Record<string, unknown>;
+  const { time, level, delivery, rawBody } = fields;
   // Of the log of `serve`.
   if (typeof time === 'string' && typeof level === 'string') return delivery ? deliveryOf(delivery, place) : [];
+  const captured = fromJson(fields)?.body;
+  if (captured !== undefined && captured.length > 0) return [withBody(captured, place)];
   if (rawBody !== undefined) return [withBody(bytesOf(rawBody), place)];
-  if (headers !== undefined && bodyBase64 !== undefined) return [withBody(bytesOf(bodyBase64), place)];
-  if (headers !== undefined && body !== undefined) return [withBody(textOf(body), place)];
-  return [withBody(textOf(value), place)];
+  return [withBody(typeof value === 'string' ? value : JSON.stringify(value), place)];
 }
 
 /** As JSON.stringify makes it of a Buffer, or in base64. */
@@ -50,10 +52,6 @@ function bytesOf(rawBody: unknown): Buffer {
   const { data } = Object(rawBody) as { data?: unknown };
   if (Array.isArray(data)) return Buffer.from(data);
   return Buffer.from(typeof rawBody === 'string' ? rawBody : '', 'base64');
-}
-
-function textOf(body: unknown): string {
-  return typeof body === 'string' ? body : JSON.stringify(body);
 }
 
 function withBody(body: string | Buffer, place: string): StoredDelivery {

@@ -1,5 +1,5 @@
 import { brotliDecompressSync, deflateSync, gunzipSync, gzipSync, inflateRawSync, inflateSync } from 'node:zlib';
-import { fromBase64 } from './capture.js';
+import { fromBase64 } from '../shared/capture.js';
 import { type PrintStyle, parseSource, print } from './json-source.js';
 import { asGiven, type Variant, variant } from './variant.js';
 

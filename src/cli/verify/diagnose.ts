@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { NamedSecret } from '../secrets/candidates.js';
+import type { Capture } from '../shared/capture.js';
 import { bodyVariants } from './body-variants.js';
-import type { Capture } from './capture.js';
 import { type Head, signatureVariants, timestampVariants } from './header-variants.js';
 import { secretVariants } from './secret-variants.js';
 import type { Cause, Variant } from './variant.js';

@@ -1,4 +1,4 @@
-import { parseTime } from './capture.js';
+import { parseTime } from '../shared/capture.js';
 import { asGiven, type Cause, type Variant, variant } from './variant.js';
 
 /** The digests, in hex, that a signature header may have meant. */

@@ -5,12 +5,12 @@ import type { Command } from 'commander';
 import type { NamedSecret } from '../secrets/candidates.js';
 import { findSecrets } from '../secrets/candidates.js';
 import { addSecretOptions, type SecretOptions } from '../secrets/flags.js';
+import type { Capture } from '../shared/capture.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
 import { positiveInteger } from '../shared/flag-values.js';
 import { coloursFor, printable, printJson, printLine } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
-import type { Capture } from './capture.js';
 import type { Diagnosis } from './diagnose.js';
 
 interface Flags extends SecretOptions {
@@ -70,7 +70,7 @@ async function verify(io: CliContext, flags: Flags): Promise<void> {
 }
 
 async function captureOf(io: CliContext, flags: Flags): Promise<Capture> {
-  const { parseTime, fromBase64, readCapture } = await import('./capture.js');
+  const { parseTime, fromBase64, readCapture } = await import('../shared/capture.js');
   const { file, body, signature, timestamp, base64 = false, receivedAt: givenTime } = flags;
   const receivedAt = givenTime === undefined ? undefined : parseTime(givenTime);
   if (givenTime !== undefined && receivedAt === undefined) {

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import type { LoggedDelivery } from '../../../src/cli/dev/delivery-log.js';
 import { asCurl, asJson, asTest } from '../../../src/cli/dev/page/copies.js';
-import { readCapture } from '../../../src/cli/verify/capture.js';
+import { readCapture } from '../../../src/cli/shared/capture.js';
 import { verifyDelivery } from '../../../src/index.js';
 import { signedDelivery } from '../../../src/testing/index.js';
 import { receiving } from '../receiving.js';

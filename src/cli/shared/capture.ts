@@ -37,8 +37,11 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The forms of API Gateway, HAR, serverless platforms and test tools, besides the plain one. */
-function fromJson(json: Fields): Capture | undefined {
+/**
+ * The forms of API Gateway, HAR, serverless platforms and test tools, besides the plain one. Undefined for what has no
+ * headers.
+ */
+export function fromJson(json: Fields): Capture | undefined {
   const request = isFields(json.request) ? json.request : json;
   const headers = headersIn(request.headers);
   if (headers === undefined) return undefined;
