@@ -7,6 +7,15 @@ const none: readonly AbortListener[] = [];
 
 /** One per dispatch. Makes its AbortController only when a sink asks for the signal, because that takes a kilobyte. */
 export class DispatchContext implements SinkContext, HasAbort {
+  /** A property of each object, and not of the class, so that `{ ...context }` has it. */
+  static readonly #signal: PropertyDescriptor = {
+    enumerable: true,
+    get(this: DispatchContext) {
+      return this.#made();
+    },
+  };
+
+  declare readonly signal: AbortSignal;
   readonly delivery: Delivery;
   readonly deadlineAt: number | undefined;
   readonly waitUntil: Hold | undefined;
@@ -18,9 +27,10 @@ export class DispatchContext implements SinkContext, HasAbort {
     this.delivery = delivery;
     this.waitUntil = waitUntil;
     this.deadlineAt = deadlineAt === Number.POSITIVE_INFINITY ? undefined : deadlineAt;
+    Object.defineProperty(this, 'signal', DispatchContext.#signal);
   }
 
-  get signal(): AbortSignal {
+  #made(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
       if (this.#reason !== undefined) this.#abort.abort(this.#reason);

@@ -45,3 +45,12 @@ it('a signal of a dispatch is aborted with it, whenever it is asked for', () => 
     expect((early ?? context.signal).reason).toBe(reason);
   }
 });
+
+it('a copy of a dispatch’s context, as a sink that wraps another may make it, is aborted, too', () => {
+  const { context, abort } = dispatched();
+  const copy = { ...context };
+  const heard: unknown[] = [];
+  onAbort(copy, (why) => heard.push(why));
+  abort();
+  expect([copy.signal.reason, heard]).toEqual([reason, [reason]]);
+});
