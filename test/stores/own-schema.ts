@@ -26,9 +26,12 @@ export async function aSchema(): Promise<OwnSchema> {
   return schema;
 }
 
-/** For the running test, which waits for no lock unless the URL says otherwise. */
+/**
+ * For the running test. A statement that waits for a lock fails after ten seconds, unless the URL says otherwise: none
+ * has to wait for another transaction, and those of one event wait for each other on a busy machine.
+ */
 export function aPool(url: string, options: pg.PoolConfig = {}): pg.Pool {
-  const connectionString = url.includes('lock_timeout') ? url : withSettings(url, { lock_timeout: '100' });
+  const connectionString = url.includes('lock_timeout') ? url : withSettings(url, { lock_timeout: '10000' });
   const pool = new pg.Pool({ connectionString, max: 5, ...options }).on('error', () => {});
   onTestFinished(() => (pool.ended ? undefined : pool.end()));
   return pool;

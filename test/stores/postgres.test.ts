@@ -146,6 +146,20 @@ describeWithPostgres('postgresStore', () => {
       );
     });
 
+    it('is swept without a wait for the rows that another transaction has locked', async () => {
+      const { url } = await aSchema();
+      const [pool, other] = [aPool(url), await aClient(url)];
+      const first = postgresStore(pool);
+      for (const key of ['locked', 'free']) await first.claim(key, 'a', 1);
+      await age(pool, 2 * day);
+      await other.query('BEGIN');
+      await other.query("SELECT key FROM vast_webhook WHERE key = 'locked' FOR UPDATE");
+      // The first claim sweeps.
+      vi.spyOn(Math, 'random').mockReturnValueOnce(0.999);
+      await postgresStore(pool).claim('new', 'a', minute);
+      expect((await keys(pool)).sort()).toEqual(['locked', 'new']);
+    });
+
     it('is kept small without a separate job: claims delete expired rows, and no others', async () => {
       const { url } = await aSchema();
       const pool = aPool(url);
