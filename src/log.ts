@@ -2,18 +2,16 @@ import type { ErrorContext, Outcome } from './contracts/result.js';
 import { atMostEvery } from './util/at-most-every.js';
 import { printable, printableJson } from './util/printable.js';
 
-/** Logs one line per failure. Failures that anybody can cause get one line in 10 s, with a count of the others. */
+/** Logs one line per failure. Failures that anybody can cause get a line of each kind in 10 s, with a count of the others. */
 export function logOutcomes(): (outcome: Outcome) => void {
-  const warn = atMostEvery(10_000, (outcome: Outcome, leftOut) =>
-    console.warn(withCount(formatLine(outcome), leftOut)),
-  );
-  const errorOfUnverified = atMostEvery(10_000, (outcome: Outcome, leftOut) =>
-    console.error(withCount(formatLine(outcome), leftOut)),
-  );
+  const ofAnybody = atMostEvery(10_000, (outcome: Outcome, leftOut) => {
+    const line = withCount(formatLine(outcome), leftOut);
+    if (outcome.result === 'rejected') console.warn(line);
+    else console.error(line);
+  });
   return (outcome) => {
-    if (outcome.result === 'rejected') warn(outcome);
-    else if (outcome.result !== 'failed') return;
-    else if (outcome.id === undefined) errorOfUnverified(outcome);
+    if (outcome.result === 'accepted' || outcome.result === 'duplicate') return;
+    if (outcome.result === 'rejected' || outcome.id === undefined) ofAnybody(outcome);
     else console.error(formatLine(outcome));
   };
 }

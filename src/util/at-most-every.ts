@@ -1,15 +1,27 @@
-/** Calls `print` for the first line at once, and then at most once in `ms`, with how many were left out before. */
-export function atMostEvery<Line>(ms: number, print: (line: Line, leftOut: number) => void): (line: Line) => void {
-  let nextAt = Number.NEGATIVE_INFINITY;
-  let leftOut = 0;
+interface Reported {
+  readonly code?: string;
+  readonly reason?: string;
+}
+
+/**
+ * Calls `print` for the first line of a code and reason at once, and then at most once in `ms`, with how many of that
+ * kind were left out before. One kind does not hide another: a scanner's requests and a wrong secret are both 401.
+ */
+export function atMostEvery<Line extends Reported>(
+  ms: number,
+  print: (line: Line, leftOut: number) => void,
+): (line: Line) => void {
+  // As many as there are codes and reasons, which are ours.
+  const kinds = new Map<string, { nextAt: number; leftOut: number }>();
   return (line) => {
+    const kind = `${line.code} ${line.reason}`;
     const now = performance.now();
+    const { nextAt, leftOut } = kinds.get(kind) ?? { nextAt: now, leftOut: 0 };
     if (now < nextAt) {
-      leftOut++;
+      kinds.set(kind, { nextAt, leftOut: leftOut + 1 });
       return;
     }
-    nextAt = now + ms;
+    kinds.set(kind, { nextAt: now + ms, leftOut: 0 });
     print(line, leftOut);
-    leftOut = 0;
   };
 }

@@ -50,23 +50,31 @@ describe('the output without onOutcome and onError', () => {
     expect([warned(), failed()]).toEqual([[], []]);
   });
 
-  it('is a warning for rejections, at most a line in 10 s, with how many were left out', async () => {
+  it('is a warning for rejections, at most a line of a kind in 10 s, with how many were left out', async () => {
     const { send, warned, failed, pass } = await quietly({});
-    await send({});
-    await send({ headers: [['X-Vast-Signature-256', 'x']] });
-    await send({});
+    for (let n = 0; n < 3; n++) await send({});
     pass(9_000);
     await send({});
     expect(warned()).toHaveLength(1);
     expect(warned()[0]).toMatch(/rejected 401 invalid_signature \(missing_signature\)/);
     pass(1_000);
-    await send(signed('{'));
+    await send({});
     expect(warned()).toHaveLength(2);
-    expect(warned()[1]).toMatch(/rejected 400 invalid_json.*\(3 more/);
+    expect(warned()[1]).toMatch(/missing_signature.*\(3 more/);
     pass(10_000);
     await send({});
     expect(warned()[2]).not.toMatch(/more/);
     expect(failed()).toEqual([]);
+  });
+
+  it('shows why genuine deliveries are refused beside a scanner', async () => {
+    const { send, warned } = await quietly({});
+    await send({});
+    await send(signed('{'));
+    await send({ headers: [['X-Vast-Signature-256', 'x']] });
+    expect(warned()).toHaveLength(3);
+    expect(warned()[1]).toMatch(/rejected 400 invalid_json/);
+    expect(warned()[2]).toMatch(/rejected 401 invalid_signature \((?!missing_signature)/);
   });
 
   it('is an error for every failure of a genuine delivery, with its id and type', async () => {
