@@ -419,6 +419,14 @@ describe('serve ends at once, with 1 and a sentence that says what to do,', () =
     expect(unlabelled).toContain('a label before each secret');
   });
 
+  it('with a secret beside the labelled ones, whose deliveries it would refuse', async () => {
+    const list = { VAST_WEBHOOK_SECRETS: 'renter=one,host=two' };
+    const err = await refusal(['--log-events'], { ...list, VAST_WEBHOOK_SECRET: 'secretslacktoken' });
+    expect(err).toContain('VAST_WEBHOOK_SECRET and VAST_WEBHOOK_SECRETS are both set');
+    // The next thing that is wrong.
+    expect(await refusal([], { ...list, VAST_WEBHOOK_SECRET: 'two' })).toContain('set SLACK_WEBHOOK_URL');
+  });
+
   it('without a chat', async () => {
     expect(await refusal([])).toContain('set SLACK_WEBHOOK_URL or GOOGLE_CHAT_URL');
   });

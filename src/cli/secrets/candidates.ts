@@ -1,7 +1,7 @@
 import type { CliContext } from '../shared/context.js';
 import { CliError, UsageError } from '../shared/errors.js';
 import { readEnvFile } from '../shared/settings.js';
-import { labelledPairs, readSecrets, type SecretOptions, secretVariable } from './flags.js';
+import { labelledPairs, listVariable, readSecrets, type SecretOptions, secretVariable } from './flags.js';
 
 /** A secret, and where it was found. */
 export interface NamedSecret {
@@ -13,9 +13,6 @@ export interface NamedSecret {
   /** What is worth knowing of it. */
   readonly note?: string;
 }
-
-/** As `serve` reads it. */
-const listName = `${secretVariable}S`;
 
 /** The secret as it stands there, with its white space, and behind it others that may have been meant. */
 export async function findSecrets(io: CliContext, source: SecretOptions): Promise<readonly NamedSecret[]> {
@@ -46,9 +43,9 @@ export async function findSecrets(io: CliContext, source: SecretOptions): Promis
   if (secretEnv !== undefined && found.length === 0) {
     throw new CliError(`there is no ${secretEnv} in the environment or in .env`);
   }
-  const list = io.env[listName] || file[listName] || '';
+  const list = io.env[listVariable] || file[listVariable] || '';
   const isList = found.length === 0;
-  for (const [label, value] of labelledPairs(list)) if (label !== '') add(`${label} in ${listName}`, value, isList);
+  for (const [label, value] of labelledPairs(list)) if (label !== '') add(`${label} in ${listVariable}`, value, isList);
   // Without the one that was asked for there is nothing to compare others with.
   if (found.length === 0) return [];
   for (const [from, values] of [
@@ -56,7 +53,7 @@ export async function findSecrets(io: CliContext, source: SecretOptions): Promis
     ['.env', file],
   ] as const) {
     for (const [each, value] of Object.entries(values)) {
-      if (/VAST|WEBHOOK/i.test(each) && /SECRET/i.test(each) && each !== listName)
+      if (/VAST|WEBHOOK/i.test(each) && /SECRET/i.test(each) && each !== listVariable)
         add(`${each} of ${from}`, value, false);
     }
   }

@@ -14,6 +14,8 @@ export interface SecretOptions {
 type Settings = (name: string) => string | undefined;
 
 export const secretVariable = 'VAST_WEBHOOK_SECRET';
+/** Several, with labels. */
+export const listVariable = `${secretVariable}S`;
 
 export function addSecretOptions(command: Command): Command {
   return command
@@ -33,8 +35,8 @@ export async function receiverSecret(options: SecretOptions, setting: Settings, 
     await secretsIn(secretFile, io);
     return () => secretsIn(secretFile, io);
   }
-  const labelled = options.secret === undefined && options.secretEnv === undefined && setting(`${secretVariable}S`);
-  return labelled ? labelledSecrets(labelled) : oneSecret(options, setting);
+  const labelled = options.secret === undefined && options.secretEnv === undefined && setting(listVariable);
+  return labelled ? labelledSecrets(labelled, setting(secretVariable)) : oneSecret(options, setting);
 }
 
 /** The secret that a sender signs with: of several, the first. */
@@ -116,11 +118,17 @@ export function labelsOf(secret: Secret): readonly string[] {
   return typeof secret === 'object' && !Array.isArray(secret) ? Object.keys(secret) : [];
 }
 
-function labelledSecrets(text: string): Readonly<Record<string, string>> {
+/** `single` is that of `VAST_WEBHOOK_SECRET`: what it signs would be refused, or has no label. */
+function labelledSecrets(text: string, single: string | undefined): Readonly<Record<string, string>> {
   const pairs = labelledPairs(text);
   // The text of a wrong pair is not quoted, because it may be a secret.
   if (pairs.some(([label, secret]) => label === '' || secret === '')) {
-    throw new CliError(`${secretVariable}S must be like renter=SECRET,host=SECRET: a label before each secret`);
+    throw new CliError(`${listVariable} must be like renter=SECRET,host=SECRET: a label before each secret`);
+  }
+  if (single !== undefined && !pairs.some(([, secret]) => secret === single)) {
+    throw new CliError(
+      `${secretVariable} and ${listVariable} are both set, and the first is not in the second: add it there with a label, or unset it (in the environment or in .env)`,
+    );
   }
   return Object.fromEntries(pairs);
 }
