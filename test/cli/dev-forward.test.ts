@@ -61,7 +61,7 @@ describe('dev --forward-to', () => {
     const session = await startForwarding(await closedUrl());
     const answer = await send(await session.receiverUrl(), signed(sampleEvent('outbid')));
     expect(answer).toMatchObject({ status: 502, body: '{"ok":false,"error":"forward_failed"}' });
-    await session.printed(/your app: no answer \(ECONNREFUSED\): is your app running\?/);
+    await session.printed(/your app: no answer \(ECONNREFUSED\), so the sender gets 502: is your app running\?/);
   });
 
   for (const [what, head] of [
@@ -81,7 +81,7 @@ describe('dev --forward-to', () => {
       for (let count = 0; count < 2; count++) {
         const answer = await send(await session.receiverUrl(), signed(sampleEvent('outbid')));
         expect(answer).toMatchObject({ status: 502, body: '{"ok":false,"error":"forward_failed"}' });
-        await session.printed(/your app: no answer \([A-Z_]+\): is your app running\?/);
+        await session.printed(/your app: no answer \([A-Z_]+\), so the sender gets \d+: is your app running\?/);
       }
     });
   }

@@ -16,6 +16,11 @@ export interface ForwardAnswer {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** What the sender is answered when the app did not answer. */
+export function failedStatus({ error }: ForwardAnswer): number {
+  return error === 'ETIMEDOUT' ? 504 : 502;
+}
+
 /** The user's own app, which gets each delivery as it came. */
 export interface ForwardTarget {
   readonly url: URL;

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type Closable, type Outcome, type Secret, type Sink, vastWebhook } from 'vast-webhook';
 import type { DeliveryLog, LoggedDelivery } from './delivery-log.js';
-import type { ForwardAnswer, ForwardTarget } from './forward.js';
+import { type ForwardAnswer, type ForwardTarget, failedStatus } from './forward.js';
 
 export const endpointPath = '/vast/webhooks';
 
@@ -87,8 +87,7 @@ export function receiver(options: ReceiverOptions): Receiver {
       // A 2xx would promise that our sinks have it, too.
       if (status !== 0) writeAnswer(res, status, held.getHeaders(), heldBody);
     } else if (answer.status === 0) {
-      const isLate = answer.error === 'ETIMEDOUT';
-      writeAnswer(res, isLate ? 504 : 502, {}, '{"ok":false,"error":"forward_failed"}');
+      writeAnswer(res, failedStatus(answer), {}, '{"ok":false,"error":"forward_failed"}');
     } else {
       writeAnswer(res, answer.status, answer.headers, answer.body);
     }

@@ -21,7 +21,7 @@ import { proxiedFetch } from '../shared/proxied-fetch.js';
 import { readSettings } from '../shared/settings.js';
 import { DeliveryLog, type LoggedDelivery } from './delivery-log.js';
 import type { Explanation } from './explain.js';
-import { type ForwardAnswer, type ForwardTarget, forwardTarget, forwardUrl } from './forward.js';
+import { type ForwardAnswer, type ForwardTarget, failedStatus, forwardTarget, forwardUrl } from './forward.js';
 import { History } from './history.js';
 import { withEventId } from './page/json-source.js';
 import { type Done, devPage, type Page, WrongOrder } from './page-server.js';
@@ -176,9 +176,13 @@ class Session {
     this.#log.note('info', `deliveries are passed on to ${nameOf(url)}, whose answers become the sender's`);
   }
 
-  #noteForwarded({ status, error, ms }: ForwardAnswer): void {
+  #noteForwarded(forwarded: ForwardAnswer): void {
+    const { status, error, ms } = forwarded;
     const isOk = status >= 200 && status <= 299;
-    const answer = status === 0 ? `no answer (${error}): is your app running?` : `${status} in ${Math.round(ms)} ms`;
+    const answer =
+      status === 0
+        ? `no answer (${error}), so the sender gets ${failedStatus(forwarded)}: is your app running?`
+        : `${status} in ${Math.round(ms)} ms`;
     this.#log.note(isOk ? 'info' : 'warn', `your app: ${answer}`);
   }
 
