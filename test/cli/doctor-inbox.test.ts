@@ -8,6 +8,8 @@ import { systemClock } from '../../src/util/clock.js';
 import { InboxStandIn, rowOf } from '../support/inbox-stand-in.js';
 import { openHere } from '../support/sqlite.js';
 import { account } from './account.js';
+import { receiving } from './receiving.js';
+import { runCommand, temporaryFolder } from './running.js';
 
 const never = new AbortController().signal;
 
@@ -70,4 +72,14 @@ it('is asked by doctor where there is a store', async () => {
   const store = `sqlite:${join(place.folder, 'store.db')}`;
   const { out } = await call(['doctor', '--json', '--store', store]);
   expect(JSON.parse(out)).toContainEqual(expect.objectContaining({ check: 'inbox', status: 'skipped' }));
+});
+
+it('is skipped aloud without an API key', async () => {
+  const app = await receiving();
+  const { out } = await runCommand(['doctor', '--json', '--local', '--url', app.url, '--store', 'sqlite:store.db'], {
+    cwd: temporaryFolder(),
+    env: { VAST_WEBHOOK_SECRET: 'a-secret' },
+  });
+  const inbox = expect.objectContaining({ check: 'inbox', status: 'skipped', detail: expect.stringContaining('API') });
+  expect(JSON.parse(out)).toContainEqual(inbox);
 });

@@ -8,7 +8,7 @@ import { CliError, UsageError } from '../shared/errors.js';
 import { positive } from '../shared/flag-values.js';
 import { coloursFor, printable, printJson, printLine, printNote } from '../shared/print.js';
 import { readSettings } from '../shared/settings.js';
-import type { Finding } from './finding.js';
+import { type Finding, skipped } from './finding.js';
 
 interface Flags extends SecretOptions, Omit<ManagementFlags, 'provider'> {
   readonly url?: string;
@@ -77,6 +77,8 @@ function parseUrl(text: string): URL {
 
 type Report = (finding: Finding) => void;
 
+const noKey = 'there is no API key: set VAST_API_KEY';
+
 async function examineAccount(
   io: CliContext,
   flags: Flags,
@@ -84,10 +86,7 @@ async function examineAccount(
   report: Report,
 ): Promise<{ readonly webhook?: Webhook; readonly skewSeconds?: number }> {
   if (apiKey === undefined) {
-    const reason = 'there is no API key: set VAST_API_KEY';
-    for (const check of ['api-key', 'webhook', 'types', 'preferences', 'catalogue']) {
-      report({ check, status: 'skipped', detail: reason });
-    }
+    for (const check of ['api-key', 'webhook', 'types', 'preferences', 'catalogue']) report(skipped(check, noKey));
     return {};
   }
   const { examineAccount } = await import('./account.js');
@@ -116,7 +115,13 @@ async function examineInbox(
   const setting = await readSettings(io);
   const variable = 'VAST_WEBHOOK_STORE';
   const value = flags.store ?? setting(variable) ?? 'memory';
-  if (value === 'memory' || apiKey === undefined || webhook === undefined) return;
+  if (value === 'memory') return;
+  if (apiKey === undefined || webhook === undefined) {
+    report(
+      skipped('inbox', apiKey === undefined ? noKey : 'the webhook is not known, and so not what it should have had'),
+    );
+    return;
+  }
   const { judgeInbox } = await import('./inbox.js');
   const { openStore } = await import('../serve/store-from-url.js');
   const { proxiedFetch } = await import('../shared/proxied-fetch.js');
