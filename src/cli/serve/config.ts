@@ -24,13 +24,15 @@ export interface Config {
   readonly workers?: unknown;
   /** The address of the alert sink, if there is one. */
   readonly givenAlert?: readonly GivenSink[];
+  /** For people: what is odd in it, and may be right. */
+  readonly warnings: readonly string[];
   /** Of the alert sink: one that a module has made, and when it is to hear. */
   readonly alert?: Partial<AlertOptions>;
   /** Ends what a module has opened, such as the client of its store, which would keep the process alive. */
   close(): unknown;
 }
 
-const noConfig: Config = { sinks: [], made: [], options: {}, close() {} };
+const noConfig: Config = { sinks: [], made: [], options: {}, warnings: [], close() {} };
 
 /** Reads `--config`. Throws a `CliError` that names the line or the key. */
 export async function readConfig(
@@ -63,7 +65,12 @@ async function loadModule(path: string, file: string, io: CliContext): Promise<C
   try {
     return await import(/* @vite-ignore */ href);
   } catch (thrown) {
-    const { message, stack = '' } = toError(thrown);
+    const { message, stack = '', code } = toError(thrown) as NodeJS.ErrnoException;
+    if (code === 'ERR_UNKNOWN_FILE_EXTENSION') {
+      throw new CliError(
+        `${file}: this Node.js cannot read it: TypeScript needs 22.18, so update, or write JavaScript`,
+      );
+    }
     const at = [href, path].flatMap((name) => stack.split(`${name}:`)[1] ?? []).map(Number.parseInt)[0];
     const line = at === undefined || Number.isNaN(at) ? '' : `:${at}`;
     throw new CliError(`${file}${line}: ${message.split('\n')[0]}`);

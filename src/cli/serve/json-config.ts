@@ -1,4 +1,5 @@
-import { when } from 'vast-webhook';
+import { closest } from 'fastest-levenshtein';
+import { vastTypes, when } from 'vast-webhook';
 import { digest, quiet } from 'vast-webhook/sinks';
 import { CliError, toError } from '../shared/errors.js';
 import { jsonErrorLine } from './json-error-line.js';
@@ -13,6 +14,7 @@ export interface JsonConfig {
   readonly workers?: unknown;
   readonly givenAlert?: readonly GivenSink[];
   readonly alert?: { readonly afterMs?: number };
+  readonly warnings: readonly string[];
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -35,6 +37,9 @@ export function readJsonConfig(text: string, file: string, setting: (name: strin
     outbox: optionalText(outbox, `${file}: outbox`),
     catchUp: optionalFlag(catchUp, `${file}: catchUp`),
     workers,
+    warnings: sinks.flatMap(({ types }, index) =>
+      unknownTypes(types).map((what) => `${file}: sinks[${index}].types: ${what}`),
+    ),
     ...(alert === undefined ? {} : alertIn(alert, `${file}: alert`)),
   };
 }
@@ -94,6 +99,18 @@ function givenSink(value: unknown, where: string): GivenSink {
       return types === undefined ? wrapped : at(`${where}.types`, () => when(types as string[], wrapped));
     },
   };
+}
+
+/** A newer type than this version's is right, and so it is not refused. */
+function unknownTypes(types: unknown): readonly string[] {
+  const slugs = [...Object.keys(vastTypes), 'webhook_test'];
+  const isKnown = (slug: string) =>
+    slug.endsWith('*') ? slugs.some((each) => each.startsWith(slug.slice(0, -1))) : slugs.includes(slug);
+  return [types].flat().flatMap((type) => {
+    const slug = String(type).replace(/^(client|host):/, '');
+    if (types === undefined || isKnown(slug)) return [];
+    return `this version knows no type "${slug}": do you mean "${closest(slug, slugs)}"?`;
+  });
 }
 
 /** An address, or an object. */

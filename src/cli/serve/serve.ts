@@ -208,6 +208,8 @@ async function serve(options: Options, io: CliContext): Promise<void> {
     );
   }
   const isOneOfSeveral = workers > 1 || io.worker !== undefined;
+  // Once, and not by each worker.
+  if (io.worker === undefined) for (const warning of config?.warnings ?? []) log.note('warn', warning);
   if (isOneOfSeveral) checkShared(store.value, sinks, alert !== undefined && outbox === undefined);
   if (isOneOfSeveral && io.worker === undefined) {
     const { checkCanHaveWorkers, superviseWorkers } = await import('./workers.js');

@@ -63,6 +63,15 @@ describe('serve --config FILE.json', () => {
     expect(slack.requests).toHaveLength(2);
   });
 
+  it('warns of a type that this version does not know, and takes it', async () => {
+    const types = ['outbit', 'client:*', 'host:machine_ofline', 'instance_*', 'webhook_test', 'gpu_*'];
+    const cwd = folderWith('vast.json', { sinks: [{ url: 'cloudevents+http://127.0.0.1:1', name: 'ops', types }] });
+    const { io } = await serving(['--config', 'vast.json'], { cwd });
+    expect(io.out.match(/this version knows no type "[^"]+"/g)).toHaveLength(3);
+    expect(io.out).toContain('vast.json: sinks[0].types: this version knows no type "outbit": do you mean "outbid"?');
+    expect(io.out).toContain('"machine_ofline": do you mean "machine_offline"?');
+  });
+
   it('makes one message of many with digest and quiet', async () => {
     const slack = await during(slackStandIn());
     const cwd = folderWith('vast.json', {
