@@ -56,6 +56,7 @@ async function run({ search, shrink, explore, tally }) {
     const rules = await tally(Number(values.from), Number(values.seeds));
     for (const [rule, { seed, count }] of rules) console.log(`${count} worlds, first by seed ${seed}: ${rule}`);
     if (rules.size > 0) process.exitCode = 1;
+    else console.log(`${values.seeds} seeds, all as promised`);
     return;
   }
   if (values.small) {
