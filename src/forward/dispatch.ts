@@ -5,6 +5,7 @@ import type { Sink, SinkResult } from '../contracts/sink.js';
 import type { ClaimResult } from '../contracts/store.js';
 import { type SinkTrace, traceSink } from '../diagnostics.js';
 import type { Clock, Timer } from '../util/clock.js';
+import { keepNewest } from '../util/keep-newest.js';
 import type { KeyMap } from '../util/key-map.js';
 import { isPromise } from '../util/promise.js';
 import type { Hold } from '../util/shared-work.js';
@@ -68,6 +69,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   readonly #done: (forwarded: Forwarded) => void;
   readonly #hold: Hold | undefined;
   #release: (() => void) | undefined;
+  #hasLeft = false;
   #context: DispatchContext | undefined;
   /** The sinks' traces, if anybody subscribes. */
   #traces: readonly SinkTrace[] = none;
@@ -103,17 +105,20 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   start(): void {
     const { store, drain, leaseMs } = this.#settings;
     drain.enter();
-    this.#hold?.(
-      new Promise<void>((resolve) => {
-        this.#release = resolve;
-      }),
-    );
+    keepNewest('dispatch', this);
     if (store.isOpen()) {
       this.#done({ duplicate: false, error: unavailable('claim', 'too many calls to it are overdue') });
       this.#leave();
     } else {
       store.claim(this.#key, this.#token, leaseMs, this.#deadlineAt, this);
     }
+    // Most are over by now, and a call into the platform costs microseconds.
+    if (this.#hasLeft) return;
+    this.#hold?.(
+      new Promise<void>((resolve) => {
+        this.#release = resolve;
+      }),
+    );
   }
 
   /** Until when other deliveries of the event get `in_flight` from this process. */
@@ -254,6 +259,7 @@ export class Dispatch<Event> implements Effects, StoreCaller {
   }
 
   #leave(): void {
+    this.#hasLeft = true;
     this.#settings.drain.leave();
     this.#release?.();
   }

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { createHmac, type Hmac, type KeyObject } from 'node:crypto';
 import { checkOptions } from '../util/check-options.js';
+import { keepNewest } from '../util/keep-newest.js';
 import {
   type Credentials,
   type Details,
@@ -61,7 +62,9 @@ export function timestampedDigest(key: KeyObject, timestamp: number | string, bo
 }
 
 function hmacOf(key: KeyObject, timestamp: number | string, body: Uint8Array): Hmac {
-  return createHmac('sha256', key).update(`${timestamp}.`).update(body);
+  const hmac = createHmac('sha256', key);
+  keepNewest('hmac', hmac);
+  return hmac.update(`${timestamp}.`).update(body);
 }
 
 const prefix = 'sha256=';

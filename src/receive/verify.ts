@@ -5,6 +5,7 @@ import { toError, WebhookError } from '../contracts/errors.js';
 import { noHeaders, type Provider, type SenderHeaders, schemeOf } from '../providers/provider.js';
 import type { Credentials, Head, Refusal, SigningKey, WorkingScheme } from '../providers/scheme.js';
 import { type VastEvent, vast } from '../providers/vast.js';
+import { keepNewest } from '../util/keep-newest.js';
 import { type RawBody, toBuffer, unavailable } from './body.js';
 import { type SecretList, signingKeys } from './secrets.js';
 import { defaultToleranceSeconds } from './signature.js';
@@ -145,7 +146,9 @@ export function toReceived<Event>(
   let type: unknown;
   try {
     id = idText(provider.idOf(event, signedHeaders(credentials)));
-    type = provider.typeOf(event, new HeadersOf(head));
+    const headers = new HeadersOf(head);
+    keepNewest('headers', headers);
+    type = provider.typeOf(event, headers);
   } catch (error) {
     // The sender tries again, so that the function can be mended.
     throw new Error(`idOf or typeOf of the provider ${provider.name} threw: ${toError(error).message}`, {
