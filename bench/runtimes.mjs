@@ -79,16 +79,15 @@ export async function onRuntimes(quick) {
       platform: 'node',
       logLevel: 'error',
     });
-    const child = spawn(join(modules, program), args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
+    const servers = new Map();
     try {
-      const [line] = await once(createInterface(child.stdout), 'line');
-      const port = Number(/\bport\b\D*(\d+)/.exec(line)[1]);
-      const candidates = new Map(Object.keys(forms).map((form) => [form, form]));
+      // A process for each, or they would collect each other's garbage.
+      for (const form of Object.keys(forms)) servers.set(form, await start(join(modules, program), args));
       const results = [];
       // The first two rounds make connections and machine code.
       for (let round = -2; round < rounds; round++) {
         const cpu = {};
-        const ms = await inTurns(candidates, async (form) => {
+        const ms = await inTurns(servers, async ({ child, port }, form) => {
           const before = await cpuMs(child.pid);
           const { ms } = await generator.ask({ port, connections, deliveries: deliveries / turns, path: `/${form}` });
           cpu[form] = (cpu[form] ?? 0) + (await cpuMs(child.pid)) - before;
@@ -98,9 +97,17 @@ export async function onRuntimes(quick) {
       }
       return results;
     } finally {
-      child.kill('SIGTERM');
-      await once(child, 'exit');
+      for (const { child } of servers.values()) {
+        child.kill('SIGTERM');
+        await once(child, 'exit');
+      }
     }
+  }
+
+  async function start(program, args) {
+    const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = await once(createInterface(child.stdout), 'line');
+    return { child, port: Number(/\bport\b\D*(\d+)/.exec(line)[1]) };
   }
 
   function report(name, results) {
