@@ -87,10 +87,10 @@ export async function onRuntimes(quick) {
       // The first two rounds make connections and machine code.
       for (let round = -2; round < rounds; round++) {
         const cpu = {};
-        const ms = await inTurns(servers, async ({ child, port }, form) => {
-          const before = await cpuMs(child.pid);
+        const ms = await inTurns(servers, async ({ port, cpuTime }, form) => {
+          const before = await cpuTime.ms();
           const { ms } = await generator.ask({ port, connections, deliveries: deliveries / turns, path: `/${form}` });
-          cpu[form] = (cpu[form] ?? 0) + (await cpuMs(child.pid)) - before;
+          cpu[form] = (cpu[form] ?? 0) + (await cpuTime.ms()) - before;
           return ms;
         });
         if (round >= 0) results.push({ ms, cpu });
@@ -107,7 +107,7 @@ export async function onRuntimes(quick) {
   async function start(program, args) {
     const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = await once(createInterface(child.stdout), 'line');
-    return { child, port: Number(/\bport\b\D*(\d+)/.exec(line)[1]) };
+    return { child, cpuTime: new CpuTime(child.pid), port: Number(/\bport\b\D*(\d+)/.exec(line)[1]) };
   }
 
   function report(name, results) {
@@ -152,12 +152,21 @@ export async function onRuntimes(quick) {
   }
 }
 
-/** CPU time of all threads of the process. */
-async function cpuMs(pid) {
-  const folder = `/proc/${pid}/task`;
-  let ns = 0;
-  for (const thread of await readdir(folder)) {
-    ns += Number((await readFile(`${folder}/${thread}/schedstat`, 'utf8')).split(' ')[0]);
+/** CPU time of all threads of a process, also of those that have ended. */
+class CpuTime {
+  #ns = new Map();
+  #folder;
+
+  constructor(pid) {
+    this.#folder = `/proc/${pid}/task`;
   }
-  return ns / 1e6;
+
+  async ms() {
+    for (const thread of await readdir(this.#folder)) {
+      // One that ends just now leaves what was read last.
+      const text = await readFile(`${this.#folder}/${thread}/schedstat`, 'utf8').catch(() => undefined);
+      if (text !== undefined) this.#ns.set(thread, Number(text.split(' ')[0]));
+    }
+    return [...this.#ns.values()].reduce((sum, ns) => sum + ns, 0) / 1e6;
+  }
 }
