@@ -83,7 +83,17 @@ async function makeProject(folder: string, installed: string): Promise<void> {
     bundle(folder, 'node', { packages: 'external' }),
     bundle(folder, 'bun', { packages: 'external' }),
     bundle(folder, 'deno', { packages: 'external' }),
-    bundle(folder, 'worker', { external: ['node:*'], conditions: ['workerd', 'worker'], nodePaths: [modules] }),
+    ...['worker', 'worker-with-postgres'].map((worker) =>
+      bundle(folder, worker, {
+        external: ['node:*', 'cloudflare:*'],
+        conditions: ['workerd', 'worker'],
+        nodePaths: [modules],
+        // `pg` is CommonJS. The command of Workers does the same for it.
+        ...(worker !== 'worker' && {
+          banner: { js: `import { createRequire } from 'node:module'; const require = createRequire('/worker.mjs');` },
+        }),
+      }),
+    ),
   ]);
   for (const file of ['miniflare.mjs', 'miniflare-example.mjs']) await cp(join(hosts, file), join(folder, file));
 }

@@ -1,4 +1,4 @@
-import { itWorksIn } from './it-works-in.js';
+import { itWorksIn, networkStores } from './it-works-in.js';
 import { Runtime } from './runtime.js';
 
 /** The oldest that the package loads in, the last whose timers are numbers, and one of today. */
@@ -29,11 +29,14 @@ const noClose = {
 };
 
 for (const date of dates) {
+  const isNewest = date === dates[2];
+  // `pg` needs a newer date than the package.
+  const worker = isNewest ? 'worker-with-postgres.mjs' : 'worker.mjs';
   itWorksIn(`workerd of ${date}`, {
     ...shared,
     except: date === '2024-09-23' ? [...shared.except, noClose] : shared.except,
-    start: (programs) => Runtime.start(programs['Node.js 22'] as string, 'miniflare.mjs', 'worker.mjs', date),
-    stores: ['memoryStore', 'd1Store'],
+    start: (programs) => Runtime.start(programs['Node.js 22'] as string, 'miniflare.mjs', worker, date),
+    stores: ['memoryStore', 'd1Store', ...(isNewest ? networkStores.filter((name) => name.endsWith('over pg')) : [])],
   });
 }
 

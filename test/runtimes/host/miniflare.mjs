@@ -21,7 +21,15 @@ const miniflare = new Miniflare({
         },
         { ...common, name: 'host', scriptPath, durableObjects: { HOST: { className, useSQLite: true } } },
       ]
-    : [{ ...common, name: 'host', scriptPath, d1Databases: ['DB'] }],
+    : [
+        {
+          ...common,
+          name: 'host',
+          scriptPath,
+          d1Databases: ['DB'],
+          bindings: { DATABASE_URL: process.env.DATABASE_URL ?? '' },
+        },
+      ],
 });
 console.log(`port ${(await miniflare.ready).port}`);
 process.on('SIGTERM', () => miniflare.dispose().then(() => process.exit(0)));

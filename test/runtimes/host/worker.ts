@@ -32,15 +32,25 @@ function hostOf(stores: Host['stores']): Fetch {
   };
 }
 
-let host: Fetch | undefined;
 const memory = memoryStore();
 
-export default {
-  fetch(request: Request, env: { DB: unknown }, context: object): Promise<Response> {
-    host ??= hostOf({ memoryStore: () => memory, d1Store: () => d1Store(env.DB) });
-    return host(request, env, context);
-  },
-};
+export interface Bindings {
+  readonly DB: unknown;
+  readonly DATABASE_URL: string;
+}
+
+/** A worker with these stores, and with those that every worker can have. */
+export function workerOf(further: (env: Bindings) => Host['stores'] = () => ({})) {
+  let host: Fetch | undefined;
+  return {
+    fetch(request: Request, env: Bindings, context: object): Promise<Response> {
+      host ??= hostOf({ memoryStore: () => memory, d1Store: () => d1Store(env.DB), ...further(env) });
+      return host(request, env, context);
+    },
+  };
+}
+
+export default workerOf();
 
 export class DurableHost {
   readonly fetch: (request: Request) => Promise<Response>;
