@@ -14,6 +14,7 @@ export default {
     'test/fuzz/server.ts',
     'test/runtimes/host/*.{ts,mjs}',
     'test/simulation/simulate.ts',
+    'test/util/optimized.ts',
   ],
   stryker: { config: ['scripts/mutation/stryker.config.mjs'] },
   typedoc: { config: ['scripts/docs/typedoc.config.mjs'] },
