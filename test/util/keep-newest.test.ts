@@ -13,7 +13,8 @@ it('keeps the machine code of a delivery over full collections on Workers', asyn
   const script = join(workshop.folder, 'optimized.mjs');
   await bundle('../util/optimized.ts', script);
   const discarded = (...options: string[]) => {
-    const args = ['--expose-gc', '--trace-deopt', ...options, script];
+    // Compiled in turn, so that it is the same on a busy machine.
+    const args = ['--expose-gc', '--trace-deopt', '--no-concurrent-recompilation', ...options, script];
     const out = execFileSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 1e9 });
     const names = [...out.matchAll(/dependent code .*SharedFunctionInfo ([^>]+)>.*weak/g)].map(([, name]) => name);
     return names.filter((name) => own.test(String(name)));
