@@ -1,5 +1,6 @@
 import type { Answer } from '../contracts/answer.js';
 import type { ReceivedDelivery, ReceivedFrom } from '../contracts/delivery.js';
+import { toError } from '../contracts/errors.js';
 import type { HandlerAnswer } from '../contracts/result.js';
 import { type AdapterRequest, type Closable, Endpoint } from '../endpoint.js';
 import type { WebhookOptions } from '../options.js';
@@ -48,7 +49,7 @@ export function fetchWebhook<Event extends object, Signs extends boolean>(
       return refuse(misuse('fetch', provider.name, request), [request, ...context], endpoint.settings.report);
     }
     if (!isEndpoint(request.url)) return Promise.resolve(new Response('Not Found', { status: 404 }));
-    const waitUntil = holdIn(context);
+    const waitUntil = holdIn(context, endpoint.settings.report);
     if (waitUntil === undefined && !isReported && isWorkers()) {
       isReported = true;
       endpoint.settings.report(new Error(noWaitUntil));
@@ -62,11 +63,21 @@ export function fetchWebhook<Event extends object, Signs extends boolean>(
 const noWaitUntil =
   'no argument has waitUntil, so Workers ends all work with the answer: pass the context, hook(request, env, ctx)';
 
-/** The `waitUntil` of whichever argument has it: a worker's is the third, after its bindings. */
-function holdIn(context: readonly unknown[]): Hold | undefined {
+/**
+ * The `waitUntil` of whichever argument has it: a worker's is the third, after its bindings. It does not throw, because
+ * an event that is at work must not be answered as one that failed.
+ */
+function holdIn(context: readonly unknown[], report: (error: Error) => void): Hold | undefined {
   for (const argument of context) {
     const owner = argument as WaitUntil | undefined | null;
-    if (typeof owner?.waitUntil === 'function') return (work) => owner.waitUntil(work);
+    if (typeof owner?.waitUntil !== 'function') continue;
+    return (work) => {
+      try {
+        owner.waitUntil(work);
+      } catch (error) {
+        report(new Error(`waitUntil failed, so the platform may end this work: ${toError(error).message}`));
+      }
+    };
   }
   return undefined;
 }

@@ -365,6 +365,27 @@ describe('a platform that may freeze the process after the answer', () => {
     await idle;
   });
 
+  it('goes on when it cannot wait, and says so', async () => {
+    const delivered: string[] = [];
+    const { hook, outcomes, errors } = webhook({
+      sinks: [
+        async function chat({ event_id }) {
+          delivered.push(event_id);
+        },
+      ],
+    });
+    const broken = {
+      waitUntil() {
+        throw new Error('the context is over');
+      },
+    };
+    expect((await hook(request(), broken)).status).toBe(204);
+    expect(delivered).toHaveLength(1);
+    expect(outcomes.map(({ result }) => result)).toEqual(['accepted']);
+    expect(errors).toMatchObject([{ message: expect.stringContaining('waitUntil failed') }]);
+    await hook.close();
+  });
+
   it('waits for nothing that is not genuine', async () => {
     const { hook } = webhook();
     const { context, waitingFor } = platform();
