@@ -98,6 +98,14 @@ describe('dev with an API key and a tunnel', () => {
     expect(unmarked(await envOf(session))).toBe(`${before}VAST_WEBHOOK_DEV_SECRET_2=${renewed}\n`);
   });
 
+  it('writes no secret beside labelled ones, with which serve would not start', async () => {
+    const before = 'VAST_WEBHOOK_SECRETS=client=one,host=two\n';
+    const { session, api } = await register({ file: before });
+    await session.printed(/the test has arrived/);
+    const made = api.webhooks[0]?.webhook_secret;
+    expect(unmarked(await envOf(session))).toBe(`${before}VAST_WEBHOOK_DEV_SECRET=${made}\n`);
+  });
+
   it('finds that one the next time', async () => {
     const { session, api } = await register({
       webhook: { webhook_secret: 'own' },

@@ -136,6 +136,10 @@ describe('rotate-secret replaces the entry that holds the old secret', () => {
     const { status, err } = await call(['rotate-secret', 'renter']);
     expect(err).toContain('VAST_WEBHOOK_SECRETS');
     expect(status).toBe(1);
+    // Beside them it would be one that `serve` refuses.
+    const created = await create('host');
+    expect(created.err).toContain('VAST_WEBHOOK_SECRETS');
+    expect(created.status).toBe(1);
     expect(changes()).toBe(2);
   });
 

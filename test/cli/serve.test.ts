@@ -423,6 +423,9 @@ describe('serve ends at once, with 1 and a sentence that says what to do,', () =
     const list = { VAST_WEBHOOK_SECRETS: 'renter=one,host=two' };
     const err = await refusal(['--log-events'], { ...list, VAST_WEBHOOK_SECRET: 'secretslacktoken' });
     expect(err).toContain('VAST_WEBHOOK_SECRET and VAST_WEBHOOK_SECRETS are both set');
+    expect(err).toContain('--secret-env');
+    const twice = await refusal(['--log-events'], { VAST_WEBHOOK_SECRETS: 'host=secretslacktoken,host=another' });
+    expect(twice).toContain('the label host is in VAST_WEBHOOK_SECRETS twice');
     // The next thing that is wrong.
     expect(await refusal([], { ...list, VAST_WEBHOOK_SECRET: 'two' })).toContain('set SLACK_WEBHOOK_URL');
   });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError, type VastApi } from 'vast-webhook/api';
 import { services } from '../manage/services.js';
 import { marksIn } from '../secrets/env-file.js';
+import { listVariable, secretVariable } from '../secrets/flags.js';
 import { askForSecret, openSecretTarget } from '../secrets/write.js';
 import type { CliContext } from '../shared/context.js';
 import { CliError } from '../shared/errors.js';
@@ -25,7 +26,7 @@ type Setting = (name: string) => string | undefined;
 type Note = (level: 'info' | 'warn' | 'error', message: string) => void;
 
 const service = services.vast.title;
-const mainEntry = 'VAST_WEBHOOK_SECRET';
+const mainEntry = secretVariable;
 const ownEntry = 'VAST_WEBHOOK_DEV_SECRET';
 
 /** The signing secret of the environment or `.env`. */
@@ -95,7 +96,9 @@ async function withNewSecret<Answer extends { readonly id: number; readonly webh
 async function entryFor(io: CliContext, setting: Setting, id: number | undefined): Promise<string> {
   const own = await entryOf(io, id);
   if (own !== undefined) return own;
-  const free = [mainEntry, ownEntry, ...[2, 3, 4, 5, 6, 7, 8, 9].map((n) => `${ownEntry}_${n}`)];
+  // Beside secrets with labels it would be another webhook's for `serve`.
+  const main = setting(listVariable) === undefined ? [mainEntry] : [];
+  const free = [...main, ownEntry, ...[2, 3, 4, 5, 6, 7, 8, 9].map((n) => `${ownEntry}_${n}`)];
   const name = free.find((each) => setting(each) === undefined);
   if (name === undefined) throw new CliError(`.env has ten secrets of webhooks: remove the entries that are of no use`);
   return name;

@@ -35,7 +35,7 @@ export async function receiverSecret(options: SecretOptions, setting: Settings, 
     await secretsIn(secretFile, io);
     return () => secretsIn(secretFile, io);
   }
-  const labelled = options.secret === undefined && options.secretEnv === undefined && setting(listVariable);
+  const labelled = options.secret === undefined && options.secretEnv === undefined && setting(listVariable)?.trim();
   return labelled ? labelledSecrets(labelled, setting(secretVariable)) : oneSecret(options, setting);
 }
 
@@ -125,12 +125,19 @@ function labelledSecrets(text: string, single: string | undefined): Readonly<Rec
   if (pairs.some(([label, secret]) => label === '' || secret === '')) {
     throw new CliError(`${listVariable} must be like renter=SECRET,host=SECRET: a label before each secret`);
   }
-  if (single !== undefined && !pairs.some(([, secret]) => secret === single)) {
+  const secrets = Object.fromEntries(pairs);
+  const twice = pairs.find(([label, secret]) => secrets[label] !== secret)?.[0];
+  if (twice !== undefined) {
     throw new CliError(
-      `${secretVariable} and ${listVariable} are both set, and the first is not in the second: add it there with a label, or unset it (in the environment or in .env)`,
+      `the label ${twice} is in ${listVariable} twice, and one of its secrets would not count: give each a label of its own`,
     );
   }
-  return Object.fromEntries(pairs);
+  if (single !== undefined && !Object.values(secrets).includes(single)) {
+    throw new CliError(
+      `${secretVariable} and ${listVariable} are both set (in the environment or in .env), and the first is not in the second: add it there with a label, unset it, or choose one with --secret-env`,
+    );
+  }
+  return secrets;
 }
 
 /** The pairs of `renter=SECRET,host=SECRET`. The label or the secret of a wrong pair is empty. */

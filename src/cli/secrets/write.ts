@@ -169,12 +169,12 @@ function entryFor(io: CliContext, text: string, given: string, flags: SecretFlag
         `${own.join(' and ')} of ${given} hold the secret of webhook ${rotated.id}: give one of them with --env-name, and change the others yourself`,
       );
     }
-    const list = `${defaultName}S`;
-    if (values[list] || io.env[list]) {
-      throw new CliError(
-        `${list} holds secrets with labels, which this command does not change: give --env-name or --secret-file, and put the new secret into ${list} yourself`,
-      );
-    }
+  }
+  const list = `${defaultName}S`;
+  if (envName === undefined && (values[list] || io.env[list])) {
+    throw new CliError(
+      `${list} holds secrets with labels, which this command does not change: give --env-name or --secret-file, and put the new secret into ${list} yourself`,
+    );
   }
   const name = envName ?? defaultName;
   if (replace || (rotated && isOwn(name))) return name;

@@ -65,11 +65,9 @@ async function loadModule(path: string, file: string, io: CliContext): Promise<C
   try {
     return await import(/* @vite-ignore */ href);
   } catch (thrown) {
-    const { message, stack = '', code } = toError(thrown) as NodeJS.ErrnoException;
-    if (code === 'ERR_UNKNOWN_FILE_EXTENSION') {
-      throw new CliError(
-        `${file}: this Node.js cannot read it: TypeScript needs 22.18, so update, or write JavaScript`,
-      );
+    const { message, stack = '' } = toError(thrown);
+    if (/^Unknown file extension "\.[cm]?ts"/.test(message)) {
+      throw new CliError(`${file}: this Node.js reads no TypeScript: take 22.18 or a later one, or write JavaScript`);
     }
     const at = [href, path].flatMap((name) => stack.split(`${name}:`)[1] ?? []).map(Number.parseInt)[0];
     const line = at === undefined || Number.isNaN(at) ? '' : `:${at}`;

@@ -1,4 +1,4 @@
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { vastTypes, when } from 'vast-webhook';
 import { digest, quiet } from 'vast-webhook/sinks';
 import { CliError, toError } from '../shared/errors.js';
@@ -21,6 +21,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Throws a `CliError` that names the line or the key, and never a value, which may be a secret. */
 export function readJsonConfig(text: string, file: string, setting: (name: string) => string | undefined): JsonConfig {
+  const given = parsed(text, file);
   const keys = ['sinks', 'store', 'outbox', 'alert', 'catchUp', 'workers'];
   const {
     sinks = [],
@@ -29,7 +30,7 @@ export function readJsonConfig(text: string, file: string, setting: (name: strin
     alert,
     catchUp,
     workers,
-  } = fieldsOf(withSettings(parsed(text, file), file, setting), file, keys);
+  } = fieldsOf(withSettings(given, file, setting), file, keys);
   if (!Array.isArray(sinks)) throw new CliError(`${file}: sinks must be a list, as in [{ "url": "env:SLACK_URL" }]`);
   return {
     sinks: sinks.map((sink, index) => givenSink(sink, `${file}: sinks[${index}]`)),
@@ -37,9 +38,7 @@ export function readJsonConfig(text: string, file: string, setting: (name: strin
     outbox: optionalText(outbox, `${file}: outbox`),
     catchUp: optionalFlag(catchUp, `${file}: catchUp`),
     workers,
-    warnings: sinks.flatMap(({ types }, index) =>
-      unknownTypes(types).map((what) => `${file}: sinks[${index}].types: ${what}`),
-    ),
+    warnings: unknownTypes(given as Fields, file),
     ...(alert === undefined ? {} : alertIn(alert, `${file}: alert`)),
   };
 }
@@ -101,16 +100,24 @@ function givenSink(value: unknown, where: string): GivenSink {
   };
 }
 
-/** A newer type than this version's is right, and so it is not refused. */
-function unknownTypes(types: unknown): readonly string[] {
+/**
+ * A type that is newer than this version is right, and so it is not refused. The texts are those of the file, without
+ * what `env:` stands for.
+ */
+function unknownTypes({ sinks }: Fields, file: string): readonly string[] {
   const slugs = [...Object.keys(vastTypes), 'webhook_test'];
   const isKnown = (slug: string) =>
     slug.endsWith('*') ? slugs.some((each) => each.startsWith(slug.slice(0, -1))) : slugs.includes(slug);
-  return [types].flat().flatMap((type) => {
-    const slug = String(type).replace(/^(client|host):/, '');
-    if (types === undefined || isKnown(slug)) return [];
-    return `this version knows no type "${slug}": do you mean "${closest(slug, slugs)}"?`;
-  });
+  return [sinks].flat().flatMap((sink, index) =>
+    [Object(sink).types].flat().flatMap((type) => {
+      if (typeof type !== 'string' || type.startsWith('env:')) return [];
+      const slug = type.replace(/^(client|host):/, '');
+      if (isKnown(slug)) return [];
+      const nearest = closest(slug, slugs);
+      const advice = distance(slug, nearest) <= 2 ? `do you mean "${nearest}"?` : 'it may be newer';
+      return `${file}: sinks[${index}].types: this version knows no type "${slug}": ${advice}`;
+    }),
+  );
 }
 
 /** An address, or an object. */
