@@ -141,6 +141,8 @@ describe('rotate-secret replaces the entry that holds the old secret', () => {
     expect(created.err).toContain('VAST_WEBHOOK_SECRETS');
     expect(created.status).toBe(1);
     expect(changes()).toBe(2);
+    const told = await call(['rotate-secret', 'renter', '--env-name', 'RENTER']);
+    expect(told.err).toContain('Put it into VAST_WEBHOOK_SECRETS, too');
   });
 
   it('loses none of two rotations at once into one .env', async () => {

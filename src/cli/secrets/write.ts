@@ -134,7 +134,9 @@ async function entryTarget(
     throw notWritable(given, error);
   });
   const envName = entryFor(io, text, given, flags, owner);
-  const old = parse(text)[envName];
+  const values = parse(text);
+  const old = values[envName];
+  const list = listIn(io, values, owner);
   const toText = async (secret: string, mark?: Mark) => {
     // Read at the last moment: somebody may have edited it since.
     const now = await textOf(file);
@@ -148,7 +150,10 @@ async function entryTarget(
   return {
     where: `${given} as ${envName}`,
     shadow: envName,
-    notes: notesAfter(target),
+    notes: [
+      ...notesAfter(target),
+      ...(list === undefined ? [] : [`Put it into ${list}, too, where \`serve\` has its secrets from.`]),
+    ],
     discard: () => target.discard(),
     write: (secret, id) => target.write(secret, () => toText(secret, { service: owner.service, id })),
   };
@@ -170,8 +175,8 @@ function entryFor(io: CliContext, text: string, given: string, flags: SecretFlag
       );
     }
   }
-  const list = `${defaultName}S`;
-  if (envName === undefined && (values[list] || io.env[list])) {
+  const list = listIn(io, values, owner);
+  if (envName === undefined && list !== undefined) {
     throw new CliError(
       `${list} holds secrets with labels, which this command does not change: give --env-name or --secret-file, and put the new secret into ${list} yourself`,
     );
@@ -196,6 +201,16 @@ function entryFor(io: CliContext, text: string, given: string, flags: SecretFlag
     throw new CliError(cannotTell(`${name} of ${given}`, rotated.id));
   }
   return name;
+}
+
+/** The variable with several secrets and their labels, if it is set: `serve` reads no other one then. */
+function listIn(
+  { env }: CliContext,
+  values: Readonly<Record<string, string>>,
+  { defaultName }: SecretOwner,
+): string | undefined {
+  const name = `${defaultName}S`;
+  return values[name] || env[name] ? name : undefined;
 }
 
 function looksLikeSecret(name: string): boolean {
