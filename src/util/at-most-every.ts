@@ -16,12 +16,12 @@ export function atMostEvery<Line extends Reported>(
   return (line) => {
     const kind = `${line.code} ${line.reason}`;
     const now = performance.now();
-    const { nextAt, leftOut } = kinds.get(kind) ?? { nextAt: now, leftOut: 0 };
-    if (now < nextAt) {
-      kinds.set(kind, { nextAt, leftOut: leftOut + 1 });
+    const entry = kinds.get(kind) ?? { nextAt: now, leftOut: 0 };
+    if (now < entry.nextAt) {
+      entry.leftOut++;
       return;
     }
     kinds.set(kind, { nextAt: now + ms, leftOut: 0 });
-    print(line, leftOut);
+    print(line, entry.leftOut);
   };
 }
