@@ -43,17 +43,16 @@ export function fetchWebhook<Event extends object, Signs extends boolean>(
   const { path, handoff } = endpoint.settings;
   checkHandler(handler, handoff);
   const isEndpoint = path === undefined ? () => true : targetTest(path);
-  let isReported = false;
+  const needsHold = isWorkers();
+  const reportNone = once(endpoint.settings.report);
+  const reportBroken = once(endpoint.settings.report);
   return Object.assign(function webhook(request: Request, ...context: unknown[]): Promise<Response> {
     if (!isFetchCall(request)) {
       return refuse(misuse('fetch', provider.name, request), [request, ...context], endpoint.settings.report);
     }
     if (!isEndpoint(request.url)) return Promise.resolve(new Response('Not Found', { status: 404 }));
-    const waitUntil = holdIn(context, endpoint.settings.report);
-    if (waitUntil === undefined && !isReported && isWorkers()) {
-      isReported = true;
-      endpoint.settings.report(new Error(noWaitUntil));
-    }
+    const waitUntil = holdIn(context, reportBroken);
+    if (waitUntil === undefined && needsHold) reportNone(noWaitUntil);
     return new Promise((resolve) => {
       endpoint.serve(new FetchExchange(request, waitUntil, handler, resolve));
     });
@@ -63,11 +62,19 @@ export function fetchWebhook<Event extends object, Signs extends boolean>(
 const noWaitUntil =
   'no argument has waitUntil, so Workers ends all work with the answer: pass the context, hook(request, env, ctx)';
 
+function once(report: (error: Error) => void): (message: string) => void {
+  let isReported = false;
+  return (message) => {
+    if (!isReported) report(new Error(message));
+    isReported = true;
+  };
+}
+
 /**
  * The `waitUntil` of whichever argument has it: a worker's is the third, after its bindings. It does not throw, because
  * an event that is at work must not be answered as one that failed.
  */
-function holdIn(context: readonly unknown[], report: (error: Error) => void): Hold | undefined {
+function holdIn(context: readonly unknown[], report: (message: string) => void): Hold | undefined {
   for (const argument of context) {
     const owner = argument as WaitUntil | undefined | null;
     if (typeof owner?.waitUntil !== 'function') continue;
@@ -75,7 +82,9 @@ function holdIn(context: readonly unknown[], report: (error: Error) => void): Ho
       try {
         owner.waitUntil(work);
       } catch (error) {
-        report(new Error(`waitUntil failed, so the platform may end this work: ${toError(error).message}`));
+        report(
+          `waitUntil failed (${toError(error).message}), so the platform may end this work: pass the context of the same request`,
+        );
       }
     };
   }
