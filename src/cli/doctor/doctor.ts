@@ -118,7 +118,10 @@ async function examineInbox(
   if (value === 'memory') return;
   if (apiKey === undefined || webhook === undefined) {
     report(
-      skipped('inbox', apiKey === undefined ? noKey : 'the webhook is not known, and so not what it should have had'),
+      skipped(
+        'inbox',
+        apiKey === undefined ? noKey : 'the webhook is not known, so it cannot be said what should have come',
+      ),
     );
     return;
   }
