@@ -11,7 +11,7 @@ export class DispatchContext implements SinkContext, HasAbort {
   static readonly #signal: PropertyDescriptor = {
     enumerable: true,
     get(this: DispatchContext) {
-      return this.#made();
+      return this.#getSignal();
     },
   };
 
@@ -30,7 +30,7 @@ export class DispatchContext implements SinkContext, HasAbort {
     Object.defineProperty(this, 'signal', DispatchContext.#signal);
   }
 
-  #made(): AbortSignal {
+  #getSignal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
       if (this.#reason !== undefined) this.#abort.abort(this.#reason);
