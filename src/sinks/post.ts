@@ -146,9 +146,9 @@ export function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promis
 }
 
 /** Discards the rest of an answer, so that it does not keep its connection open. */
-function discard({ body }: Response, abort: () => void): void {
-  const stream = body as { cancel?(): Promise<void>; on?(event: string, listener: () => void): void } | null;
+function discard(response: Response, abort: () => void): void {
   try {
+    const stream = response.body as { cancel?(): Promise<void>; on?(event: string, listener: () => void): void } | null;
     // node-fetch and cross-fetch return a Node.js stream, which emits an error when its request is aborted.
     stream?.on?.('error', () => {});
     // Rejects if the body was read.
@@ -260,11 +260,11 @@ export function checkMessage<Message>(service: string, made: string, message: Me
 }
 
 /** An answer's text. Empty if it is too long, cannot be read or does not end in time. */
-async function textOf({ body }: Response, signal: AbortSignal): Promise<string> {
+async function textOf(response: Response, signal: AbortSignal): Promise<string> {
   let text = '';
   const read = async () => {
     const decoder = new TextDecoder();
-    for await (const chunk of body ?? []) {
+    for await (const chunk of response.body ?? []) {
       text += decoder.decode(chunk, { stream: true });
       if (text.length > maxAnswerLength) return '';
     }

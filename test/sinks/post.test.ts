@@ -142,6 +142,16 @@ describe.each([
         ['Node.js stream that is never read to its end', nodeStreamFetch, (res: ServerResponse) => res.write('{"o')],
         ['body that cannot be cancelled', (async () => ({ ok: true, status: 200, body: {} })) as never],
         [
+          'body that throws when it is looked at',
+          (async () => ({
+            ok: true,
+            status: 200,
+            get body() {
+              throw new Error('no body');
+            },
+          })) as never,
+        ],
+        [
           'body whose cancel throws',
           (async () => ({
             ok: true,
