@@ -123,6 +123,11 @@ export class OutboxTable {
     return due_at === null ? undefined : Number(due_at);
   }
 
+  /** Makes rows due that wait for a later time, but not those that are leased. */
+  awaken(sink: string, now: number): void {
+    this.sqlite.run(this.#sql.awaken, now, sink, this.#outbox, now);
+  }
+
   /** Leases a row that is due. For a transaction that has read it. */
   lease(key: string, sink: string, token: string, until: number, attempts: number): void {
     this.sqlite.run(this.#sql.lease, token, until, attempts, key, sink);
@@ -299,6 +304,7 @@ function statements(table: string, sinks: string) {
       VALUES (?, ?, ?, ?, 'due', ?, ?, 0, ?) ON CONFLICT DO NOTHING`,
     due: `SELECT ${columns} FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due' AND due_at <= ? ORDER BY ${table}.due_at LIMIT ?`,
     nextDue: `SELECT CAST(min(due_at) AS REAL) AS due_at FROM ${table} WHERE sink = ? AND ${ours} AND state = 'due'`,
+    awaken: `UPDATE ${table} SET due_at = ? WHERE sink = ? AND ${ours} AND state = 'due' AND due_at > ? AND token IS NULL`,
     lease: `UPDATE ${table} SET token = ?, due_at = ?, attempts = ? ${row}`,
     begin: `UPDATE ${table} SET due_at = ?, attempts = ? ${row} AND token = ?`,
     release: `UPDATE ${table} SET token = NULL, due_at = ?, attempts = ? ${row} AND token = ?`,

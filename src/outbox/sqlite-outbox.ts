@@ -160,6 +160,8 @@ function tableIdOf(db: SqliteDatabase, table: string): string {
 
 /** How long rows that other processes have left behind may lie, when nothing happens here. */
 const pollMs = 1_000;
+/** Less is a clock that is being adjusted. */
+const putBackMs = 1_000;
 /** Between two looks at what is due but cannot be had yet. */
 const pauseMs = 50;
 
@@ -183,6 +185,8 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
   #isPollScheduled = false;
   #isFailing = false;
   #hasStarted = false;
+  /** How far the wall clock is ahead of the monotonic one. */
+  #wallOffset = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock, db: SqliteDatabase, options: OutboxOptions<Event>) {
     this.#clock = clock;
@@ -367,6 +371,7 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     let next = now + pollMs;
     try {
       this.#start();
+      if (this.#wasPutBack(now)) for (const worker of this.#workers) worker.awaken(now);
       this.#alerts?.poll(now);
       for (const worker of this.#workers) next = Math.min(next, worker.poll(now) ?? next);
     } catch (error) {
@@ -374,6 +379,13 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     }
     this.#clock.clear(this.#timer);
     this.#timer = this.#clock.unrefTimeout(() => this.#poll(), Math.max(pauseMs, next - now));
+  }
+
+  /** Whether the wall clock, whose times are in the file, has been put back since the last poll. */
+  #wasPutBack(now: number): boolean {
+    const before = this.#wallOffset;
+    this.#wallOffset = now - this.#clock.now();
+    return this.#wallOffset < before - putBackMs;
   }
 
   /** Reports an error of the file once, until a commit has succeeded again. */

@@ -326,6 +326,31 @@ describe.each(sqliteHandles())('on $client: a sink that fails', ({ open }) => {
     expect(slack.calls).toHaveLength(1);
   });
 
+  it.each([
+    ['it failed', new Error('no')],
+    ['it asked for 20 s', new SinkError('busy', { retryAfterMs: 20 * seconds })],
+  ])('does not wait an hour longer when the clock is put back by one, and %s', async (_why, error) => {
+    const slack = recorder('slack', (nth) => (nth === 1 ? Promise.reject(error) : undefined));
+    const { deliver, rows } = setUp(open, { sinks: [slack.sink] });
+    await Promise.all([deliver(), settled()]);
+    expect(rows()).toMatchObject([{ state: 'due', attempts: 1 }]);
+    vi.setSystemTime(Date.now() - 60 * minutes);
+    await vi.advanceTimersByTimeAsync(2 * seconds);
+    expect(rows()).toMatchObject([{ state: 'told', attempts: 2 }]);
+  });
+
+  it('is not told again by another process because the clock is put back', async () => {
+    const slack = slow('slack');
+    const first = setUp(open, { sinks: [slack.sink] });
+    await Promise.all([first.deliver(), settled()]);
+    const second = slow('slack');
+    setUp(open, { sinks: [second.sink] }, first.file, await anotherProcess());
+    await settled();
+    vi.setSystemTime(Date.now() - 60 * minutes);
+    await vi.advanceTimersByTimeAsync(1 * minutes);
+    expect([slack.calls.length, second.calls.length]).toEqual([1, 0]);
+  });
+
   it('may want longer than the longest wait, and shorter than the wait that is due', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.999_999_999);
     expect(await waits(2, new SinkError('busy', { retryAfterMs: 60 * minutes }))).toEqual([60 * minutes, 60 * minutes]);
