@@ -83,7 +83,7 @@ function holdIn(context: readonly unknown[], report: (message: string) => void):
         owner.waitUntil(work);
       } catch (error) {
         report(
-          `waitUntil failed (${toError(error).message}), so the platform may end this work: pass the context of the same request`,
+          `waitUntil failed (${toError(error).message}), so this work may be cut off: pass the request's own context`,
         );
       }
     };

@@ -145,12 +145,9 @@ export class SinkWorker<Event extends object> implements IdempotencyStore {
   /** Ends all waiting. After the wall clock was put back, it would last longer by as much. Leases stay as they are. */
   awaken(now: number): void {
     this.#pausedUntil = 0;
-    for (const { row } of this.#leases.values()) if (this.#isPostponed(row.key)) this.#leases.delete(row.key);
+    const ahead = new Set(this.#ahead);
+    for (const [key, lease] of this.#leases) if (!this.#running.has(key) && !ahead.has(lease)) this.#leases.delete(key);
     this.#table.awaken(this.#sink.name, now);
-  }
-
-  #isPostponed(key: string): boolean {
-    return !this.#running.has(key) && !this.#ahead.some(({ row }) => row.key === key);
   }
 
   /** Ends the leases of rows whose attempt has not begun, so that they are due again as they were. */

@@ -371,7 +371,10 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     let next = now + pollMs;
     try {
       this.#start();
-      if (this.#wasPutBack(now)) for (const worker of this.#workers) worker.awaken(now);
+      const offset = now - this.#clock.now();
+      const wasPutBack = offset < this.#wallOffset - putBackMs;
+      this.#wallOffset = offset;
+      if (wasPutBack) for (const worker of this.#workers) worker.awaken(now);
       this.#alerts?.poll(now);
       for (const worker of this.#workers) next = Math.min(next, worker.poll(now) ?? next);
     } catch (error) {
@@ -379,13 +382,6 @@ class SqliteOutbox<Event extends object> implements Outbox<Event> {
     }
     this.#clock.clear(this.#timer);
     this.#timer = this.#clock.unrefTimeout(() => this.#poll(), Math.max(pauseMs, next - now));
-  }
-
-  /** Whether the wall clock, whose times are in the file, has been put back since the last poll. */
-  #wasPutBack(now: number): boolean {
-    const before = this.#wallOffset;
-    this.#wallOffset = now - this.#clock.now();
-    return this.#wallOffset < before - putBackMs;
   }
 
   /** Reports an error of the file once, until a commit has succeeded again. */

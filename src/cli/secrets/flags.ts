@@ -128,13 +128,11 @@ function labelledSecrets(text: string, single: string | undefined): Readonly<Rec
   const secrets = Object.fromEntries(pairs);
   const twice = pairs.find(([label, secret]) => secrets[label] !== secret)?.[0];
   if (twice !== undefined) {
-    throw new CliError(
-      `the label ${twice} is in ${listVariable} twice, and one of its secrets would not count: give each a label of its own`,
-    );
+    throw new CliError(`the label ${twice} is in ${listVariable} twice: give each secret a label of its own`);
   }
   if (single !== undefined && !Object.values(secrets).includes(single)) {
     throw new CliError(
-      `${secretVariable} and ${listVariable} are both set (in the environment or in .env), and the first is not in the second: add it there with a label, unset it, or choose one with --secret-env`,
+      `${secretVariable} and ${listVariable} are both set, and the first is not in the second: add it there with a label, unset it, or choose with --secret-env`,
     );
   }
   return secrets;
